@@ -1,0 +1,37 @@
+"""What can go wrong for a reason the user can mend: one sentence each, and an exit code a script can tell apart."""
+
+
+class UserError(Exception):
+    """Something asked for that cannot be had; ``str(error)`` is the one sentence shown on stderr."""
+
+    exit_code = 2
+
+
+class InvalidConfig(UserError):
+    """A key, choice or value the configuration does not allow."""
+
+
+class DataError(UserError):
+    """Files of a data set that are missing, damaged, or cannot be fetched."""
+
+
+class RunFolderError(UserError):
+    """A run folder that holds another configuration, is incomplete, or is no run folder."""
+
+
+class NonFiniteLoss(UserError):
+    """The objective became infinite or NaN; the weights of the step before are untouched."""
+
+    exit_code = 3
+
+
+class StorageError(UserError):
+    """A file could not be written: disk full, read-only folder."""
+
+    exit_code = 4
+
+
+class RunFolderBusy(UserError):
+    """Another process is training in this run folder."""
+
+    exit_code = 5
