@@ -1,0 +1,19 @@
+"""Standardisation of each image by its own mean and standard deviation, on the device the images are on."""
+
+import torch
+from torch import Tensor
+
+
+def standardize(images: Tensor, mode: str) -> Tensor:
+    """``(x - mean) / max(std, 1/sqrt(n))`` of raw images (N, C, H, W), values 0..255, std with n - 1 (SPEC section 1).
+
+    ``per_image_and_channel`` (v1): over the n = H W pixels of each channel; ``per_image`` (v2): over all n = C H W values;
+    ``none``: values 0..1. uint8 becomes the default floating-point type; a floating-point image keeps its own.
+    """
+    images = images if images.is_floating_point() else images.to(torch.get_default_dtype())
+    if mode == "none":
+        return images / 255
+    over = (2, 3) if mode == "per_image_and_channel" else (1, 2, 3)
+    n = images[0].numel() // (images.shape[1] if mode == "per_image_and_channel" else 1)
+    variance, mean = torch.var_mean(images, over, correction=1, keepdim=True)
+    return (images - mean) / variance.sqrt().clamp_min(n**-0.5)

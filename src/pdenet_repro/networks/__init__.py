@@ -1,0 +1,1 @@
+"""Networks whose layers are discretised partial differential equations (Sections 2 and 3 of the paper)."""

@@ -1,0 +1,139 @@
+"""The differential equations and their time integrators: one class each, written like the equation.
+
+A ``state`` is what one time step needs of the past: a tuple of features (N, C, H, W). ``theta`` holds the weights of one
+time step, an entry for each layer of the step. Numbers in parentheses are the paper's equations.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdenet_repro.networks.layers import ResidualLayer, SymmetricLayer
+from pdenet_repro.networks.norms import Norm
+
+State = tuple[Tensor, ...]
+Theta = Sequence[Any]
+
+
+class Dynamic(ABC):
+    """A differential equation with its time integrator, step size ``h``.
+
+    A subclass says which layer F it uses, how a state starts from features, and what one step does to it. Where
+    the step can be undone exactly it also has ``inverse_step`` and says so with ``reversible``.
+    """
+
+    layer: type[SymmetricLayer] | type[ResidualLayer] = SymmetricLayer
+    reversible = False
+
+    def __init__(self, step_size: float, norm: Norm, activation: str) -> None:
+        self.h = step_size
+        self.F = self.layer(norm, activation)
+
+    def layer_channels(self, channels: int) -> tuple[int, ...]:
+        """Channels of each layer of one step, for features of ``channels``."""
+        return (channels,)
+
+    def start(self, Y: Tensor) -> State:
+        """The state at time 0 from the features that enter the unit."""
+        return (Y,)
+
+    @abstractmethod
+    def step(self, state: State, theta: Theta) -> State:
+        """One time step forward."""
+
+    def inverse_step(self, state: State, theta: Theta) -> State:
+        """The state before the step that led to ``state``."""
+        raise TypeError(f"{type(self).__name__} cannot be run backwards")
+
+    def features(self, state: State) -> Tensor:
+        """The features that leave the unit."""
+        return state[0]
+
+
+class Parabolic(Dynamic):
+    """Forward Euler for the heat-like equation (7): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``. Smooths; not reversible."""
+
+    def step(self, state: State, theta: Theta) -> State:
+        """(7)."""
+        (Y,), (theta_j,) = state, theta
+        return (Y + self.h * self.F(Y, theta_j),)
+
+
+class Hamiltonian(Dynamic):
+    """Symplectic Verlet for a Hamiltonian system on two halves ``Y, Z`` of the channels. Reversible.
+
+    The paper's continuous equations carry the opposite signs of its discrete ones; the discrete ones are computed.
+    """
+
+    reversible = True
+
+    def layer_channels(self, channels: int) -> tuple[int, ...]:
+        """Two layers, each on one half."""
+        if channels % 2:
+            raise ValueError(f"a Hamiltonian unit halves its channels: {channels} must be even")
+        return (channels // 2, channels // 2)
+
+    def start(self, Y: Tensor) -> State:
+        """Both halves start from the data."""
+        first, second = Y.chunk(2, dim=1)
+        return first, second
+
+    def step(self, state: State, theta: Theta) -> State:
+        """``Y_{j+1} = Y_j + h F(Z_j; theta1_j)``, then ``Z_{j+1} = Z_j - h F(Y_{j+1}; theta2_j)``."""
+        (Y, Z), (theta1, theta2) = state, theta
+        Y = Y + self.h * self.F(Z, theta1)
+        Z = Z - self.h * self.F(Y, theta2)
+        return Y, Z
+
+    def inverse_step(self, state: State, theta: Theta) -> State:
+        """The step's two lines undone in reverse order (the printed inverse has Y where it must have Z)."""
+        (Y, Z), (theta1, theta2) = state, theta
+        Z = Z + self.h * self.F(Y, theta2)
+        Y = Y - self.h * self.F(Z, theta1)
+        return Y, Z
+
+    def features(self, state: State) -> Tensor:
+        """Both halves, concatenated."""
+        return torch.cat(state, dim=1)
+
+
+class SecondOrder(Dynamic):
+    """Leapfrog for the wave-like equation (8); the state is ``(Y_j, Y_{j-1})`` with ``Y_{-1} = Y_0``. Reversible."""
+
+    reversible = True
+
+    def start(self, Y: Tensor) -> State:
+        """At rest: ``Y_{-1} = Y_0``."""
+        return Y, Y
+
+    def step(self, state: State, theta: Theta) -> State:
+        """``Y_{j+1} = 2 Y_j - Y_{j-1} + h^2 F(Y_j; theta_j)``."""
+        (Y, Y_previous), (theta_j,) = state, theta
+        return 2 * Y - Y_previous + self.h**2 * self.F(Y, theta_j), Y
+
+    def inverse_step(self, state: State, theta: Theta) -> State:
+        """The same formula solved for ``Y_{j-1}``."""
+        (Y_next, Y), (theta_j,) = state, theta
+        return Y, 2 * Y - Y_next + self.h**2 * self.F(Y, theta_j)
+
+
+class ResNet(Dynamic):
+    """Forward Euler with the residual layer (1): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``, equation (2). The control."""
+
+    layer = ResidualLayer
+
+    def step(self, state: State, theta: Theta) -> State:
+        """(2)."""
+        (Y,), (theta_j,) = state, theta
+        return (Y + self.h * self.F(Y, theta_j),)
+
+
+DYNAMICS: dict[str, type[Dynamic]] = {
+    "parabolic": Parabolic,
+    "hamiltonian": Hamiltonian,
+    "second_order": SecondOrder,
+    "resnet": ResNet,
+}

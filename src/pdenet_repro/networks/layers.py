@@ -1,0 +1,70 @@
+"""The two layers of the paper: symmetric (6), which makes a network a differential equation, and residual (1).
+
+Features ``Y`` are (N, C, H, W). ``theta`` holds the weights of one time step: kernels (C, C, 3, 3), scale and shift (C,).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro.networks.norms import Norm
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
+
+
+def conv(Y: Tensor, K: Tensor) -> Tensor:
+    """``K Y``: cross-correlation with zero padding, no bias, the size of the image kept; ``K``: (C_out, C_in, k, k), k odd."""
+    return F.conv2d(Y, K, padding=K.shape[-1] // 2)
+
+
+def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
+    """``K^T Z``: the exact adjoint of ``conv`` with the same kernel, (N, C_out, H, W) to (N, C_in, H, W)."""
+    return F.conv_transpose2d(Z, K, padding=K.shape[-1] // 2)
+
+
+class SymmetricWeights(NamedTuple):
+    """Weights of a symmetric layer."""
+
+    kernel: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+class ResidualWeights(NamedTuple):
+    """Weights of a residual layer."""
+
+    kernel1: Tensor
+    kernel2: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+class SymmetricLayer:
+    """``F(Y; theta) = -K^T sigma( N(K Y) s + b )``, equation (6). The norm's shift b is the layer's bias."""
+
+    weights = SymmetricWeights
+
+    def __init__(self, norm: Norm, activation: str) -> None:
+        self.norm, self.sigma = norm, ACTIVATIONS[activation]
+
+    def __call__(self, Y: Tensor, theta: Any) -> Tensor:
+        """(N, C, H, W) to the same; ``theta``: `SymmetricWeights`."""
+        K, s, b = theta
+        return -conv_transpose(self.sigma(self.norm(conv(Y, K), s, b)), K)
+
+
+class ResidualLayer:
+    """``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, equation (1): no symmetry, the unrestricted control."""
+
+    weights = ResidualWeights
+
+    def __init__(self, norm: Norm, activation: str) -> None:
+        self.norm, self.sigma = norm, ACTIVATIONS[activation]
+
+    def __call__(self, Y: Tensor, theta: Any) -> Tensor:
+        """(N, C, H, W) to the same; ``theta``: `ResidualWeights`."""
+        K1, K2, s, b = theta
+        return conv_transpose(self.sigma(self.norm(conv(Y, K1), s, b)), K2)

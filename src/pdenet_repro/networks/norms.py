@@ -1,0 +1,121 @@
+"""Normalisation ``N(Y) * s + b`` of features ``Y`` (N, C, H, W) with a scale ``s`` and a shift ``b`` for each channel (C,).
+
+The norms in ``NORMS`` know one image at a time and keep no statistics; the two batch norms do, and stand only in the
+opening layer and the connectors. The paper names the norm but not its details: SPEC section 2 lists the readings.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def instance_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+    """Over the pixels of each channel and example, biased variance (Ulyanov et al. 2016; v1's text)."""
+    return F.instance_norm(Y, weight=scale, bias=shift, eps=eps)
+
+
+def channel_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+    """At each pixel over the channels: ``(Y - mean_c) / sqrt(mean_c((Y - mean_c)^2) + eps)`` (the authors' toolbox, v1)."""
+    Y = Y - Y.mean(1, keepdim=True)
+    return _affine(Y * torch.rsqrt(Y.square().mean(1, keepdim=True) + eps), scale, shift)
+
+
+def channel_rms_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+    """At each pixel over the channels: ``Y / sqrt(sum_c Y^2 + eps)`` (the published text, v2)."""
+    return _affine(Y * torch.rsqrt(Y.square().sum(1, keepdim=True) + eps), scale, shift)
+
+
+def no_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+    """Scale and shift alone (the setting of Theorem 1)."""
+    return _affine(Y, scale, shift)
+
+
+def per_pixel_batch_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+    """Over the examples of the batch only, at each channel and pixel, biased variance, at test time too.
+
+    The toolbox ran v1 with this. What it makes of one image depends on the other images of the batch.
+    """
+    Y = Y - Y.mean(0, keepdim=True)
+    return _affine(Y * torch.rsqrt(Y.square().mean(0, keepdim=True) + eps), scale, shift)
+
+
+def _affine(Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return Y * scale[:, None, None] + shift[:, None, None]
+
+
+NormFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+# name: function and its eps (SPEC section 2)
+NORMS: dict[str, tuple[NormFunction, float]] = {
+    "instance": (instance_norm, 1e-3),
+    "channel": (channel_norm, 1e-4),
+    "channel_rms": (channel_rms_norm, 1e-4),
+    "none": (no_norm, 1e-4),
+    "batch_per_pixel": (per_pixel_batch_norm, 1e-4),
+}
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One of ``NORMS`` by name, with its own eps or a given one; called with ``(Y, scale, shift)``."""
+
+    name: str
+    eps: float | None = None
+
+    def __call__(self, Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        function, eps = NORMS[self.name]
+        return function(Y, scale, shift, eps if self.eps is None else self.eps)
+
+
+class NormLayer(nn.Module):
+    """A norm that owns its scale (start 1) and shift (start 0), for opening and connectors."""
+
+    def __init__(self, name: str, channels: int) -> None:
+        super().__init__()
+        self.norm = Norm(name)
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, Y: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        return self.norm(Y, self.scale, self.shift)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over (N, H, W) with running statistics at test time (Ioffe & Szegedy 2015).
+
+    Unlike ``torch.nn.BatchNorm2d`` the running variance is the biased one, as in the authors' toolbox.
+    """
+
+    eps = 1e-4
+    rate = 0.1  # weight of the newest batch in the running statistics
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_variance", torch.ones(channels))
+
+    def forward(self, Y: Tensor) -> Tensor:
+        """(N, C, H, W) to the same; in training mode also moves the running statistics."""
+        if not self.training:
+            return F.batch_norm(Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps)
+        # momentum 1: the statistics of this batch alone, its variance unbiased
+        mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_variance)
+        out = F.batch_norm(Y, mean, variance, self.scale, self.shift, True, 1.0, self.eps)
+        n = Y.numel() // Y.shape[1]
+        self.running_mean.lerp_(mean, self.rate)
+        self.running_variance.lerp_(variance * ((n - 1) / n), self.rate)
+        return out
+
+
+def connector_norm(name: str, channels: int) -> nn.Module:
+    """The norm of an opening layer or a connector: ``batch`` or one of ``NORMS``."""
+    return BatchNorm(channels) if name == "batch" else NormLayer(name, channels)

@@ -1,0 +1,106 @@
+"""The architecture of the study: opening layer, units with connectors between them, pixel mean, classifier."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pdenet_repro.config import NetworkConfig
+from pdenet_repro.data.standardize import standardize
+from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.layers import ACTIVATIONS, conv
+from pdenet_repro.networks.norms import Norm, connector_norm
+from pdenet_repro.networks.unit import Unit
+
+
+class Connector(nn.Module):
+    """``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels: 3x3 as the opening layer, 1x1 between units."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, norm: str, activation: str) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.zeros(outputs, inputs, size, size))
+        self.norm = connector_norm(norm, outputs)
+        self.sigma = ACTIVATIONS[activation]
+
+    def forward(self, Y: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H, W)."""
+        return self.sigma(self.norm(conv(Y, self.kernel)))
+
+
+class PDENet(nn.Module):
+    """Classifies images (N, 3, H, W): opening, units of one dynamic, connectors with 2x2 pooling, pixel mean, classifier.
+
+    Raw images (uint8, 0..255) are standardised as the network was trained; floating-point images are taken to be
+    standardised already. Initial weights depend on ``seed`` alone, not on the device.
+    """
+
+    def __init__(
+        self,
+        dynamic: str,
+        config: NetworkConfig,
+        *,
+        standardization: str = "per_image_and_channel",
+        classes: int = 10,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.standardization = standardization
+        norm, sigma = config.connector_norm, config.activation
+        unit_norm = Norm(config.norm, config.norm_eps)
+        widths = [*config.widths, config.last_width or config.widths[-1]]
+        self.opening = Connector(3, widths[0], 3, norm, sigma)
+        self.units = nn.ModuleList(
+            Unit(DYNAMICS[dynamic](config.step_size, unit_norm, sigma), width, config.steps) for width in config.widths
+        )
+        self.connectors = nn.ModuleList(
+            Connector(inputs, outputs, 1, norm, sigma) for inputs, outputs in zip(widths, widths[1:], strict=False)
+        )
+        self.classifier = nn.Linear(widths[-1], classes)
+        self._initialize(config.initialization, torch.Generator().manual_seed(seed))
+
+    def _initialize(self, kernels: str, generator: torch.Generator) -> None:
+        """SPEC section 5: the same kernel at every time step, so that the smoothness term starts at its minimum."""
+        for name, parameter in self.named_parameters():
+            value = parameter.data
+            if "kernel" in name:
+                draw = value[0] if is_time_dependent(name) else value
+                outputs, inputs, *size = draw.shape
+                if kernels == "glorot":
+                    deviation = (2 / ((inputs + outputs) * size[0] * size[1])) ** 0.5
+                    nn.init.trunc_normal_(draw, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
+                else:
+                    draw.normal_(std=0.1, generator=generator).clamp_(-0.2, 0.2)
+                value.copy_(draw.clone())
+            elif name.startswith("classifier"):
+                nn.init.trunc_normal_(value, std=0.1, a=-0.2, b=0.2, generator=generator)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The pixel means of the last connector's channels, (N, last width), of images (N, 3, H, W)."""
+        Y = standardize(images, self.standardization) if images.dtype == torch.uint8 else images
+        Y = self.opening(Y)
+        for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
+            Y = connector(unit(Y))
+            if i + 1 < len(self.units):
+                Y = F.avg_pool2d(Y, 2)
+        return Y.mean((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (N, classes), of images (N, 3, H, W)."""
+        return self.classifier(self.features(images))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, classes) of images (N, 3, H, W)."""
+        return torch.softmax(self(images).float(), dim=1)
+
+    def weight_count(self) -> int:
+        """Number of trainable weights."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def is_time_dependent(name: str) -> bool:
+    """Whether a named parameter belongs to a unit and has a leading time axis."""
+    return name.startswith("units.")
+
+
+def is_norm_weight(name: str) -> bool:
+    """Whether a named parameter is a norm's scale or shift."""
+    return name.endswith((".scale", ".shift"))

@@ -1,0 +1,74 @@
+"""A unit: ``steps`` time steps of one dynamic, each with its own weights; weights are functions of time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pdenet_repro.networks.dynamics import Dynamic, State
+
+
+class TimeWeights(nn.Module):
+    """Weights of one layer at every time step: kernels (steps, C, C, 3, 3), scale and shift (steps, C).
+
+    Time is the leading axis, so that the smoothness term (11) is a difference along it and refining the time grid an
+    interpolation. Kernels start at zero; `PDENet` draws them.
+    """
+
+    def __init__(self, weights: Any, channels: int, steps: int) -> None:
+        super().__init__()
+        self.weights = weights
+        for name in weights._fields:
+            if name.startswith("kernel"):
+                value = torch.zeros(steps, channels, channels, 3, 3)
+            else:
+                value = (torch.ones if name == "scale" else torch.zeros)(steps, channels)
+            self.register_parameter(name, nn.Parameter(value))
+
+    def at_each_step(self) -> Iterator[Any]:
+        """The layer's weights at time step 0, 1, ..., as the layer's named tuple."""
+        # unbind: one stacked gradient in the backward pass, where indexing would add a zero-filled one for each step
+        over_time = [getattr(self, name).unbind() for name in self.weights._fields]
+        return (self.weights(*step) for step in zip(*over_time, strict=True))
+
+
+class Unit(nn.Module):
+    """``steps`` time steps of ``dynamic`` on features (N, C, H, W)."""
+
+    def __init__(self, dynamic: Dynamic, channels: int, steps: int) -> None:
+        super().__init__()
+        self.dynamic = dynamic
+        self.theta = nn.ModuleList(
+            TimeWeights(dynamic.layer.weights, layer_channels, steps)
+            for layer_channels in dynamic.layer_channels(channels)
+        )
+
+    def thetas(self) -> list[tuple[Any, ...]]:
+        """The weights of each time step, an entry for each layer of the step."""
+        return list(zip(*(layer.at_each_step() for layer in self.theta), strict=True))  # type: ignore[operator]
+
+    def start(self, Y: Tensor) -> State:
+        """The state at time 0, in the weights' precision: under autocast only the layers are rounded, not the sum."""
+        return self.dynamic.start(Y.to(next(self.parameters()).dtype))
+
+    def trajectory(self, Y: Tensor) -> Iterator[State]:
+        """The state at every time, from ``start`` to the last."""
+        state = self.start(Y)
+        yield state
+        for theta in self.thetas():
+            state = self.dynamic.step(state, theta)
+            yield state
+
+    def forward(self, Y: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        state = self.start(Y)
+        for theta in self.thetas():
+            state = self.dynamic.step(state, theta)
+        return self.dynamic.features(state)
+
+    def inverse(self, state: State) -> State:
+        """The first state from the last one, for a reversible dynamic; TypeError for another."""
+        for theta in reversed(self.thetas()):
+            state = self.dynamic.inverse_step(state, theta)
+        return state

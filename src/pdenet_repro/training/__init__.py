@@ -1,0 +1,1 @@
+"""Minimising the objective: regulariser, projected SGD, learning rates, the epoch loop, evaluation, checkpoints."""

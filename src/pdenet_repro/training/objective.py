@@ -1,0 +1,74 @@
+"""The objective of Sections 2 and 4: mean cross-entropy, smoothness in time (11) and weight decay."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro.config import ObjectiveConfig
+from pdenet_repro.networks.pdenet import PDENet, is_norm_weight, is_time_dependent
+
+
+def total_variation(theta: Tensor, step_size: float, eps: float) -> Tensor:
+    """``sum_{j,i} sqrt( ((theta_{j+1,i} - theta_{j,i}) / h)^2 + eps )`` of weights (steps, ...), the sum in (11)."""
+    return torch.sqrt((theta.diff(dim=0) / step_size).square() + eps).sum()
+
+
+def h1_seminorm(theta: Tensor, step_size: float) -> Tensor:
+    """``1/2 sum_{j,i} ((theta_{j+1,i} - theta_{j,i}) / h)^2`` of weights (steps, ...) (Haber & Ruthotto 2017)."""
+    return (theta.diff(dim=0) / step_size).square().sum() / 2
+
+
+class Terms(NamedTuple):
+    """The objective's summands, each a scalar tensor with its weight (alpha) already in it."""
+
+    data: Tensor
+    smoothness: Tensor
+    decay: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised."""
+        return self.data + self.smoothness + self.decay
+
+
+class Objective:
+    """Cross-entropy plus the regulariser of one network's weights.
+
+    Which weights decay: ``all`` (v1), ``no_connector_norms`` (all but scale and shift of opening and connectors, the
+    authors' toolbox), ``no_norms`` (v2).
+    """
+
+    def __init__(self, network: PDENet, config: ObjectiveConfig, step_size: float) -> None:
+        self.config, self.step_size = config, step_size
+        named = dict(network.named_parameters())
+        self.time_dependent = [p for name, p in named.items() if is_time_dependent(name)]
+        self.decaying = [p for name, p in named.items() if not name.startswith("classifier") and self._decays(name)]
+        self.classifier = [p for name, p in named.items() if name.startswith("classifier")]
+
+    def _decays(self, name: str) -> bool:
+        if not is_norm_weight(name) or self.config.decay == "all":
+            return True
+        return self.config.decay == "no_connector_norms" and is_time_dependent(name)
+
+    def smoothness(self) -> Tensor:
+        """``alpha1`` times the chosen seminorm in time of all weights of the units."""
+        config, zero = self.config, torch.zeros((), device=self.classifier[0].device)
+        if config.smoothness == "tv":
+            return config.alpha1 * sum((total_variation(p, self.step_size, config.eps) for p in self.time_dependent), zero)
+        if config.smoothness == "h1":
+            return config.alpha1 * sum((h1_seminorm(p, self.step_size) for p in self.time_dependent), zero)
+        return zero
+
+    def decay(self) -> Tensor:
+        """``alpha2 / 2`` times the sum of squares of the decaying weights."""
+        alpha2, zero = self.config.alpha2, torch.zeros((), device=self.classifier[0].device)
+        of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
+        inner = sum((p.square().sum() for p in self.decaying), zero)
+        outer = sum((p.square().sum() for p in self.classifier), zero)
+        return alpha2 / 2 * inner + of_classifier / 2 * outer
+
+    def __call__(self, scores: Tensor, labels: Tensor) -> Terms:
+        """The terms for class scores (N, classes) of a batch and its labels (N,)."""
+        return Terms(F.cross_entropy(scores, labels), self.smoothness(), self.decay())

@@ -1,0 +1,42 @@
+"""Shared fixtures: the reference numbers, small configurations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+REFERENCE = Path(__file__).parent / "reference" / "meganet_reference.npz"
+
+
+class Golden:
+    """Arrays of the authors' toolbox as float64 tensors: ``golden["conv.output"]``; ``golden.leaf`` needs a gradient."""
+
+    def __init__(self, path: Path) -> None:
+        self.arrays = np.load(path)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return torch.from_numpy(self.arrays[name].copy())
+
+    def leaf(self, name: str) -> torch.Tensor:
+        return self[name].requires_grad_()
+
+    def names(self, prefix: str) -> list[str]:
+        return [name for name in self.arrays.files if name.startswith(prefix)]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Golden:
+    return Golden(REFERENCE)
+
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-10) -> None:
+    """Within ``tolerance`` of the expected tensor, relative to its largest entry where that is above 1."""
+    assert found.shape == expected.shape
+    scale = max(1.0, expected.abs().max().item())
+    assert (found.detach() - expected).abs().max().item() <= tolerance * scale
+
+
+@pytest.fixture(scope="session")
+def close():
+    return assert_close
