@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 from omegaconf import MISSING
 
@@ -164,17 +165,14 @@ def allowed(entry: Any) -> str:
     """What a knob takes, in words."""
     if entry.metadata["choices"]:
         return "one of " + ", ".join(entry.metadata["choices"])
-    type_name = str(entry.type if isinstance(entry.type, str) else getattr(entry.type, "__name__", entry.type))
-    type_name = str(entry.type) if "|" in str(entry.type) or "[" in str(entry.type) else type_name
-    kind = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[
-        type_name.removeprefix("list[").split(" ")[0].rstrip("]")
-    ]
-    if type_name.startswith("list["):
+    types = get_args(entry.type) or (entry.type,)  # int | None, list[int], or a plain type
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    kind = kinds[types[0]]
+    if get_origin(entry.type) is list:
         kind = f"a list like [1,2], each {kind}"
-    words = {"low": "at least", "above": "above", "high": "at most", "below": "below"}
+    words = {"low": "of at least", "above": "above", "high": "at most", "below": "below"}
     bounds = [f"{word} {entry.metadata[k]:.10g}" for k, word in words.items() if entry.metadata[k] is not None]
-    null = " or null" if "None" in type_name else ""
-    return " ".join(filter(None, [kind, " and ".join(bounds)])) + null
+    return " ".join([kind, *([" and ".join(bounds)] if bounds else [])]) + (" or null" if NoneType in types else "")
 
 
 def _fits(value: Any, rule: Any) -> bool:

@@ -1,0 +1,293 @@
+"""Fetch STL-10: a download that goes on where it broke off, verified, of which only the labelled files are unpacked.
+
+The steps, each of which can be interrupted and is taken up by the same command: ``stl10_binary.tar.gz.part`` grows to
+the whole archive; when its MD5 is right it becomes ``stl10_binary.tar.gz``; the wanted files are streamed out of it, so
+that the 2.8 GB of unlabelled images never touch the disk; the archive is removed. An archive that was put there by hand
+is completed where it is short, verified, and used like one that was downloaded.
+"""
+
+import hashlib
+import shutil
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from pdenet_repro.data.cache import md5_verified_once
+from pdenet_repro.data.stl10 import FOLDS, LABELLED, STL10_MD5, stl10_folder
+from pdenet_repro.errors import DataError, StorageError
+
+CHUNK = 1 << 20  # bytes
+TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
+RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whenever the archive has grown
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A gzipped tar file on a web server, and what is wanted of it."""
+
+    url: str
+    size: int  # bytes
+    md5: str
+    members: Mapping[str, str]  # file -> MD5
+    members_size: int  # bytes of all wanted members together
+
+
+STL10_ARCHIVE = Archive(
+    url="http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    size=2_640_397_119,
+    md5="91f7769df0f17e558f3565bffb0c7dfb",
+    members=STL10_MD5,
+    members_size=359_500_000,
+)
+
+Say = Callable[[str], None]
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
+
+
+def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL10_ARCHIVE, say: Say = _say) -> None:
+    """Make the official files lie in ``root``; nothing is downloaded when those that are needed are there and right."""
+    root = Path(root).expanduser().absolute()
+    folder = stl10_folder(root)
+    for place in (root, folder):
+        if place.is_file():
+            raise DataError(f"{place} is a file, expected a folder: choose another data.root")
+    needed = (*LABELLED, *[FOLDS] * need_folds)
+    try:
+        if not _lacking(folder, needed, archive):
+            return
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone(root, say):
+            if _lacking(folder, needed, archive):  # the process waited for may have fetched them
+                packed = _download(root, archive, say)
+                _unpack(packed, folder, _lacking(folder, archive.members, archive), say)
+                packed.unlink()
+                say(f"STL-10 is in {folder}; the archive was removed")
+    except OSError as error:
+        fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
+        raise StorageError(f"{fault}; once that is mended, the same command goes on from here") from error
+
+
+def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str, str]:
+    """Those of the named files that are missing or wrong, each with the MD5 it should have."""
+    return {
+        name: md5
+        for name, md5 in archive.members.items()
+        if name in names and not ((folder / name).is_file() and md5_verified_once(folder / name, md5) == md5)
+    }
+
+
+@contextmanager
+def _alone(root: Path, say: Say) -> Iterator[None]:
+    """Let one process at a time write in ``root``."""
+    lock = FileLock(root / "stl10_binary.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process is fetching STL-10 to {root}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(root: Path, archive: Archive, say: Say) -> Path:
+    """The whole archive, verified; what lies there of it already is completed."""
+    whole = root / "stl10_binary.tar.gz"
+    part = whole.with_name(whole.name + ".part")
+    if whole.exists():
+        whole.replace(part)
+    with part.open("ab+") as file:
+        if file.tell():
+            say(f"reading the {_megabytes(file.tell())} that lie in {part}")
+        growing = _Growing(file)
+        _require_space(root, max(0, archive.size - growing.size) + archive.members_size)
+        _complete(growing, archive, say)
+    found = growing.md5.hexdigest()
+    if found != archive.md5:
+        aside = part.replace(whole.with_name(whole.name + ".damaged"))
+        raise DataError(
+            f"the archive from {archive.url} is damaged: MD5 {found} ({growing.size} bytes), expected {archive.md5} "
+            f"({archive.size} bytes); it is now {aside}, which you may delete, and the same command downloads it anew"
+        )
+    return part.replace(whole)
+
+
+class _Growing:
+    """A file that is appended to, the number of its bytes and their MD5."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.size, self.md5 = file, 0, hashlib.md5(usedforsecurity=False)
+        file.seek(0)
+        while chunk := file.read(CHUNK):
+            self._count(chunk)
+
+    def append(self, chunk: bytes) -> None:
+        self.file.write(chunk)
+        self._count(chunk)
+
+    def restart(self) -> None:
+        self.file.truncate(0)
+        self.size, self.md5 = 0, hashlib.md5(usedforsecurity=False)
+
+    def _count(self, chunk: bytes) -> None:
+        self.md5.update(chunk)
+        self.size += len(chunk)
+
+
+class _Progress:
+    """A bar on a terminal, elsewhere a line at every tenth."""
+
+    def __init__(self, done: int, total: int, say: Say) -> None:
+        self.tenth, self.total, self.say = 10 * done // total, total, say
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(initial=done, total=total, unit="B", unit_scale=True, desc="STL-10", disable=not terminal)
+
+    def show(self, done: int) -> None:
+        tenth, before = 10 * done // self.total, self.tenth
+        self.tenth = tenth
+        if not self.bar.disable:
+            self.bar.update(done - self.bar.n)
+        elif tenth != before:
+            self.say(f"{_megabytes(done)} of {_megabytes(self.total)}")
+
+
+def _require_space(root: Path, needed: int) -> None:
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise StorageError(
+            f"{root} has {_megabytes(free)} free, but STL-10 needs {_megabytes(needed)}: free some space"
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+class _DroppedError(Exception):
+    """The server could not be reached, or broke off: worth another attempt."""
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """Tell a connection's failures, which may pass, from those of the disk."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise _DroppedError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+
+
+def _complete(growing: _Growing, archive: Archive, say: Say) -> None:
+    """Download what is missing, in as many connections as it takes while the archive grows."""
+    longest, failures = growing.size, 0
+    progress = _Progress(growing.size, archive.size, say)
+    with progress.bar:
+        while growing.size < archive.size:
+            try:
+                _receive(growing, archive, progress)
+            except _DroppedError as drop:
+                failures = 0 if growing.size > longest else failures + 1
+                longest = max(longest, growing.size)
+                if failures > len(RETRY_DELAYS):
+                    raise DataError(
+                        f"cannot download {archive.url}: {drop}; the {_megabytes(growing.size)} of "
+                        f"{_megabytes(archive.size)} that came are kept, and the same command goes on from there"
+                    ) from drop
+                delay = RETRY_DELAYS[max(0, failures - 1)]
+                say(f"the download of {archive.url} broke off: {drop}; trying again in {delay} s")
+                time.sleep(delay)
+
+
+def _receive(growing: _Growing, archive: Archive, progress: _Progress) -> None:
+    """Append what one connection brings; raises `_DroppedError` if it ends before the archive does."""
+    with _answer(growing, archive) as response:
+        while growing.size < archive.size:
+            with _network():
+                chunk = response.read1(min(CHUNK, archive.size - growing.size))
+            if not chunk:
+                raise _DroppedError("the server closed the connection too early")
+            growing.append(chunk)
+            progress.show(growing.size)
+
+
+def _answer(growing: _Growing, archive: Archive) -> HTTPResponse:
+    """The server's answer, whose body goes behind what has come, or in its place if the server can only start anew."""
+    for start in dict.fromkeys((growing.size, 0)):
+        response = _open(archive.url, start)
+        if response is None:
+            continue
+        if response.status == 206 and response.headers["Content-Range"] == (
+            f"bytes {start}-{archive.size - 1}/{archive.size}"
+        ):
+            return response
+        if response.status == 200:
+            if (length := response.headers["Content-Length"]) not in (None, str(archive.size)):
+                raise DataError(f"{archive.url} is not the published archive: {length} bytes, expected {archive.size}")
+            growing.restart()
+            return response
+        response.close()
+    raise _DroppedError("the server sends neither the archive nor the rest of it")
+
+
+def _open(url: str, start: int) -> HTTPResponse | None:
+    """The answer to a request for the bytes from ``start`` on; none if the server knows of no such bytes (416)."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with _network():
+            return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as refusal:
+        if refusal.code == 416:
+            return None
+        if refusal.code >= 500 or refusal.code in (408, 429):
+            raise _DroppedError(f"the server says {refusal.code} {refusal.reason}") from refusal
+        raise DataError(f"cannot download {url}: the server says {refusal.code} {refusal.reason}") from refusal
+
+
+def _unpack(packed: Path, folder: Path, wanted: dict[str, str], say: Say) -> None:
+    """Write the wanted members, and no other byte; a file appears under its name when it is whole and verified."""
+    say(f"unpacking {', '.join(wanted)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(packed, "r|gz") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name).name
+                if name in wanted and (content := tar.extractfile(member)):
+                    _write_verified(content, folder / name, wanted.pop(name))
+                if not wanted:
+                    return
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot unpack {packed}: {error}; delete it and run the same command again") from error
+    raise DataError(f"{packed} lacks {', '.join(wanted)}; delete it and run the same command again")
+
+
+def _write_verified(content: IO[bytes], target: Path, expected: str) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        with temporary.open("wb+") as file:
+            written = _Growing(file)
+            while chunk := content.read(CHUNK):
+                written.append(chunk)
+        if (found := written.md5.hexdigest()) != expected:
+            raise DataError(
+                f"{target.name} came out of the archive with MD5 {found}, expected {expected}: run it again"
+            )
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

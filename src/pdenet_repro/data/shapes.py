@@ -1,0 +1,158 @@
+"""The built-in data set: ten classes of drawn shapes and textures, made from a seed, in STL-10's own file layout.
+
+For demos and tests, where 2.6 GB of download are out of place: 2,000 training and 1,000 test images, drawn in a few
+seconds and kept in the user's cache folder. `drawing` says what an image looks like; here the files are made and read.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdenet_repro.data import stl10
+from pdenet_repro.data.cache import cache_folder
+from pdenet_repro.data.drawing import FIGURES, SIDE, draw
+from pdenet_repro.errors import DataError, StorageError
+
+VERSION = 1  # raise it whenever any image changes
+TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 100
+FOLDS = 10  # of a tenth of the training images each
+CLASS_NAMES = tuple(FIGURES)
+
+_RECORD = "drawn.txt"  # holds `set_name`
+_SUMS = "MD5SUMS"
+_CHUNK = 10  # images drawn at a time: what fits a processor's cache
+_ABANDONED = 3600  # seconds after which nobody is still drawing into a temporary folder
+
+
+def set_name(seed: int = 0, train_per_class: int = TRAIN_PER_CLASS, test_per_class: int = TEST_PER_CLASS) -> str:
+    """Name of one set among all that can be drawn: version, seed, and the sizes where they are not the usual ones."""
+    sizes = f"-{train_per_class}x{test_per_class}"
+    return f"shapes-v{VERSION}-seed{seed}" + (sizes if sizes != f"-{TRAIN_PER_CLASS}x{TEST_PER_CLASS}" else "")
+
+
+def ensure(
+    root: Path | None = None,
+    seed: int = 0,
+    train_per_class: int = TRAIN_PER_CLASS,
+    test_per_class: int = TEST_PER_CLASS,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """The folder whose ``stl10_binary`` holds the set: ``root``, or one of the cache; drawn first if it isn't there.
+
+    A process that is killed leaves nothing that could be taken for the set, and two at once both end well. DataError if
+    something else is there; StorageError if it cannot be written.
+    """
+    name = set_name(seed, train_per_class, test_per_class)
+    folder = (cache_folder() / name) if root is None else Path(root).expanduser().absolute()
+    target = stl10.stl10_folder(folder)
+    _remove_abandoned(target)
+    try:
+        if not target.exists():
+            say(f"drawing the built-in data set into {target} (a few seconds, once)")
+            _make(target, name, seed, train_per_class, test_per_class)
+        record = target / _RECORD
+        found = record.read_text(encoding="utf-8").strip() if record.is_file() else "something else"
+    except OSError as error:
+        fault = f"cannot keep the built-in data set in {folder}: {error.strerror or error}"
+        raise StorageError(f"{fault}; choose another data.root=") from error
+    if found != name:
+        raise DataError(f"{target} holds {found}, not {name}; delete it or choose another data.root=")
+    return folder
+
+
+def read(folder: Path) -> stl10.Dataset:
+    """The verified set of a folder that `ensure` returned; DataError if a file is damaged."""
+    inner = stl10.stl10_folder(folder)
+    remedy = f"delete {inner} and run the same command again to have it drawn anew"
+    try:
+        sums = stl10.parse_md5sums(inner / _SUMS)
+    except DataError as error:
+        raise DataError(f"{error}; {remedy}") from error
+    return stl10.read(inner, sums, CLASS_NAMES, need_folds=True, remedy=remedy)
+
+
+def _make(target: Path, name: str, seed: int, train_per_class: int, test_per_class: int) -> None:
+    """Write all files into a temporary folder beside the target and rename it, unless another process was faster."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir()
+        sums = ""
+        for file, content in _files(name, seed, train_per_class, test_per_class).items():
+            _write(temporary / file, content)
+            sums += f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}  {file}\n"
+        _write(temporary / _SUMS, sums.encode())
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not (target / _SUMS).is_file():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Delete what processes that were killed while drawing left beside the target, where that is allowed."""
+    with suppress(OSError):
+        for temporary in target.parent.glob(f".{target.name}.*.tmp"):
+            if time.time() - temporary.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(temporary)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _files(name: str, seed: int, train_per_class: int, test_per_class: int) -> dict[str, bytes]:
+    """File name -> content."""
+    train_X, train_y = _split(seed, 0, train_per_class)
+    test_X, test_y = _split(seed, 1, test_per_class)
+    folds = "".join(" ".join(map(str, fold)) + "\n" for fold in _folds(train_y))
+    return {
+        "train_X.bin": train_X.tobytes(),
+        "train_y.bin": train_y.tobytes(),
+        "test_X.bin": test_X.tobytes(),
+        "test_y.bin": test_y.tobytes(),
+        "fold_indices.txt": folds.encode(),
+        "class_names.txt": "".join(f"{figure}\n" for figure in CLASS_NAMES).encode(),
+        _RECORD: f"{name}\n".encode(),
+    }
+
+
+def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images (N, 3, 96, 96), columns before rows as STL-10 has them, and labels 1..10, in a random order.
+
+    An image follows from seed, split, class and its number in the class: a larger set holds the smaller one's images.
+    """
+    classes = len(CLASS_NAMES)
+    mixing = np.random.PCG64(np.random.SeedSequence([seed, split, classes, 0])).random_raw(classes * per_class)
+    place = np.argsort(np.argsort(mixing, kind="stable")).reshape(classes, per_class)
+    images = np.empty((classes * per_class, 3, SIDE, SIDE), np.uint8)
+    labels = np.empty(classes * per_class, np.uint8)
+    for label, name in enumerate(CLASS_NAMES):
+        labels[place[label]] = label + 1
+        for start in range(0, per_class, _CHUNK):
+            numbers = range(start, min(start + _CHUNK, per_class))
+            seeds = [(seed, split, label, number) for number in numbers]
+            images[place[label, numbers.start : numbers.stop]] = draw(name, seeds).swapaxes(2, 3)
+    return images, labels
+
+
+def _folds(labels: NDArray[np.uint8]) -> list[list[int]]:
+    """Indices of each fold, as many of one class as of another; disjoint where a class has images enough for that."""
+    per_class = len(labels) // len(CLASS_NAMES)
+    size = max(1, per_class // FOLDS)
+    of_class = np.stack([np.flatnonzero(labels == label + 1) for label in range(len(CLASS_NAMES))])
+    chosen = [(np.arange(size) + fold * size) % per_class for fold in range(FOLDS)]
+    return [sorted(of_class[:, columns].ravel().tolist()) for columns in chosen]

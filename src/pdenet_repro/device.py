@@ -1,0 +1,99 @@
+"""The compute device: what was asked for, whether it is there, how it is set up."""
+
+import ctypes
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pdenet_repro.config import Config
+from pdenet_repro.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    import torch
+
+
+def refuse_missing_gpu(config: Config) -> None:
+    """InvalidConfig where a GPU is asked for and no driver for one is there; takes milliseconds, loads no torch."""
+    wants_gpu = config.device.startswith("cuda")
+    if (wants_gpu or config.precision == "tf32") and not _driver_sees_gpus():
+        key = f"device={config.device}" if wants_gpu else "precision=tf32"
+        instead = "device=cpu or device=auto" if wants_gpu else "precision=float32 or bfloat16"
+        raise InvalidConfig(f"{key}: needs an NVIDIA GPU, and no driver for one is found here; must be {instead}")
+
+
+def _driver_sees_gpus() -> bool:
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def set_up(config: Config) -> "torch.device":
+    """The device to compute on, with precision and determinism of ``config`` set for the process."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    name = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InvalidConfig(f"device={name}: this PyTorch ({torch.__version__}) cannot use the GPU; must be device=cpu")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise InvalidConfig(f"device={name}: must be one of the {torch.cuda.device_count()} GPUs here, cuda:0 and up")
+        torch.cuda.set_device(device)
+    elif config.precision == "tf32":
+        raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
+    tf32 = config.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.use_deterministic_algorithms(config.deterministic)
+    return device
+
+
+def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractContextManager[None]]:
+    """Context in which the network is applied: bfloat16 layers under ``precision=bfloat16``, otherwise nothing."""
+    import torch
+
+    if precision == "bfloat16":
+        return lambda: torch.autocast(device.type, torch.bfloat16)
+    return nullcontext
+
+
+def peak_memory(device: "torch.device") -> float:
+    """Largest memory so far in MiB: allocated on the GPU, or resident of this process on the CPU."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def hardware(device: "torch.device") -> dict[str, Any]:
+    """What the run was computed on."""
+    import torch
+
+    return {
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "cpu": _processor(),
+        "threads": torch.get_num_threads(),
+        "host": platform.node(),
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,15 @@
+"""From a configuration to a network."""
+
+from pdenet_repro.config import Config
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.seeds import torch_seed
+
+
+def build_network(config: Config) -> PDENet:
+    """The network of a configuration at its initial weights, on the CPU."""
+    return PDENet(
+        config.dynamic,
+        config.network,
+        standardization=config.data.standardization,
+        seed=torch_seed(config.seed, "weights"),
+    )

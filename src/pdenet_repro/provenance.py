@@ -1,0 +1,40 @@
+"""Where a result comes from: command, commit, versions."""
+
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pdenet_repro
+
+PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safetensors", "tensorboard")
+
+
+def command() -> str:
+    """What was typed, ready to be typed again."""
+    return shlex.join(["python", "-m", "pdenet_repro", *sys.argv[1:]])
+
+
+def versions() -> dict[str, str]:
+    """Of Python, this package and what it computes with."""
+    found = {"python": platform.python_version(), "pdenet-repro": pdenet_repro.__version__}
+    return found | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this package runs from, with ``+changes`` if it has any; None outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if not git("ls-files", Path(__file__).name):  # an environment inside somebody else's repository
+            return None
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

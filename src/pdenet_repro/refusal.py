@@ -1,0 +1,67 @@
+"""Why Hydra refused a command, in one sentence: the key, the value, what is allowed."""
+
+import difflib
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pdenet_repro import presets
+from pdenet_repro.config import Config, allowed, knobs
+
+
+def explain(overrides: list[str], error: Exception, sweep: bool = False) -> str:
+    """The first override that is at fault; where none is, what Hydra or OmegaConf said, on one line."""
+    for text in overrides:
+        complaint = _complaint(text, sweep)
+        if complaint:
+            return complaint
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _complaint(text: str, sweep: bool) -> str | None:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        if "=" not in text:
+            return f"{text}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
+        return f"{text}: the value cannot be read; put quotes around special characters, like {text.split('=')[0]}=\"'...'\""
+    key = override.key_or_group
+    if key.split(".")[0] == "hydra" or key.startswith("hydra/"):
+        return None
+    if override.is_delete():
+        return f"{text}: a setting cannot be removed; give it another value, or null where --help says so"
+    entries = dict(knobs())
+    if key not in entries and key not in presets.GROUPS:
+        near = difflib.get_close_matches(key, [*entries, *presets.GROUPS], 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else "see --help for all keys"
+        return f"{key}: there is no such key; {hint}"
+    if override.is_add():
+        return f"{text}: {key} exists already; write it without the +"
+    if override.is_sweep_override() and not sweep:
+        return f"{text}: several values make a sweep, which needs -m; for a list write {key}=[...]"
+    return next(filter(None, (_value_complaint(key, value, entries) for value in _values(override))), None)
+
+
+def _values(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        return [_plain(text) for text in override.sweep_string_iterator()]
+    return [override.value()]
+
+
+def _plain(text: str) -> Any:
+    return OverridesParser.create().parse_override(f"value={text}").value()
+
+
+def _value_complaint(key: str, value: Any, entries: dict[str, Any]) -> str | None:
+    if key in presets.GROUPS:
+        names = presets.choices(key)
+        return None if value in names else f"{key}={value}: must be one of {', '.join(names)}"
+    try:
+        OmegaConf.update(OmegaConf.structured(Config), key, value)
+    except OmegaConfBaseException:
+        return f"{key}={value}: must be {allowed(entries[key])}"
+    return None

@@ -1,0 +1,58 @@
+"""One run, top to bottom: configuration, data, run folder, then the session that trains and evaluates."""
+
+from typing import Any
+
+from pdenet_repro import device, provenance
+from pdenet_repro.config import Config, check
+from pdenet_repro.data import source, subset
+from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.interrupt import StopRequest
+from pdenet_repro.run_folder import RunFolder
+from pdenet_repro.tracking import Log
+
+
+def refuse_nonsense(config: Config) -> None:
+    """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy."""
+    check(config)
+    learned, _ = subset.counts(config.data, source.images_per_class(config.data))
+    images = 10 * learned
+    if config.schedule.batch_size > images:
+        raise InvalidConfig(
+            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
+        )
+    device.refuse_missing_gpu(config)
+
+
+def run(config: Config) -> None:
+    """Carry out one run, or go on with it, or say that it is finished.
+
+    Raises
+    ------
+    UserError
+        For a reason the user can mend.
+    Interrupted
+        When a signal asked to stop; the state is saved.
+    """
+    refuse_nonsense(config)
+    log, folder = Log(), RunFolder(config)
+    if summary := folder.finished():
+        log.say(f"already finished: {result_line(summary, folder)}")
+        return
+    dataset = source.load(config.data, log.say)
+    with folder.locked(), StopRequest() as stop:
+        if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
+            log.path = folder.path / "run.log"
+            folder.begin(provenance.command())
+            from pdenet_repro.session import Session  # torch takes seconds to import: only now that it is needed
+
+            summary = Session(config, dataset, folder, log, stop).carry_out()
+    log.say(result_line(summary, folder))
+
+
+def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
+    """The outcome of a run in one line."""
+    right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
+    return (
+        f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "
+        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}); all of it is in {folder.path}"
+    )

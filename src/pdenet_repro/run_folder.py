@@ -1,0 +1,153 @@
+"""The run folder is the contract: training writes it, everything else reads it.
+
+``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration alone. It holds
+
+- ``config.yaml``: the resolved configuration; ``command.txt``: what was typed
+- ``metrics.csv``: a row an epoch, the same bytes whenever the run is repeated; ``timings.csv``: what is not
+- ``summary.json``: the result, written last: a folder that has it is finished
+- ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
+- ``checkpoints/`` while the run is unfinished
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pdenet_repro.config import Config, knobs, value_of
+from pdenet_repro.errors import RunFolderBusy, RunFolderError
+from pdenet_repro.storage import make_folder, remove_leftovers, storage_errors, write_atomically
+
+
+def path_of(config: Config) -> Path:
+    """Where the run of a configuration lives; the fraction with at least two decimals, and no more than it needs."""
+    data = config.data
+    fraction = Decimal(f"{data.fraction:.10f}").normalize()
+    decimals = max(2, -int(fraction.as_tuple().exponent))
+    fold = "" if data.fold is None else f"fold-{data.fold}-"
+    return (
+        Path(config.output_root) / config.name / config.dynamic
+        / f"{fold}fraction-{fraction:.{decimals}f}" / f"seed-{config.seed}"
+    )  # fmt: skip
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as it is saved."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def load_config(folder: Path) -> Config:
+    """The configuration of a run folder; RunFolderError if there is none or it is damaged."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is no run folder: it has no config.yaml")
+    try:
+        loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunFolderError(f"{path} is damaged or of another version ({reason}); restore it or remove the folder") from error
+    assert isinstance(loaded, Config)
+    return loaded
+
+
+def differences(found: Config, asked: Config) -> list[str]:
+    """The settings that tell two runs apart, as ``key: found there, asked for``."""
+    keys = [key for key, entry in knobs() if entry.metadata["result"]]
+    pairs = [(key, value_of(found, key), value_of(asked, key)) for key in keys]
+    return [f"{key}: {there} there, {now} asked for" for key, there, now in pairs if there != now]
+
+
+class RunFolder:
+    """Files of one run, for the process that holds its lock."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.path = path_of(config)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The summary of a finished run of this configuration, None if it is still to do.
+
+        Raises
+        ------
+        RunFolderError
+            The folder holds a run of another configuration, or a damaged file that decides this.
+        """
+        if not (self.path / "config.yaml").exists():
+            return None
+        different = differences(load_config(self.path), self.config)
+        if different:
+            raise RunFolderError(
+                f"{self.path} holds a run of another configuration ({'; '.join(different)}); "
+                f"give this one its own study with name=..., or remove that folder"
+            )
+        return load_summary(self.path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; RunFolderBusy if another process does. The lock goes when the process goes, however it ends."""
+        from filelock import FileLock, Timeout
+
+        make_folder(self.path)
+        lock = FileLock(self.path / "run.lock", timeout=0)
+        try:
+            with storage_errors(self.path):
+                lock.acquire()
+        except Timeout:
+            raise RunFolderBusy(
+                f"{self.path} is being trained by another process; wait for it, or give this run its own name=..."
+            ) from None
+        try:
+            remove_leftovers(self.path)
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, command: str) -> None:
+        """Write down the configuration before anything else."""
+        self.write("config.yaml", to_yaml(self.config))
+        self.write("command.txt", command + "\n")
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary, which makes the run a finished one: after everything else."""
+        self.write("summary.json", json.dumps(summary, indent=2) + "\n")
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Put a whole file in place."""
+        write_atomically(self.path / name, content)
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Put a CSV file in place: a header and a row for each entry; numbers as Python writes them, exactly."""
+        lines = [",".join(rows[0])] if rows else []
+        lines += [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
+        self.write(name, "".join(line + "\n" for line in lines))
+
+
+def load_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a finished run, None for an unfinished one; RunFolderError if it is damaged."""
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text())
+        if not isinstance(summary, dict) or "test_accuracy" not in summary:
+            raise ValueError("no test accuracy in it")
+        return summary
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
+
+
+def config_digest(config: Config) -> str:
+    """SHA-256 of the settings that tell two runs apart."""
+    import hashlib
+
+    settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+

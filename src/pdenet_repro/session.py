@@ -1,0 +1,208 @@
+"""Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from pdenet_repro import device
+from pdenet_repro.config import Config
+from pdenet_repro.data.batches import DeviceImages, TrainingBatches
+from pdenet_repro.data.stl10 import Dataset
+from pdenet_repro.data.subset import choose
+from pdenet_repro.events import Events
+from pdenet_repro.interrupt import Interrupted, StopRequest
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.results import Outcome, write_results
+from pdenet_repro.run_folder import RunFolder
+from pdenet_repro.tracking import Bars, Log, epoch_line
+from pdenet_repro.training.checkpoint import Checkpoint, Checkpoints
+from pdenet_repro.training.evaluation import accuracy, class_probabilities
+from pdenet_repro.training.objective import Objective
+from pdenet_repro.training.optimizer import ProjectedSGD
+from pdenet_repro.training.trainer import Trainer
+
+
+class Session:
+    """One run, in the process that holds its folder's lock.
+
+    The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
+        self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
+        self.device = device.set_up(config)
+        self.autocast = device.autocast(self.device, config.precision)
+        self.chosen = choose(dataset.train.labels, config.data, config.seed, dataset.folds)
+        self.train, self.validation = (
+            DeviceImages(dataset.train.pixels[part], dataset.train.labels[part], self.device)
+            for part in (self.chosen.train, self.chosen.validation)
+        )
+        self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
+        self.network = build_network(config).to(self.device)
+        self.trainer = self._trainer()
+        self.checkpoints = Checkpoints(folder.path / "checkpoints")
+        self.rows: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
+        self.seconds = 0.0  # of training in the current epoch
+        self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0}
+        self.best_weights: dict[str, Any] = {}
+        self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
+
+    def _trainer(self) -> Trainer:
+        config, network = self.config, self.network
+        objective = Objective(network, config.objective, config.network.step_size)
+        optimizer = ProjectedSGD(
+            network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
+        )
+        batches = TrainingBatches(
+            self.train, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
+        )
+        return Trainer(network, objective, optimizer, batches, config.schedule, self.autocast)
+
+    def carry_out(self) -> dict[str, Any]:
+        """Train what is still to train, evaluate, write the results; returns the summary."""
+        self.log.say(self._plan())
+        self._resume()
+        trainer, epochs = self.trainer, self.config.schedule.epochs
+        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch)
+        self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken)
+        self.saved_at = time.monotonic()
+        try:
+            while trainer.progress.epoch <= epochs:
+                self._train_epoch()
+                events.epoch(self.rows[-1], self.timings[-1])
+            self._save()
+            outcome = self._outcome()
+            summary = write_results(outcome, self.folder, self.device)
+            events.result(self.config, summary, outcome.confusion, self.network)
+        finally:
+            self.bars.close()
+            events.close()
+        self.folder.finish(summary)
+        self.checkpoints.clear()
+        return summary
+
+    def _plan(self) -> str:
+        config, hardware, batches = self.config, device.hardware(self.device), self.trainer.batches
+        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        held_out = f", {len(self.validation)} held out" if len(self.validation) else ""
+        return (
+            f"{config.dynamic} network of {self.network.weight_count():,} weights, recipe {config.recipe}; "
+            f"{len(self.train)} training images of {config.data.name}{held_out}; "
+            f"{config.schedule.epochs} epochs of {batches.steps} steps of {batches.batch_size} images; on {where}"
+        )
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.load(self.log.warn)
+        if checkpoint is None:
+            return
+        values = checkpoint.values
+        self.trainer.restore(checkpoint.tensors, values["progress"])
+        self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
+        self.best = values["best"]
+        self.best_weights = {
+            name.removeprefix("best."): tensor.to(self.device)
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith("best.")
+        }
+        done = self.trainer.progress
+        self.log.say(f"going on from the checkpoint at epoch {done.epoch}, step {done.step} of {self.trainer.batches.steps}")
+
+    def _save(self) -> None:
+        tensors, progress = self.trainer.state()
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
+        values = {
+            "progress": progress,
+            "rows": self.rows,
+            "timings": self.timings,
+            "seconds": self.seconds,
+            "best": self.best,
+        }
+        self.checkpoints.save(Checkpoint(self.trainer.steps_taken, tensors, values))
+        self.saved_at = time.monotonic()
+
+    def _leave_if_asked(self) -> None:
+        if self.stop.received:
+            self._save()
+            done = self.trainer.progress
+            where = f"at epoch {done.epoch}, step {done.step}" if done.epoch <= self.config.schedule.epochs else "after training"
+            raise Interrupted(
+                f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command goes on from there"
+            )
+
+    def _train_epoch(self) -> None:
+        trainer, bars = self.trainer, self.bars
+        bars.start_epoch(trainer.progress.epoch, trainer.progress.step)
+        clock = time.monotonic()
+        for _ in trainer.epoch():
+            self.seconds += time.monotonic() - clock
+            bars.step()
+            self._leave_if_asked()
+            if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
+                self._save()
+            clock = time.monotonic()
+        # Before the epoch is closed: a stop while evaluating comes back to this point.
+        accuracies = self._epoch_accuracies()
+        row = trainer.finish_epoch() | accuracies
+        images = trainer.batches.steps * trainer.batches.batch_size
+        timing = {
+            "epoch": row["epoch"],
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(images / max(self.seconds, 1e-9), 2),
+            "peak_memory_mib": round(device.peak_memory(self.device), 1),
+        }
+        self.seconds = 0.0
+        self.rows.append(row)
+        self.timings.append(timing)
+        self.folder.write_rows("metrics.csv", self.rows)
+        self.folder.write_rows("timings.csv", self.timings)
+        epochs = self.config.schedule.epochs
+        mean = sum(t["seconds"] for t in self.timings) / len(self.timings)
+        self.log.say(epoch_line(row, timing, epochs, mean * (epochs - row["epoch"])))
+
+    def _epoch_accuracies(self) -> dict[str, float | None]:
+        epoch, evaluation = self.trainer.progress.epoch, self.config.evaluation
+        found: dict[str, float | None] = {"validation_accuracy": None, "test_accuracy": None}
+        if len(self.validation):
+            probabilities = self._probabilities("validation")
+            found["validation_accuracy"] = value = accuracy(probabilities, self.validation.labels.cpu().numpy())
+            if value > self.best["accuracy"]:
+                self.best = {"epoch": epoch, "accuracy": value}
+                self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        last = epoch == self.config.schedule.epochs and evaluation.iterate == "last"
+        if last or (evaluation.every and epoch % evaluation.every == 0):
+            self.test_probabilities = self._probabilities("test")
+            found["test_accuracy"] = accuracy(self.test_probabilities, self.dataset.test.labels)
+        return found
+
+    def _probabilities(self, split: str) -> np.ndarray:
+        def after_batch(done: int, total: int) -> None:
+            self.bars.evaluated(split, done, total)
+            self._leave_if_asked()
+
+        images: DeviceImages = getattr(self, split)
+        return class_probabilities(
+            self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+        )
+
+    def _outcome(self) -> Outcome:
+        """Everything the results are made of, with the network at the iterate to report."""
+        epoch = self.config.schedule.epochs
+        if self.config.evaluation.iterate == "best":
+            epoch = self.best["epoch"]
+            self.network.load_state_dict(self.best_weights)
+            self.test_probabilities = None
+        if self.test_probabilities is None:  # resumed after the last epoch, or not the last iterate
+            self.test_probabilities = self._probabilities("test")
+        return Outcome(
+            config=self.config,
+            network=self.network,
+            dataset=self.dataset,
+            subset=self.chosen,
+            epoch=epoch,
+            test_probabilities=self.test_probabilities,
+            train_accuracy=accuracy(self._probabilities("train"), self.train.labels.cpu().numpy()),
+            rows=self.rows,
+            timings=self.timings,
+        )

@@ -1,0 +1,92 @@
+"""What a person sees while a run goes on: lines, bars on a terminal, and the log file."""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pdenet_repro.storage import storage_errors
+
+
+class Log:
+    """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+
+    def say(self, line: str) -> None:
+        """Something worth knowing, on stdout."""
+        self._put(line, sys.stdout)
+
+    def warn(self, line: str) -> None:
+        """Something that went wrong and is dealt with, on stderr."""
+        self._put(f"warning: {line}", sys.stderr)
+
+    def _put(self, line: str, stream: Any) -> None:
+        tqdm.write(line, file=stream)
+        stream.flush()
+        if self.path is not None:
+            with storage_errors(self.path), self.path.open("a") as file:
+                file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+
+
+class Bars:
+    """On a terminal a bar for the whole run, with the time left, and one for the epoch or evaluation; else nothing."""
+
+    def __init__(self, epochs: int, steps: int, done: int) -> None:
+        self.epochs, self.steps = epochs, steps
+        off = not sys.stderr.isatty()
+        self.whole = tqdm(total=epochs * steps, initial=done, unit="step", disable=off, dynamic_ncols=True)
+        self.part = tqdm(total=steps, unit="step", disable=off, leave=False, dynamic_ncols=True)
+
+    def start_epoch(self, epoch: int, step: int) -> None:
+        """A new inner bar, ``step`` steps along."""
+        self.whole.set_description(f"epoch {epoch}/{self.epochs}")
+        self._restart("training", self.steps, step)
+
+    def step(self) -> None:
+        """One training step is done."""
+        self.whole.update()
+        self.part.update()
+
+    def evaluated(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` images are evaluated."""
+        if self.part.total != total or self.part.desc != f"{what}: ":
+            self._restart(what, total, 0)
+        self.part.update(done - self.part.n)
+
+    def close(self) -> None:
+        """Leave the outer bar as it stands."""
+        self.part.close()
+        self.whole.close()
+
+    def _restart(self, what: str, total: int, done: int) -> None:
+        self.part.reset(total)
+        self.part.set_description(what)
+        self.part.update(done)
+
+
+def epoch_line(row: dict[str, Any], timing: dict[str, Any], epochs: int, seconds_left: float) -> str:
+    """One epoch in one line."""
+    parts = [
+        f"epoch {row['epoch']}/{epochs}",
+        f"rate {row['learning_rate']:g}",
+        f"loss {row['loss']:.4f} (data {row['data_loss']:.4f}, smoothness {row['smoothness']:.4f}, decay {row['decay']:.4f})",
+        f"training {row['train_accuracy']:.2%}",
+    ]
+    for split in ("validation", "test"):
+        if row[f"{split}_accuracy"] is not None:
+            parts.append(f"{split} {row[f'{split}_accuracy']:.2%}")
+    parts.append(f"{timing['images_per_second']:.1f} images/s")
+    if seconds_left:
+        parts.append(f"{duration(seconds_left)} left")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

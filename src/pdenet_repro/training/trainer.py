@@ -1,0 +1,130 @@
+"""The epoch loop: forward, objective, backward, projected step. Knows nothing of files."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdenet_repro.config import ScheduleConfig
+from pdenet_repro.data.batches import TrainingBatches
+from pdenet_repro.errors import NonFiniteLoss
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.training.objective import Objective
+from pdenet_repro.training.optimizer import ProjectedSGD
+from pdenet_repro.training.schedule import learning_rate
+
+
+@dataclass
+class Progress:
+    """Where the training stands: ``step`` steps of ``epoch`` are done, and sums over them."""
+
+    epoch: int = 1
+    step: int = 0
+    data_loss: float = 0.0
+    smoothness: float = 0.0
+    decay: float = 0.0
+    correct: int = 0
+    images: int = 0
+
+
+class Trainer:
+    """Minimises the objective over shuffled batches; its whole state goes in and out as named tensors and values."""
+
+    def __init__(
+        self,
+        network: PDENet,
+        objective: Objective,
+        optimizer: ProjectedSGD,
+        batches: TrainingBatches,
+        schedule: ScheduleConfig,
+        autocast: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.network, self.objective, self.optimizer = network, objective, optimizer
+        self.batches, self.schedule, self.autocast = batches, schedule, autocast
+        self.progress = Progress()
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the current epoch."""
+        schedule = self.schedule
+        return learning_rate(self.progress.epoch, schedule.learning_rate, schedule.milestones, schedule.factor)
+
+    @property
+    def steps_taken(self) -> int:
+        """Since the beginning of the run."""
+        return (self.progress.epoch - 1) * self.batches.steps + self.progress.step
+
+    def epoch(self) -> Iterator[Progress]:
+        """The remaining steps of the current epoch; yields after each.
+
+        Raises
+        ------
+        NonFiniteLoss
+            Before the update of the step that found it; the weights are those of the step before.
+        """
+        self.network.train()
+        self.batches.start_epoch(self.progress.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        while self.progress.step < self.batches.steps:
+            self._one_step(*self.batches.batch(self.progress.step))
+            yield self.progress
+
+    def _one_step(self, images: Tensor, labels: Tensor) -> None:
+        with self.autocast():
+            scores = self.network(images)
+        terms = self.objective(scores.float(), labels)
+        correct = (scores.argmax(1) == labels).sum()
+        data, smoothness, decay, correct_count = torch.stack([*terms, correct.to(terms.data.dtype)]).tolist()
+        if not math.isfinite(data + smoothness + decay):
+            raise NonFiniteLoss(
+                f"the objective is {data + smoothness + decay} at epoch {self.progress.epoch}, step "
+                f"{self.progress.step + 1}, learning rate {self.rate:g}; the weights of the step before are kept. "
+                f"Lower schedule.learning_rate or network.step_size, or choose another network.norm"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total.backward()
+        self.optimizer.step()
+        progress = self.progress
+        progress.step += 1
+        progress.data_loss += data
+        progress.smoothness += smoothness
+        progress.decay += decay
+        progress.correct += int(correct_count)
+        progress.images += len(labels)
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Means over the epoch's steps, largest weight; moves on to the next epoch."""
+        done = self.progress
+        row = {
+            "epoch": done.epoch,
+            "learning_rate": self.rate,
+            "loss": (done.data_loss + done.smoothness + done.decay) / done.step,
+            "data_loss": done.data_loss / done.step,
+            "smoothness": done.smoothness / done.step,
+            "decay": done.decay / done.step,
+            "train_accuracy": done.correct / done.images,
+            "largest_weight": max(p.detach().abs().max().item() for p in self.network.parameters()),
+        }
+        self.progress = Progress(epoch=done.epoch + 1)
+        return row
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights, running statistics and momentum by name, and the progress."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            tensors[f"velocity.{name}"] = self.optimizer.state[parameter]["velocity"]
+        return tensors, asdict(self.progress)
+
+    def restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Go on from a ``state``."""
+        self.network.load_state_dict(
+            {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        )
+        for name, parameter in self.network.named_parameters():
+            self.optimizer.state[parameter]["velocity"].copy_(tensors[f"velocity.{name}"])
+        self.progress = Progress(**progress)
