@@ -14,7 +14,20 @@ from pdenet_repro import presets
 from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.interrupt import Interrupted
 
-OPTIONS = {"-m", "--multirun", "-c", "--cfg", "-r", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir"}
+OPTIONS = {
+    "-m",
+    "--multirun",
+    "-c",
+    "--cfg",
+    "-r",
+    "--resolve",
+    "-p",
+    "--package",
+    "-i",
+    "--info",
+    "-cd",
+    "--config-dir",
+}
 
 
 failures: list[UserError] = []  # of the runs of this command; a sweep goes on after one

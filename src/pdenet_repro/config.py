@@ -112,7 +112,9 @@ class EvaluationConfig:
     """When the test images are looked at, and which iterate is reported."""
 
     every: int = knob("epochs between test accuracies; 0: only at the end", 0, low=0)
-    iterate: str = knob("weights to report: of the last epoch, or best on the validation images", choices=("last", "best"))
+    iterate: str = knob(
+        "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
+    )
     batch_size: int = knob("images at a time", 250, low=1)
 
 

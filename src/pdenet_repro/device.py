@@ -43,9 +43,13 @@ def set_up(config: Config) -> "torch.device":
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise InvalidConfig(f"device={name}: this PyTorch ({torch.__version__}) cannot use the GPU; must be device=cpu")
+            raise InvalidConfig(
+                f"device={name}: this PyTorch ({torch.__version__}) cannot use the GPU; must be device=cpu"
+            )
         if (device.index or 0) >= torch.cuda.device_count():
-            raise InvalidConfig(f"device={name}: must be one of the {torch.cuda.device_count()} GPUs here, cuda:0 and up")
+            raise InvalidConfig(
+                f"device={name}: must be one of the {torch.cuda.device_count()} GPUs here, cuda:0 and up"
+            )
         torch.cuda.set_device(device)
     elif config.precision == "tf32":
         raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")

@@ -37,7 +37,7 @@ class Events:
         metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
         # Written as this run's own summaries: add_hparams would make a second run of them.
         for part in hparams(plain, metrics):
-            self.writer.file_writer.add_summary(part)
+            self.writer._get_file_writer().add_summary(part)
         epoch = config.schedule.epochs
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, epoch)
@@ -85,5 +85,7 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for (i, j), count in np.ndenumerate(matrix):
-        axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color="w" if count > matrix.max() / 2 else "k")
+        axes.text(
+            j, i, str(count), ha="center", va="center", fontsize=8, color="w" if count > matrix.max() / 2 else "k"
+        )
     return figure

@@ -67,5 +67,3 @@ def compose(*overrides: str) -> Config:
             return to_config(hydra_compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise InvalidConfig(explain(list(overrides), error)) from error
-
-

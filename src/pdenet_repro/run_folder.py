@@ -52,7 +52,9 @@ def load_config(folder: Path) -> Config:
         loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
     except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise RunFolderError(f"{path} is damaged or of another version ({reason}); restore it or remove the folder") from error
+        raise RunFolderError(
+            f"{path} is damaged or of another version ({reason}); restore it or remove the folder"
+        ) from error
     assert isinstance(loaded, Config)
     return loaded
 
@@ -145,9 +147,6 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
 
 def config_digest(config: Config) -> str:
     """SHA-256 of the settings that tell two runs apart."""
-    import hashlib
 
     settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-

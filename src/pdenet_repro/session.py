@@ -107,7 +107,9 @@ class Session:
             if name.startswith("best.")
         }
         done = self.trainer.progress
-        self.log.say(f"going on from the checkpoint at epoch {done.epoch}, step {done.step} of {self.trainer.batches.steps}")
+        self.log.say(
+            f"going on from the checkpoint at epoch {done.epoch}, step {done.step} of {self.trainer.batches.steps}"
+        )
 
     def _save(self) -> None:
         tensors, progress = self.trainer.state()
@@ -126,7 +128,11 @@ class Session:
         if self.stop.received:
             self._save()
             done = self.trainer.progress
-            where = f"at epoch {done.epoch}, step {done.step}" if done.epoch <= self.config.schedule.epochs else "after training"
+            where = (
+                f"at epoch {done.epoch}, step {done.step}"
+                if done.epoch <= self.config.schedule.epochs
+                else "after training"
+            )
             raise Interrupted(
                 f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command goes on from there"
             )
@@ -182,9 +188,7 @@ class Session:
             self._leave_if_asked()
 
         images: DeviceImages = getattr(self, split)
-        return class_probabilities(
-            self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
-        )
+        return class_probabilities(self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch)
 
     def _outcome(self) -> Outcome:
         """Everything the results are made of, with the network at the iterate to report."""

@@ -64,7 +64,9 @@ def test_small_network_objective_and_gradients(golden, close, small):
     network.train()
     terms = objective(network(images), labels)
     close(terms.data, golden["network.loss"])
-    close(terms.smoothness + terms.decay, golden["network.regularizer_theta"] + golden["network.regularizer_classifier"])
+    close(
+        terms.smoothness + terms.decay, golden["network.regularizer_theta"] + golden["network.regularizer_classifier"]
+    )
     close(terms.total, golden["network.objective"])
     terms.total.backward()
     for theirs, ours in NAMES.items():

@@ -38,7 +38,11 @@ class TrainingBatches:
         self.order = torch.from_numpy(stream(self.seed, "order", epoch).permutation(n)).to(device)
         if self.augmentation == "flip_crop":
             random, margin = stream(self.seed, "augmentation", epoch), self.margin
-            draws = [random.randint(0, 2, n), random.randint(0, 2 * margin + 1, n), random.randint(0, 2 * margin + 1, n)]
+            draws = [
+                random.randint(0, 2, n),
+                random.randint(0, 2 * margin + 1, n),
+                random.randint(0, 2 * margin + 1, n),
+            ]
             self.draws = torch.from_numpy(np.stack(draws)).to(device)
 
     @property

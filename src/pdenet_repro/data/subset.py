@@ -53,7 +53,9 @@ def counts(config: DataConfig, per_class: int) -> tuple[int, int]:
     held_out = _whole("data.validation", config.validation, per_class)
     learned = _whole("data.fraction", config.fraction, per_class - held_out)
     if not learned:
-        raise InvalidConfig(f"data.fraction={config.fraction}: must give at least one of {per_class - held_out} images a class")
+        raise InvalidConfig(
+            f"data.fraction={config.fraction}: must give at least one of {per_class - held_out} images a class"
+        )
     return learned, held_out
 
 

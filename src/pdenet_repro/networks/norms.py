@@ -66,6 +66,7 @@ class Norm:
     eps: float | None = None
 
     def __call__(self, Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """(N, C, H, W) to the same; scale and shift (C,)."""
         function, eps = NORMS[self.name]
         return function(Y, scale, shift, eps if self.eps is None else self.eps)
 
@@ -106,7 +107,9 @@ class BatchNorm(nn.Module):
     def forward(self, Y: Tensor) -> Tensor:
         """(N, C, H, W) to the same; in training mode also moves the running statistics."""
         if not self.training:
-            return F.batch_norm(Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps)
+            return F.batch_norm(
+                Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps
+            )
         # momentum 1: the statistics of this batch alone, its variance unbiased
         mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_variance)
         out = F.batch_norm(Y, mean, variance, self.scale, self.shift, True, 1.0, self.eps)

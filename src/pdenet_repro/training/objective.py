@@ -56,7 +56,9 @@ class Objective:
         """``alpha1`` times the chosen seminorm in time of all weights of the units."""
         config, zero = self.config, torch.zeros((), device=self.classifier[0].device)
         if config.smoothness == "tv":
-            return config.alpha1 * sum((total_variation(p, self.step_size, config.eps) for p in self.time_dependent), zero)
+            return config.alpha1 * sum(
+                (total_variation(p, self.step_size, config.eps) for p in self.time_dependent), zero
+            )
         if config.smoothness == "h1":
             return config.alpha1 * sum((h1_seminorm(p, self.step_size) for p in self.time_dependent), zero)
         return zero
