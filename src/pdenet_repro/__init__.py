@@ -1,3 +1,28 @@
-"""Residual networks motivated by partial differential equations, and the STL-10 study of Ruthotto & Haber (arXiv 1804.04272)."""
+"""Residual networks motivated by partial differential equations: the STL-10 study of Ruthotto & Haber (arXiv 1804.04272).
+
+From Python: ``config = compose("dynamic=hamiltonian")``, ``network = build_network(config)``, and for a finished run
+``network, config = load_run(folder)``.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "build_network", "compose", "load_run"]
+
+if TYPE_CHECKING:
+    from pdenet_repro.networks.build import build_network
+    from pdenet_repro.presets import compose
+    from pdenet_repro.results import load_run
+
+
+def __getattr__(name: str) -> Any:
+    """The public functions, imported when first used: the command line must not wait for torch."""
+    if name == "build_network":
+        from pdenet_repro.networks.build import build_network as found
+    elif name == "compose":
+        from pdenet_repro.presets import compose as found  # type: ignore[assignment]
+    elif name == "load_run":
+        from pdenet_repro.results import load_run as found  # type: ignore[assignment]
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found

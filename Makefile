@@ -1,0 +1,42 @@
+# Every target makes the environment it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit slow clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first interpreter here that the package supports; or name one: make setup PYTHON=python3.12
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+DEMO := data=shapes network=small schedule=short schedule.epochs=5 data.fraction=0.4 evaluation.every=1 name=demo
+
+help: ## show this list
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/installed ## create .venv with the pinned versions (about 6 GB with PyTorch's GPU libraries)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13; none was found (name one with PYTHON=...)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## train three dynamics on the built-in images for a few epochs; prints a table (minutes)
+	$(BIN)/python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order $(DEMO)
+	$(BIN)/python -m pdenet_repro.report outputs/demo
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: setup ## the tests that take seconds
+	$(BIN)/python -m pytest -q -m "not slow"
+
+slow: setup ## the tests that train or start processes
+	$(BIN)/python -m pytest -q -m slow
+
+test: lint unit slow ## lint, types, all tests (PDENET_DATA_ROOT=FOLDER adds those on the real images)
+
+clean: ## remove the environment and caches, keep outputs
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	find src tests scripts -name __pycache__ -prune -exec rm -rf {} +

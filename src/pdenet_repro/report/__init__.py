@@ -1,0 +1,1 @@
+"""Tables and pictures from run folders alone: no training, no GPU, no torch."""
