@@ -53,12 +53,30 @@ def set_up(config: Config) -> "torch.device":
         torch.cuda.set_device(device)
     elif config.precision == "tf32":
         raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
+    if device.type == "cpu":
+        _keep_freed_memory()
     tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
     return device
+
+
+def _keep_freed_memory() -> None:
+    """Have the allocator keep freed features for the next layer instead of returning them to the system.
+
+    glibc maps every large tensor anew, and the kernel clears its pages one by one at first use: half of the time of
+    evaluating the paper's network on two cores. Elsewhere (other C libraries) nothing is changed.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 64 * 2**20)
 
 
 def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractContextManager[None]]:
