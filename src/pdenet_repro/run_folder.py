@@ -98,13 +98,13 @@ class RunFolder:
 
         make_folder(self.path)
         lock = FileLock(self.path / "run.lock", timeout=0)
-        try:
-            with storage_errors(self.path):
+        with storage_errors(self.path):
+            try:
                 lock.acquire()
-        except Timeout:
-            raise RunFolderBusy(
-                f"{self.path} is being trained by another process; wait for it, or give this run its own name=..."
-            ) from None
+            except Timeout:  # an OSError too: it must not be taken for a failed write
+                raise RunFolderBusy(
+                    f"{self.path} is being trained by another process; wait for it, or give this run its own name=..."
+                ) from None
         try:
             remove_leftovers(self.path)
             yield
