@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the sentence is ours
     presets.register()
     try:
+        sys.argv[1:] = arguments = presets.readable(arguments)  # Hydra reads sys.argv
         for word in arguments:
             if word.startswith("-") and word.split("=")[0] not in OPTIONS:
                 raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")

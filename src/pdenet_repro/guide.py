@@ -65,7 +65,7 @@ def first_steps() -> str:
         f"This would train the {config.dynamic} network of recipe {config.recipe} (units of {config.network.widths} channels) "
         f"on all of {data.name} for {schedule.epochs} epochs, into {path_of(config)}."
     )
-    folder = stl10.stl10_folder(Path(data.root or "data"))
+    folder = stl10.stl10_folder(Path(data.root or "data").expanduser())
     missing = [name for name in stl10.LABELLED if not (folder / name).is_file()]
     if missing:
         state = (

@@ -1,5 +1,7 @@
 """From preset names and overrides to a configuration: Hydra composes ``configs/``, the schema holds it together."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,19 @@ def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictC
     return scaled_milestones(milestones, reference_epochs, _parent_.epochs)
 
 
+def readable(words: Sequence[str]) -> list[str]:
+    """Words of a command with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=~/data``.
+
+    Refuses the ``~key`` of that grammar: a key taken out would silently get the schema's default.
+    """
+    for word in words:
+        if word.startswith("~"):
+            raise InvalidConfig(
+                f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
+            )
+    return [re.sub(r"^([\w.]+)=(~[^'\",]*)$", r"\1='\2'", word) for word in words]
+
+
 def to_config(composed: DictConfig) -> Config:
     """The typed configuration; InvalidConfig for a value still missing."""
     try:
@@ -62,8 +77,9 @@ def compose(*overrides: str) -> Config:
     from pdenet_repro.refusal import explain
 
     register()
+    words = readable(overrides)
     try:
         with initialize_config_dir(str(folder()), version_base="1.3"):
-            return to_config(hydra_compose("config", list(overrides)))
+            return to_config(hydra_compose("config", words))
     except (HydraException, OmegaConfBaseException) as error:
-        raise InvalidConfig(explain(list(overrides), error)) from error
+        raise InvalidConfig(explain(words, error)) from error

@@ -32,8 +32,6 @@ def _complaint(text: str, sweep: bool) -> str | None:
     key = override.key_or_group
     if key.split(".")[0] == "hydra" or key.startswith("hydra/"):
         return None
-    if override.is_delete():
-        return f"{text}: a setting cannot be removed; give it another value, or null where --help says so"
     entries = dict(knobs())
     if key not in entries and key not in presets.GROUPS:
         near = difflib.get_close_matches(key, [*entries, *presets.GROUPS], 1, 0.5)
@@ -43,25 +41,23 @@ def _complaint(text: str, sweep: bool) -> str | None:
         return f"{text}: {key} exists already; write it without the +"
     if override.is_sweep_override() and not sweep:
         return f"{text}: several values make a sweep, which needs -m; for a list write {key}=[...]"
-    return next(filter(None, (_value_complaint(key, value, entries) for value in _values(override))), None)
+    return next(filter(None, (_value_complaint(key, part, entries) for part in _single(text, override))), None)
 
 
-def _values(override: Override) -> list[Any]:
+def _single(text: str, override: Override) -> list[str]:
+    """The override's words with one value each."""
     if override.is_sweep_override():
-        return [_plain(text) for text in override.sweep_string_iterator()]
-    return [override.value()]
+        return [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+    return [text]
 
 
-def _plain(text: str) -> Any:
-    return OverridesParser.create().parse_override(f"value={text}").value()
-
-
-def _value_complaint(key: str, value: Any, entries: dict[str, Any]) -> str | None:
+def _value_complaint(key: str, text: str, entries: dict[str, Any]) -> str | None:
+    value = OverridesParser.create().parse_override(text).value()
     if key in presets.GROUPS:
         names = presets.choices(key)
-        return None if value in names else f"{key}={value}: must be one of {', '.join(names)}"
+        return None if value in names else f"{text}: must be one of {', '.join(names)}"
     try:
         OmegaConf.update(OmegaConf.structured(Config), key, value)
     except OmegaConfBaseException:
-        return f"{key}={value}: must be {allowed(entries[key])}"
+        return f"{text}: must be {allowed(entries[key])}"
     return None

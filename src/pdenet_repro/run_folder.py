@@ -33,7 +33,7 @@ def path_of(config: Config) -> Path:
     decimals = max(2, -int(fraction.as_tuple().exponent))
     fold = "" if data.fold is None else f"fold-{data.fold}-"
     return (
-        Path(config.output_root) / config.name / config.dynamic
+        Path(config.output_root).expanduser() / config.name / config.dynamic
         / f"{fold}fraction-{fraction:.{decimals}f}" / f"seed-{config.seed}"
     )  # fmt: skip
 

@@ -19,8 +19,8 @@ def images_per_class(config: DataConfig) -> int:
 def load(config: DataConfig, say: Callable[[str], None]) -> stl10.Dataset:
     """The verified data set, downloaded or drawn first if need be; DataError or StorageError if it cannot be had."""
     if config.name == "shapes":
-        return shapes.read(shapes.ensure(Path(config.root) if config.root else None, say=say))
-    root = Path(config.root or "data")
+        return shapes.read(shapes.ensure(Path(config.root).expanduser() if config.root else None, say=say))
+    root = Path(config.root or "data").expanduser()
     if config.download:
         from pdenet_repro.data.fetch import fetch_stl10
 
