@@ -14,20 +14,8 @@ from pdenet_repro import presets
 from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.interrupt import Interrupted
 
-OPTIONS = {
-    "-m",
-    "--multirun",
-    "-c",
-    "--cfg",
-    "-r",
-    "--resolve",
-    "-p",
-    "--package",
-    "-i",
-    "--info",
-    "-cd",
-    "--config-dir",
-}
+SWEEP = {"-m", "--multirun"}
+OPTIONS = SWEEP | {"-c", "--cfg", "-r", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir"}
 
 
 failures: list[UserError] = []  # of the runs of this command; a sweep goes on after one
@@ -54,7 +42,9 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the sentence is ours
     presets.register()
     try:
-        sys.argv[1:] = arguments = presets.readable(arguments)  # Hydra reads sys.argv
+        # Hydra reads sys.argv, and a -m between settings confuses its parser
+        arguments = sorted(presets.readable(arguments), key=lambda word: word not in SWEEP)
+        sys.argv[1:] = arguments
         for word in arguments:
             if word.startswith("-") and word.split("=")[0] not in OPTIONS:
                 raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
@@ -63,7 +53,7 @@ def main(arguments: list[str]) -> int:
         from pdenet_repro.refusal import explain
 
         overrides = [word for word in arguments if not word.startswith("-") and word not in ("job", "hydra", "all")]
-        failures.append(InvalidConfig(explain(overrides, error, sweep=bool({"-m", "--multirun"} & set(arguments)))))
+        failures.append(InvalidConfig(explain(overrides, error, sweep=bool(SWEEP & set(arguments)))))
         _show(failures[-1], cause=error)
     except UserError as error:
         failures.append(error)

@@ -1,0 +1,126 @@
+"""Whole commands, killed and stopped at random moments: the same command ends in the same bytes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+RUN = (
+    "data=shapes", "network=tiny", "schedule=short", "schedule.epochs=3", "data.fraction=0.1", "evaluation.every=2",
+    "device=cpu", "checkpoint.seconds=0.2", "name=killed",
+)  # fmt: skip
+SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
+
+
+def start(folder, *more, **keywords):
+    words = [sys.executable, *keywords.pop("options", ()), "-m", "pdenet_repro", *RUN, *more]
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def run_folder(folder):
+    return folder / "outputs" / "killed" / "parabolic" / "fraction-0.10" / "seed-0"
+
+
+def contents(folder):
+    return {name: (run_folder(folder) / name).read_bytes() for name in SAME}
+
+
+def wait_for_training(folder, process):
+    """Until the first checkpoint is there."""
+    checkpoints = run_folder(folder) / "checkpoints"
+    while not list(checkpoints.glob("step-*.safetensors")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, out, err = finish(start(folder))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("parabolic, 200 training images, seed 0: test accuracy ")
+    assert str(run_folder(folder).relative_to(folder)) in out.splitlines()[-1]
+    return contents(folder)
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path, undisturbed):
+    moments, kills = random.Random(0), 0
+    while not (run_folder(tmp_path) / "summary.json").exists() and kills < 8:
+        process = start(tmp_path)
+        wait_for_training(tmp_path, process)
+        time.sleep(moments.uniform(0.5, 4))
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+    code, _, err = finish(start(tmp_path))
+    assert (code, err) == (0, "")
+    assert kills >= 1
+    assert contents(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_signal_saves_and_leaves_with_a_code_of_its_own(tmp_path, undisturbed, name):
+    process = start(tmp_path)
+    wait_for_training(tmp_path, process)
+    process.send_signal(getattr(signal, name))
+    code, _, err = finish(process)
+    assert code == 75
+    assert err.startswith(f"stopped by {name} at epoch ")
+    assert "the same command goes on from there" in err
+    assert err.count("\n") == 1
+    code, out, _ = finish(start(tmp_path))
+    assert code == 0
+    assert "going on from the checkpoint at epoch " in out
+    assert contents(tmp_path) == undisturbed
+
+
+def test_two_at_once_and_a_finished_run(tmp_path, undisturbed):
+    first = start(tmp_path)
+    wait_for_training(tmp_path, first)
+    code, _, err = finish(start(tmp_path))
+    assert code == 5
+    assert "is being trained by another process" in err
+    assert err.count("\n") == 1
+    assert finish(first)[0] == 0
+    assert contents(tmp_path) == undisturbed
+
+    code, out, err = finish(start(tmp_path, options=("-X", "importtime")))
+    assert code == 0
+    assert out.startswith("already finished: parabolic, 200 training images")
+    assert not [line for line in err.splitlines() if line.endswith(" torch")]  # at once: nothing heavy is loaded
+
+    code, _, err = finish(start(tmp_path, "schedule.learning_rate=0.05"))
+    assert code == 2
+    assert "schedule.learning_rate" in err
+    assert "0.1" in err
+    assert "0.05" in err
+    assert contents(tmp_path) == undisturbed
+
+
+def test_a_sweep_goes_on_after_a_run_that_fails(tmp_path):
+    code, out, err = finish(start(tmp_path, "-m", "data.fraction=0.1,0.007,0.2", "schedule.epochs=1"))
+    assert code == 2
+    assert err.startswith("data.fraction=0.007: gives 1.4 of 200 images a class")
+    assert out.count("test accuracy") == 2
+    assert len(list((tmp_path / "outputs/killed/parabolic").iterdir())) == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_log_on_a_full_disk_is_one_sentence(tmp_path):
+    run_folder(tmp_path).mkdir(parents=True)
+    (run_folder(tmp_path) / "run.log").symlink_to("/dev/full")
+    code, _, err = finish(start(tmp_path))
+    assert code == 4
+    assert err.count("\n") == 1
+    assert "No space left on device" in err
