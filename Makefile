@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # The first interpreter here that the package supports; or name one: make setup PYTHON=python3.12
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
-DEMO := data=shapes network=small schedule=demo data.fraction=0.3 evaluation.every=3 name=demo
+DEMO := data=shapes network=small schedule=demo data.fraction=0.25 evaluation.every=3 name=demo
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
