@@ -1,11 +1,14 @@
 """TensorBoard events of a run: scalars, settings, confusion matrix, kernels."""
 
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pdenet_repro.config import Config, knobs, value_of
+from pdenet_repro.storage import storage_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,17 +22,29 @@ class Events:
     def __init__(self, folder: Path, first_epoch: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
-        self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+        self.folder = folder
+        threading.excepthook = _leave_failed_writes_to_the_caller
+        with storage_errors(folder):
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
-        """Every number of an epoch that is there."""
-        for name, value in {**row, **timing}.items():
-            if name != "epoch" and value is not None:
-                self.writer.add_scalar(_group(name), value, row["epoch"])
-        self.writer.flush()
+        """Every number of an epoch that is there; StorageError if it cannot be written."""
+        with storage_errors(self.folder):
+            for name, value in {**row, **timing}.items():
+                if name != "epoch" and value is not None:
+                    self.writer.add_scalar(_group(name), value, row["epoch"])
+            self.writer.flush()
 
     def result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
-        """The settings with the accuracies they led to, the confusion matrix and the kernels of each unit."""
+        """The settings with the accuracies they led to, the confusion matrix and the kernels of each unit.
+
+        StorageError if they cannot be written.
+        """
+        with storage_errors(self.folder):
+            self._result(config, summary, matrix, network)
+            self.writer.flush()
+
+    def _result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
         from torch.utils.tensorboard.summary import hparams
 
         settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
@@ -49,8 +64,16 @@ class Events:
                 self.writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
 
     def close(self) -> None:
-        """Flush and close."""
-        self.writer.close()
+        """Close; everything is flushed already, and a write that failed has been reported."""
+        with suppress(OSError):
+            self.writer.close()
+        threading.excepthook = threading.__excepthook__
+
+
+def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer thread raises what happened to it in the calling thread again: one report is enough."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
 
 
 def _group(name: str) -> str:
