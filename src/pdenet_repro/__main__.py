@@ -15,7 +15,8 @@ from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.interrupt import Interrupted
 
 SWEEP = {"-m", "--multirun"}
-OPTIONS = SWEEP | {"-c", "--cfg", "-r", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir"}
+SHOW = {"-c", "--cfg"}
+OPTIONS = SWEEP | SHOW | {"-r", "--resolve"}
 
 
 failures: list[UserError] = []  # of the runs of this command; a sweep goes on after one
@@ -45,9 +46,16 @@ def main(arguments: list[str]) -> int:
         # Hydra reads sys.argv, and a -m between settings confuses its parser
         arguments = sorted(presets.readable(arguments), key=lambda word: word not in SWEEP)
         sys.argv[1:] = arguments
-        for word in arguments:
-            if word.startswith("-") and word.split("=")[0] not in OPTIONS:
+        for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+            option, _, value = word.partition("=")
+            if word.startswith("-") and option not in OPTIONS:
                 raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
+            if option in SHOW and (value or following) not in ("job", "hydra", "all"):
+                raise InvalidConfig(
+                    f"{option} {value or following}: must be {option} job, {option} hydra or {option} all"
+                )
+            if option in SHOW and SWEEP & set(arguments):
+                raise InvalidConfig(f"{option} shows the configuration of one run; leave out -m")
         _compose_and_run()
     except (HydraException, OmegaConfBaseException) as error:
         from pdenet_repro.refusal import explain

@@ -25,6 +25,10 @@ CASES = [
     (["network.widths=8,16"], "several values make a sweep, which needs -m; for a list write network.widths=[...]"),
     (["--epochs", "5"], "--epochs: there is no such option; settings are written key=value"),
     (["-x"], "-x: there is no such option"),
+    (["--cfg"], "--cfg : must be --cfg job, --cfg hydra or --cfg all"),
+    (["--cfg", "jobs"], "--cfg jobs: must be --cfg job"),
+    (["-m", "--cfg", "job"], "--cfg shows the configuration of one run; leave out -m"),
+    (["--cfg=x"], "--cfg x: must be --cfg job"),
     # choices
     (["dynamic=wave"], "dynamic=wave: must be one of hamiltonian, parabolic, resnet, second_order"),
     (["recipe=mine"], "recipe=mine: must be one of authors, jmiv, paper"),
