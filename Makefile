@@ -1,28 +1,40 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit slow clean
+.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The first interpreter here that the package supports; or name one: make setup PYTHON=python3.12
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
-DEMO := data=shapes network=small schedule=demo data.fraction=0.25 evaluation.every=3 name=demo
+# For the reproduce and plan targets: make reproduce-fig2 DATA_ROOT=~/data SEEDS=0,1,2 EXTRA='device=cuda:1'
+DATA_ROOT ?=
+SEEDS ?=
+EXTRA ?=
+STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
 help: ## show this list
-	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z0-9 -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{sub(/ .*/, "", $$1); printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(VENV)/installed ## create .venv with the pinned versions (about 6 GB with PyTorch's GPU libraries)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13; none was found (name one with PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	@touch $@
 
-demo: setup ## train three dynamics on the built-in images for a few epochs; prints a table (minutes)
-	$(BIN)/python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order $(DEMO)
-	$(BIN)/python -m pdenet_repro.report outputs/demo
+demo: setup ## the study in small, on the built-in images: figures and report in outputs/demo (minutes)
+	$(BIN)/python -m pdenet_repro -m study=demo
+
+reproduce-fig1 reproduce-fig2 reproduce-fig3: reproduce-%: setup ## Figure 1 of the paper, on STL-10 (and -fig2, -fig3)
+	$(STUDY) study=$*
+
+reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA='key=value ...')
+	$(STUDY) study=all
+
+plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
+	$(STUDY) study=$* --plan
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

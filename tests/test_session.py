@@ -87,7 +87,7 @@ def contents(path):
 def test_the_folder_is_complete(tmp_path, dataset):
     path, summary = go(configuration(tmp_path), dataset)
     assert {entry.name for entry in path.iterdir()} == {
-        *SAME, "config.yaml", "command.txt", "timings.csv", "summary.json", "tensorboard", "run.log", "run.lock",
+        *SAME, "config.yaml", "command.txt", "timings.csv", "examples.npz", "summary.json", "tensorboard", "run.log", "run.lock",
     }  # fmt: skip
     assert json.loads((path / "summary.json").read_text()) == summary
     predictions = np.load(path / "predictions.npz")

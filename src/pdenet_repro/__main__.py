@@ -4,10 +4,10 @@ import os
 import signal
 import sys
 import traceback
+from importlib.util import find_spec
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro import presets
@@ -16,21 +16,12 @@ from pdenet_repro.interrupt import Interrupted
 
 SWEEP = {"-m", "--multirun"}
 SHOW = {"-c", "--cfg"}
-OPTIONS = SWEEP | SHOW | {"-r", "--resolve"}
-
-
-failures: list[UserError] = []  # of the runs of this command; a sweep goes on after one
-
-
-@hydra.main(config_path=str(presets.folder()), config_name="config", version_base="1.3")
-def _compose_and_run(composed: DictConfig) -> None:
-    from pdenet_repro.run import run
-
-    try:
-        run(presets.to_config(composed))
-    except UserError as error:
-        _show(error)
-        failures.append(error)
+LAUNCHERS = {
+    "joblib": "hydra_joblib_launcher",
+    "processes": "hydra_submitit_launcher",
+    "slurm": "hydra_submitit_launcher",
+}
+OPTIONS = SWEEP | SHOW | {"-r", "--resolve", "--plan"}
 
 
 def main(arguments: list[str]) -> int:
@@ -44,35 +35,68 @@ def main(arguments: list[str]) -> int:
     presets.register()
     try:
         # Hydra reads sys.argv, and a -m between settings confuses its parser
-        arguments = sorted(presets.readable(arguments), key=lambda word: word not in SWEEP)
-        sys.argv[1:] = arguments
-        for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-            option, _, value = word.partition("=")
-            if word.startswith("-") and option not in OPTIONS:
-                raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
-            if option in SHOW and (value or following) not in ("job", "hydra", "all"):
-                raise InvalidConfig(
-                    f"{option} {value or following}: must be {option} job, {option} hydra or {option} all"
-                )
-            if option in SHOW and SWEEP & set(arguments):
-                raise InvalidConfig(f"{option} shows the configuration of one run; leave out -m")
-        _compose_and_run()
+        words = sorted(presets.readable(arguments), key=lambda word: word not in SWEEP)
+        _refuse_options(words)
+        sys.argv[1:] = words
+        return _carry_out(words)
     except (HydraException, OmegaConfBaseException) as error:
         from pdenet_repro.refusal import explain
 
-        overrides = [word for word in arguments if not word.startswith("-") and word not in ("job", "hydra", "all")]
-        failures.append(InvalidConfig(explain(overrides, error, sweep=bool(SWEEP & set(arguments)))))
-        _show(failures[-1], cause=error)
+        settings = [word for word in arguments if not word.startswith("-") and word not in ("job", "hydra", "all")]
+        refusal = InvalidConfig(explain(settings, error, sweep=bool(SWEEP & set(arguments))))
+        _show(refusal, cause=error)
+        return refusal.exit_code
     except UserError as error:
-        failures.append(error)
         _show(error)
+        return error.exit_code
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
         print("stopped before training began; nothing is lost", file=sys.stderr)
         return 128 + signal.SIGINT
-    return failures[0].exit_code if failures else 0
+
+
+def _carry_out(words: list[str]) -> int:
+    from pdenet_repro import study
+
+    command = hydra.main(config_path=str(presets.folder()), config_name="config", version_base="1.3")(study.job)
+    if "--plan" in words:
+        from pdenet_repro import plan
+
+        plan.show(study.configurations(words))
+        return 0
+    if not SWEEP & set(words):
+        study.refusals.clear()
+        command()
+        for refusal in study.refusals:
+            raise refusal
+        return 0
+    runs = study.configurations(words)
+    study.prepare(runs)
+    try:
+        command()
+    except (HydraException, OmegaConfBaseException, UserError):
+        raise
+    except Exception as error:  # of a launcher: a job of the cluster was cancelled, a worker was killed
+        print(f"the launcher reports: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+    return study.conclude(runs)
+
+
+def _refuse_options(words: list[str]) -> None:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, _, value = word.partition("=")
+        if word.startswith("-") and option not in OPTIONS:
+            raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
+        if option in SHOW and (value or following) not in ("job", "hydra", "all"):
+            raise InvalidConfig(f"{option} {value or following}: must be {option} job, {option} hydra or {option} all")
+        if option in SHOW and SWEEP & set(words):
+            raise InvalidConfig(f"{option} shows the configuration of one run; leave out -m")
+        plugin = LAUNCHERS.get(value) if option == "hydra/launcher" else None
+        if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
+            raise InvalidConfig(f"{word}: needs {plugin}, which is not installed; pip install 'pdenet-repro[cluster]'")
+        if option == "study" and not (SWEEP | SHOW | {"--plan"}) & set(words):
+            raise InvalidConfig(f"{word}: is a sweep of many runs, which needs -m (or --plan, to see them first)")
 
 
 def _show(error: UserError, cause: Exception | None = None) -> None:

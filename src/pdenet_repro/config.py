@@ -145,6 +145,12 @@ class Config:
     name: str = knob("the study the run belongs to: a folder below output_root", result=False)
     output_root: str = knob("folder for all studies", "outputs", result=False)
 
+    @property
+    def short_name(self) -> str:
+        """The run among those of its study."""
+        fold = "" if self.data.fold is None else f"fold {self.data.fold}, "
+        return f"{self.dynamic}, {fold}fraction {self.data.fraction:g}, seed {self.seed}"
+
 
 def knobs(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every knob as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""

@@ -1,12 +1,16 @@
 """The compute device: what was asked for, whether it is there, how it is set up."""
 
 import ctypes
+import getpass
 import os
 import platform
+import re
 import resource
 import sys
+import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdenet_repro.config import Config
@@ -39,7 +43,9 @@ def set_up(config: Config) -> "torch.device":
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    name = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    name = config.device
+    if name == "auto":
+        name = f"cuda:{_claim_gpu()}" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
@@ -55,12 +61,41 @@ def set_up(config: Config) -> "torch.device":
         raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
     if device.type == "cpu":
         _keep_freed_memory()
+        _forget_peak_memory()
+    else:
+        torch.cuda.reset_peak_memory_stats(device)
     tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
     return device
+
+
+_claimed: dict[int, Any] = {}  # GPU -> its lock, held until this process ends
+
+
+def _claim_gpu() -> int:
+    """A GPU that no other process of this program computes on, the same one for all runs of this process.
+
+    Where all are taken, several processes share one.
+    """
+    import torch
+    from filelock import FileLock, Timeout
+
+    if _claimed:
+        return next(iter(_claimed))
+    count = torch.cuda.device_count()
+    for index in range(count):
+        identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
+        lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{getpass.getuser()}-gpu-{identity}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            continue
+        _claimed[index] = lock
+        return index
+    return os.getpid() % count
 
 
 def _keep_freed_memory() -> None:
@@ -79,6 +114,14 @@ def _keep_freed_memory() -> None:
     mallopt(m_top_pad, 64 * 2**20)
 
 
+def _forget_peak_memory() -> None:
+    """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the run before freed
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+
+
 def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractContextManager[None]]:
     """Context in which the network is applied: bfloat16 layers under ``precision=bfloat16``, otherwise nothing."""
     import torch
@@ -94,6 +137,8 @@ def peak_memory(device: "torch.device") -> float:
 
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError), open("/proc/self/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) / 2**10  # type: ignore[index]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

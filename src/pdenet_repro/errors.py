@@ -19,6 +19,10 @@ class RunFolderError(UserError):
     """A run folder that holds another configuration, is incomplete, or is no run folder."""
 
 
+class OtherConfiguration(RunFolderError):
+    """A run folder that holds a run with other settings than those asked for."""
+
+
 class NonFiniteLoss(UserError):
     """The objective became infinite or NaN; the weights of the step before are untouched."""
 
@@ -29,6 +33,12 @@ class StorageError(UserError):
     """A file could not be written: disk full, read-only folder."""
 
     exit_code = 4
+
+
+class OutOfMemory(UserError):
+    """The device or the machine has too little memory for the run."""
+
+    exit_code = 6
 
 
 class RunFolderBusy(UserError):

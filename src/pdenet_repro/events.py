@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from pdenet_repro.networks.pdenet import PDENet
 
 
+# On a study's folder each chart shows all runs, one line each.
+CHARTS = {
+    "study": {
+        "test accuracy": ["Multiline", ["accuracy/test"]],
+        "training accuracy": ["Multiline", ["accuracy/train"]],
+        "objective": ["Multiline", ["objective/loss"]],
+    }
+}
+
+
 class Events:
     """Writes into ``folder``; what an earlier, interrupted process wrote from ``first_epoch`` on is discarded by readers."""
 
@@ -26,6 +36,7 @@ class Events:
         threading.excepthook = _leave_failed_writes_to_the_caller
         with storage_errors(folder):
             self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+            self.writer.add_custom_scalars(CHARTS)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
         """Every number of an epoch that is there; StorageError if it cannot be written."""

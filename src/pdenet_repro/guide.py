@@ -14,12 +14,14 @@ EXAMPLES = """\
       a first result in minutes, on the built-in images
   python -m pdenet_repro dynamic=hamiltonian data.root=~/data data.fraction=0.1
       one cell of the paper's Figure 2: 500 training images of STL-10
+  python -m pdenet_repro -m study=fig2 data.root=~/data
+      the 30 runs of Figure 2, as far as they are missing, then figures and report; --plan shows them first
   python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order data.fraction=0.1,0.2,0.3
-      a sweep: every combination, each in its own run folder"""
+      a sweep of one's own: every combination, each in its own run folder, then figures and report"""
 
 EXIT_CODES = (
-    "0 done; 2 something asked for cannot be had; 3 the loss is not finite; 4 a file cannot be written; "
-    "5 the run folder is in use; 75 stopped by a signal and saved, the same command goes on"
+    "0 done; 1 runs of a sweep are missing; 2 something asked for cannot be had; 3 the loss is not finite; 4 a file "
+    "cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the same command goes on"
 )
 
 
@@ -31,7 +33,7 @@ def help_text() -> str:
     return f"""\
 Train one of the networks of Ruthotto & Haber, "Deep Neural Networks motivated by Partial Differential Equations".
 
-usage: python -m pdenet_repro [preset=choice ...] [key=value ...] [-m | --cfg job]
+usage: python -m pdenet_repro [preset=choice ...] [key=value ...] [-m] [--plan | --cfg job]
 
 presets
 {groups}
@@ -40,7 +42,8 @@ keys
 {settings}
 
 options
-  -m         a sweep: several values with commas between them
+  -m         a sweep: a study, or several values with commas between them
+  --plan     list the runs, done and to do, and how long they will take; start nothing
   --cfg job  print the composed configuration and stop
 
 examples

@@ -1,11 +1,20 @@
-"""SIGINT, SIGTERM and SIGUSR1 ask a run to finish its step, save and leave; a second one leaves at once."""
+"""SIGINT, SIGTERM and SIGUSR1 ask a run to finish its step, save and leave; a second one leaves at once.
+
+On a cluster, under submitit, the order to leave is SIGUSR2 (sent before the time limit and at preemption), which its
+own handler answers by queueing the job again; SIGTERM is to be ignored there.
+"""
 
 import os
 import signal
 import threading
 from types import FrameType, TracebackType
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+QUEUED = "SUBMITIT_EXECUTOR" in os.environ  # this process is a job that submitit started
+
+
+def _signals() -> list[signal.Signals]:
+    names = [os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")] if QUEUED else ["INT", "TERM", "USR1"]
+    return [getattr(signal, f"SIG{name}") for name in names if hasattr(signal, f"SIG{name}")]
 
 
 class Interrupted(BaseException):
@@ -23,7 +32,7 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         self.previous = {}
         if threading.current_thread() is threading.main_thread():  # Python takes signals there only
-            self.previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self.previous = {number: signal.signal(number, self._note) for number in _signals()}
         return self
 
     def __exit__(
@@ -33,6 +42,12 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        if self.received and not QUEUED:
             os._exit(128 + number)
         self.received = signal.Signals(number).name
+
+
+def queue_again() -> None:
+    """Under submitit, hand the order to leave on to its handler: it queues this job again and ends the process."""
+    if QUEUED:
+        signal.raise_signal(_signals()[0])

@@ -1,7 +1,9 @@
 """From preset names and overrides to a configuration: Hydra composes ``configs/``, the schema holds it together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pdenet_repro.config import Config
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.training.schedule import scaled_milestones
 
-GROUPS = ("dynamic", "recipe", "data", "network", "schedule")
+GROUPS = ("dynamic", "recipe", "data", "network", "schedule", "study")
 
 
 def folder() -> Path:
@@ -29,13 +31,19 @@ def choices(group: str) -> list[str]:
 
 
 def register() -> None:
-    """Tell Hydra the schema, and OmegaConf how a schedule shortens. May be called again."""
+    """Tell Hydra the schema, and OmegaConf the functions that presets call. May be called again."""
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("milestones", _milestones, replace=True)
+    OmegaConf.register_new_resolver("at_fraction", _at_fraction, replace=True)
 
 
 def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:
     return scaled_milestones(milestones, reference_epochs, _parent_.epochs)
+
+
+def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """In a study: ``value`` for the runs of one fraction, ``otherwise`` for those of the others."""
+    return value if abs(_root_.data.fraction - fraction) < 1e-9 else otherwise
 
 
 def readable(words: Sequence[str]) -> list[str]:
@@ -59,6 +67,7 @@ def to_config(composed: DictConfig) -> Config:
         reason = str(error).splitlines()[0]
         raise InvalidConfig(f"{getattr(error, 'full_key', '') or 'the configuration'}: {reason}") from error
     assert isinstance(config, Config)
+    config.data.fraction = round(config.data.fraction, 10)  # range(0.1,1,0.1) counts 0.30000000000000004
     return config
 
 
@@ -70,6 +79,52 @@ def compose(*overrides: str) -> Config:
     InvalidConfig
         One sentence: key, value, what is allowed.
     """
+    words = readable(overrides)
+    with _composing(words) as hydra_compose:
+        return to_config(hydra_compose("config", words))
+
+
+def compose_sweep(overrides: Sequence[str]) -> list[Config]:
+    """The configurations of all runs of a sweep, multiplied and ordered as Hydra's own sweeper does.
+
+    Raises
+    ------
+    InvalidConfig
+        One sentence: key, value, what is allowed.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = readable(overrides)
+    study = [word for word in words if word.startswith("study=")]
+    with _composing(words, sweep=True) as hydra_compose:
+        axes = hydra_compose("config", study, return_hydra_config=True).hydra.sweeper.params or {}
+        parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in axes.items()] + words)
+        (runs,) = BasicSweeper.split_arguments(parsed, None)
+        # Composing takes Hydra a tenth of a second and more: once for each choice of presets, then values are put in.
+        compose_presets = cache(lambda choices: hydra_compose("config", [*choices]))
+        return [to_config(_with_values(run, compose_presets)) for run in runs]
+
+
+def _with_values(run: Sequence[str], compose_presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    overrides = [
+        override
+        for override in OverridesParser.create().parse_overrides(list(run))
+        if not override.key_or_group.startswith("hydra")
+    ]
+    choices = tuple(str(each.input_line) for each in overrides if each.key_or_group in GROUPS)
+    composed = compose_presets(choices).copy()
+    for each in overrides:
+        if each.key_or_group not in GROUPS:
+            OmegaConf.update(composed, each.key_or_group, each.value())
+    return composed
+
+
+@contextmanager
+def _composing(words: Sequence[str], sweep: bool = False) -> Iterator[Callable[..., DictConfig]]:
+    """Hydra's ``compose``; what it refuses about ``words`` becomes one sentence."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
@@ -77,9 +132,8 @@ def compose(*overrides: str) -> Config:
     from pdenet_repro.refusal import explain
 
     register()
-    words = readable(overrides)
     try:
         with initialize_config_dir(str(folder()), version_base="1.3"):
-            return to_config(hydra_compose("config", words))
+            yield hydra_compose
     except (HydraException, OmegaConfBaseException) as error:
-        raise InvalidConfig(explain(words, error)) from error
+        raise InvalidConfig(explain(list(words), error, sweep)) from error

@@ -30,6 +30,9 @@ def _complaint(text: str, sweep: bool) -> str | None:
             return f"{text}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
         return f"{text}: the value cannot be read; put quotes around special characters, like {text.split('=')[0]}=\"'...'\""
     key = override.key_or_group
+    if key == "hydra/launcher":
+        names = ["basic", *presets.choices(key)]
+        return None if str(override.value()) in names else f"{text}: must be one of {', '.join(names)}"
     if key.split(".")[0] == "hydra" or key.startswith("hydra/"):
         return None
     entries = dict(knobs())
@@ -39,6 +42,8 @@ def _complaint(text: str, sweep: bool) -> str | None:
         return f"{key}: there is no such key; {hint}"
     if override.is_add():
         return f"{text}: {key} exists already; write it without the +"
+    if override.is_sweep_override() and key == "study":
+        return f"{text}: must be one study at a time; study=all has the runs of all figures"
     if override.is_sweep_override() and not sweep:
         return f"{text}: several values make a sweep, which needs -m; for a list write {key}=[...]"
     return next(filter(None, (_value_complaint(key, part, entries) for part in _single(text, override))), None)

@@ -12,6 +12,7 @@ from safetensors.torch import save as save_tensors
 
 from pdenet_repro import device, provenance
 from pdenet_repro.config import Config
+from pdenet_repro.data.examples import carried
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import Subset
 from pdenet_repro.errors import RunFolderError
@@ -24,7 +25,9 @@ from pdenet_repro.training.evaluation import accuracy, confusion_matrix
 if TYPE_CHECKING:
     import torch
 
-ARTEFACTS = ("config.yaml", "metrics.csv", "timings.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
+ARTEFACTS = (
+    "config.yaml", "metrics.csv", "timings.csv", "weights.safetensors", "predictions.npz", "examples.npz", "confusion.csv"
+)  # fmt: skip
 
 
 @dataclass
@@ -54,14 +57,13 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
     folder.write_rows("timings.csv", outcome.timings)
     weights = {name: tensor.contiguous() for name, tensor in outcome.network.state_dict().items()}
     folder.write("weights.safetensors", save_tensors(weights, {"config": config_digest(outcome.config)}))
-    predictions = io.BytesIO()
-    np.savez_compressed(
-        predictions,
-        probabilities=outcome.test_probabilities,
-        labels=outcome.dataset.test.labels,
-        class_names=np.array(names),
+    test = outcome.dataset.test
+    folder.write(
+        "predictions.npz",
+        _npz(probabilities=outcome.test_probabilities, labels=test.labels, class_names=np.array(names)),
     )
-    folder.write("predictions.npz", predictions.getvalue())
+    shown = carried(len(test.labels))
+    folder.write("examples.npz", _npz(indices=shown, pixels=np.asarray(test.pixels[shown])))
     folder.write_rows(
         "confusion.csv",
         [
@@ -70,6 +72,12 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
         ],
     )
     return _summary(outcome, folder, where)
+
+
+def _npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
 
 
 def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """One run, top to bottom: configuration, data, run folder, then the session that trains and evaluates."""
 
+import re
 from typing import Any
 
 from pdenet_repro import device, provenance
 from pdenet_repro.config import Config, check
 from pdenet_repro.data import source, subset
-from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.errors import InvalidConfig, OutOfMemory
 from pdenet_repro.interrupt import StopRequest
 from pdenet_repro.run_folder import RunFolder
 from pdenet_repro.tracking import Log
@@ -34,19 +35,34 @@ def run(config: Config) -> None:
         When a signal asked to stop; the state is saved.
     """
     refuse_nonsense(config)
-    log, folder = Log(), RunFolder(config)
+    log, folder = Log(config.short_name), RunFolder(config)
     if summary := folder.finished():
         log.say(f"already finished: {result_line(summary, folder)}")
         return
     dataset = source.load(config.data, log.say)
-    with folder.locked(), StopRequest() as stop:
+    with folder.locked(log.say), StopRequest() as stop:
         if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
             log.path = folder.path / "run.log"
             folder.begin(provenance.command())
             from pdenet_repro.session import Session  # torch takes seconds to import: only now that it is needed
 
-            summary = Session(config, dataset, folder, log, stop).carry_out()
+            try:
+                summary = Session(config, dataset, folder, log, stop).carry_out()
+            except Exception as error:
+                mendable = out_of_memory(error, config) or error
+                folder.record_failure(mendable)
+                raise mendable from error.__cause__
     log.say(result_line(summary, folder))
+
+
+def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
+    """What to change, where an allocation failed; None for any other error."""
+    if not isinstance(error, MemoryError) and not re.search("OutOfMemoryError|can't allocate memory", repr(error)):
+        return None
+    return OutOfMemory(
+        f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="
+        f"{config.evaluation.batch_size} with network.widths={config.network.widths}; make one of them smaller"
+    )
 
 
 def result_line(summary: dict[str, Any], folder: RunFolder) -> str:

@@ -6,13 +6,14 @@
 - ``metrics.csv``: a row an epoch, the same bytes whenever the run is repeated; ``timings.csv``: what is not
 - ``summary.json``: the result, written last: a folder that has it is finished
 - ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
-- ``checkpoints/`` while the run is unfinished
+- ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
+- ``checkpoints/`` while the run is unfinished, ``failure.json`` after an attempt that failed
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pdenet_repro.config import Config, knobs, value_of
-from pdenet_repro.errors import RunFolderBusy, RunFolderError
-from pdenet_repro.storage import make_folder, remove_leftovers, storage_errors, write_atomically
+from pdenet_repro.errors import OtherConfiguration, RunFolderError, UserError
+from pdenet_repro.lock import FolderLock
+from pdenet_repro.storage import make_folder, remove_leftovers, sha256, write_atomically
 
 
 def path_of(config: Config) -> Path:
@@ -85,36 +87,34 @@ class RunFolder:
             return None
         different = differences(load_config(self.path), self.config)
         if different:
-            raise RunFolderError(
+            raise OtherConfiguration(
                 f"{self.path} holds a run of another configuration ({'; '.join(different)}); "
                 f"give this one its own study with name=..., or remove that folder"
             )
-        return load_summary(self.path)
+        summary = load_summary(self.path)
+        if summary:
+            verify(self.path, summary)
+        return summary
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder; RunFolderBusy if another process does. The lock goes when the process goes, however it ends."""
-        from filelock import FileLock, Timeout
-
+    def locked(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+        """Hold the folder; RunFolderBusy if another process does."""
         make_folder(self.path)
-        lock = FileLock(self.path / "run.lock", timeout=0)
-        with storage_errors(self.path):
-            try:
-                lock.acquire()
-            except Timeout:  # an OSError too: it must not be taken for a failed write
-                raise RunFolderBusy(
-                    f"{self.path} is being trained by another process; wait for it, or give this run its own name=..."
-                ) from None
-        try:
+        with FolderLock(self.path, say):
             remove_leftovers(self.path)
             yield
-        finally:
-            lock.release()
 
     def begin(self, command: str) -> None:
         """Write down the configuration before anything else."""
         self.write("config.yaml", to_yaml(self.config))
         self.write("command.txt", command + "\n")
+        (self.path / "failure.json").unlink(missing_ok=True)
+
+    def record_failure(self, error: Exception) -> None:
+        """Leave word of why this attempt failed, for the sweep it belongs to; silently not, where nothing can be written."""
+        code = error.exit_code if isinstance(error, UserError) else 1
+        with suppress(UserError):
+            self.write("failure.json", json.dumps({"reason": str(error), "exit_code": code}, indent=2) + "\n")
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary, which makes the run a finished one: after everything else."""
@@ -143,6 +143,21 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
+
+
+def verify(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Compare the files of a finished run with their checksums; RunFolderError names the first that is damaged or gone."""
+    remedy = "restore it from a copy, or remove the run's folder to have it trained again"
+    for name, expected in summary.get("files_sha256", {}).items():
+        path = folder / name
+        try:
+            found = sha256(path)
+        except FileNotFoundError:
+            raise RunFolderError(f"{path} is missing; {remedy}") from None
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
+        if found != expected:
+            raise RunFolderError(f"{path} is damaged: its SHA-256 is {found}, expected {expected}; {remedy}")
 
 
 def config_digest(config: Config) -> str:

@@ -1,7 +1,7 @@
 """Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,22 @@ from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    import torch
+
+
+def make_trainer(config: Config, images: DeviceImages, where: "torch.device") -> Trainer:
+    """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
+    network = build_network(config).to(where)
+    objective = Objective(network, config.objective, config.network.step_size)
+    optimizer = ProjectedSGD(
+        network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
+    )
+    batches = TrainingBatches(
+        images, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
+    )
+    return Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
+
 
 class Session:
     """One run, in the process that holds its folder's lock.
@@ -39,8 +55,8 @@ class Session:
             for part in (self.chosen.train, self.chosen.validation)
         )
         self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
-        self.network = build_network(config).to(self.device)
-        self.trainer = self._trainer()
+        self.trainer = make_trainer(config, self.train, self.device)
+        self.network = self.trainer.network
         self.checkpoints = Checkpoints(folder.path / "checkpoints")
         self.rows: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
@@ -48,17 +64,6 @@ class Session:
         self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0}
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
-
-    def _trainer(self) -> Trainer:
-        config, network = self.config, self.network
-        objective = Objective(network, config.objective, config.network.step_size)
-        optimizer = ProjectedSGD(
-            network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
-        )
-        batches = TrainingBatches(
-            self.train, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
-        )
-        return Trainer(network, objective, optimizer, batches, config.schedule, self.autocast)
 
     def carry_out(self) -> dict[str, Any]:
         """Train what is still to train, evaluate, write the results; returns the summary."""

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: lines, bars on a terminal, and the log file."""
 
 import datetime
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,18 @@ from typing import Any
 from tqdm import tqdm
 
 from pdenet_repro.storage import storage_errors
+from pdenet_repro.text import duration
 
 
 class Log:
-    """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder."""
+    """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder.
 
-    def __init__(self) -> None:
+    A worker process, beside which others train, puts the name of its run before each line on the terminal.
+    """
+
+    def __init__(self, name: str = "") -> None:
         self.path: Path | None = None
+        self.prefix = f"{name}: " if name and multiprocessing.current_process().name != "MainProcess" else ""
 
     def say(self, line: str) -> None:
         """Something worth knowing, on stdout."""
@@ -25,7 +31,7 @@ class Log:
         self._put(f"warning: {line}", sys.stderr)
 
     def _put(self, line: str, stream: Any) -> None:
-        tqdm.write(line, file=stream)
+        tqdm.write(self.prefix + line, file=stream)
         stream.flush()
         if self.path is not None:
             with storage_errors(self.path), self.path.open("a") as file:
@@ -83,10 +89,3 @@ def epoch_line(row: dict[str, Any], timing: dict[str, Any], epochs: int, seconds
     if seconds_left:
         parts.append(f"{duration(seconds_left)} left")
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

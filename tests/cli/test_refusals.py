@@ -82,6 +82,18 @@ CASES = [
     (["name=../elsewhere"], "name=../elsewhere: must be a folder name"),
     (["name=/tmp/x"], "name=/tmp/x: must be a folder name"),
     (["output_root="], "output_root=: must name a folder"),
+    # sweeps: all of them before the first run
+    (["study=fig2"], "study=fig2: is a sweep of many runs, which needs -m"),
+    (["-m", "study=fig9"], "study=fig9: must be one of all, demo, fig1, fig2, fig3"),
+    (["-m", "study=fig1,fig2"], "study=fig1,fig2: must be one study at a time"),
+    (["-m", "data=shapes", "data.fraction=0.1,0.5,7"], "data.fraction=7.0: must be a number above 0 and at most 1"),
+    (["-m", "data=shapes", "data.fraction=0.5,0.007"], "data.fraction=0.007: gives 1.4 of 200 images a class"),
+    (["-m", "data=shapes", "seed=0,x"], "seed=x: must be a whole number"),
+    (["-m", "data=shapes", "network.steps=2,3"], "they differ in network.steps; give each a folder, for example with name="),
+    (["-m", "data=shapes", "hydra/launcher=cloud"], "hydra/launcher=cloud: must be one of"),
+    (["-m", "data=shapes", "hydra/launcher=slurm", "hydra.launcher.speed=3"], "hydra.launcher.speed"),
+    (["--plan", "data.fraction=3"], "data.fraction=3.0: must be a number above 0 and at most 1"),
+    (["-m", "study=fig2"], "data/stl10_binary lacks"),
 ]  # fmt: skip
 
 
@@ -95,7 +107,6 @@ def command(monkeypatch, tmp_path, capsys):
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["pdenet_repro", *words])
-        monkeypatch.setattr(command_line, "failures", [])
         GlobalHydra.instance().clear()
         code = command_line.main(list(words))
         return code, *capsys.readouterr()

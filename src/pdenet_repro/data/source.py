@@ -8,6 +8,7 @@ from pdenet_repro.data import shapes, stl10
 
 # Training images of a class (all of them, in one official fold): enough to refuse a fraction before anything is read.
 PER_CLASS = {"stl10": (500, 100), "shapes": (shapes.TRAIN_PER_CLASS, shapes.TRAIN_PER_CLASS // 10)}
+TEST_IMAGES = {"stl10": 8000, "shapes": 10 * shapes.TEST_PER_CLASS}
 
 
 def images_per_class(config: DataConfig) -> int:

@@ -1,32 +1,44 @@
-"""``python -m pdenet_repro.report FOLDER``: what the runs below a folder came to."""
+"""``python -m pdenet_repro.report FOLDER``: figures, tables and a page from run folders alone, without training or a GPU."""
 
 import argparse
+import os
 import sys
+import traceback
 from pathlib import Path
 
 from pdenet_repro.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table, draw the curves; returns the exit code."""
+    """Draw and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pdenet_repro.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a study or a run, for example outputs/demo")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("folder", type=Path, help="a study, for example outputs/demo, or a folder of studies")
+    parser.add_argument("--output", type=Path, help="folder to write into; default: the study's own")
+    parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
+    parser.add_argument("--image-seed", type=int, default=0, metavar="N", help="of the random test images (default 0)")
+    given = parser.parse_args(arguments)
     try:
-        from pdenet_repro.report.figures import draw_curves
-        from pdenet_repro.report.runs import collect
-        from pdenet_repro.report.tables import result_table
+        from pdenet_repro.report.write import write_report
 
-        runs = collect(folder)
-        print(result_table(runs))
-        picture = folder / "accuracy.png"
-        if draw_curves(runs, picture):
-            print(f"\naccuracy by epoch: {picture}")
-        print(f"losses, pictures:  tensorboard --logdir {folder}")
+        whole = write_report(given.folder, output=given.output, indices=given.images, seed=given.image_seed)
     except UserError as error:
+        if os.environ.get("PDENET_DEBUG"):
+            traceback.print_exception(error)
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    return 0 if whole else 2
+
+
+def _indices(text: str) -> list[int]:
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be whole numbers with commas between them, like 3,14,159"
+        ) from None
+    if not 1 <= len(found) <= 12:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 to 12 images")
+    return found
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ class Checkpoints:
                 path.replace(path.with_name(path.name + ".damaged"))
         return None
 
+    def newest_step(self) -> int:
+        """Step of the newest checkpoint, by its name; 0 if there is none."""
+        return max((step for step, _ in self._found()), default=0)
+
     def clear(self) -> None:
         """Remove them all, when the run is finished."""
         for path in self.folder.glob("step-*.safetensors*"):

@@ -1,0 +1,27 @@
+"""The report as one web page that needs no network: pictures and style are inside it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import pdenet_repro
+
+
+def render(title: str, figures: Mapping[str, tuple[str, bytes]], **content: Any) -> str:
+    """The page; ``figures``: heading -> (caption, PNG)."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
+    pictures = [
+        {"heading": heading, "caption": caption, "data": base64.b64encode(png).decode()}
+        for heading, (caption, png) in figures.items()
+    ]
+    return template.render(title=title, figures=pictures, version=pdenet_repro.__version__, **content)
+
+
+def without(rows: Sequence[Mapping[str, str]], *columns: str) -> list[dict[str, str]]:
+    """Rows without some of their columns, and without those that are empty in every row."""
+    kept = [name for name in (rows[0] if rows else {}) if name not in columns and any(row[name] for row in rows)]
+    return [{name: row[name] for name in kept} for row in rows]

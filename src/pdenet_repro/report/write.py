@@ -1,0 +1,158 @@
+"""From run folders to the files of a report: figures, their numbers, tables, the page."""
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pdenet_repro.errors import InvalidConfig, RunFolderError
+from pdenet_repro.report import examples, figures, page, tables
+from pdenet_repro.report.runs import Collection, Missing, collect, label
+from pdenet_repro.storage import make_folder, write_atomically
+
+TERMINAL = (
+    "dynamic",
+    "images",
+    "published %",
+    "test %",
+    "sd",
+    "n",
+    "training %",
+    "weights",
+    "time",
+    "images/s",
+    "peak MiB",
+)
+
+
+CAPTIONS = {
+    "figure1": (
+        "Figure 1: test images and class probabilities",
+        "Random test images, their true class, and the probability that each network, trained on the most images, gives each "
+        "class (full colour: the true one).",
+    ),
+    "figure2": (
+        "Figure 2: accuracy by training images and by epoch",
+        "Test accuracy after training against the number of training images, and during training on the most images. Lines: "
+        "mean over seeds; bands: one standard deviation; dots: single runs; stars: published.",
+    ),
+    "figure3": (
+        "Figure 3: confusion matrices",
+        "Test images of each true class (row) by predicted class (column); rows of matrices are the networks, columns "
+        "growing training data. First seed of each.",
+    ),
+}
+
+
+def write_report(
+    folder: Path,
+    *,
+    gaps: Sequence[Missing] = (),
+    output: Path | None = None,
+    indices: Sequence[int] | None = None,
+    seed: int = 0,
+) -> bool:
+    """Write the report of every study at or below ``folder``; print tables and where to look. False if a run is damaged.
+
+    ``gaps``: runs that were planned and gave no result, beside the unfinished and damaged ones that are found.
+
+    Raises
+    ------
+    RunFolderError
+        No run below ``folder``, or none finished.
+    """
+    studies = collect(folder)
+    if output is not None and len(studies) > 1:
+        raise InvalidConfig(f"--output {output}: {folder} holds {len(studies)} studies; must be given for one of them")
+    finished = {path: found for path, found in studies.items() if found.runs}
+    whole = True
+    for path, found in studies.items():
+        named = {gap.name for gap in gaps}
+        found.missing = [*gaps, *(each for each in found.missing if each.name not in named)]
+        if path in finished:
+            _write_study(path, found, output or path, indices, seed)
+        for each in found.missing:
+            whole &= not each.damaged
+            if each not in gaps:
+                print(
+                    f"missing: {each.name}: {each.reason}" if not each.damaged else f"damaged: {each.reason}",
+                    file=sys.stderr,
+                )
+    if not finished:
+        raise RunFolderError(f"{folder}: none of its {sum(len(s.missing) for s in studies.values())} runs is finished")
+    return whole
+
+
+def _write_study(study: Path, found: Collection, output: Path, indices: Sequence[int] | None, seed: int) -> None:
+    drawn: dict[str, tuple[Figure, dict[str, figures.Numbers]]] = {}
+    try:
+        first, first_numbers = figures.figure1(found, examples.choose(found, indices, seed))
+        drawn["figure1"] = first, {"figure1": first_numbers}
+    except examples.NoImages as error:
+        if indices is not None:
+            raise
+        print(f"Figure 1 is left out: {error}", file=sys.stderr)
+    second, by_size, by_epoch = figures.figure2(found)
+    drawn["figure2"] = second, {"figure2_left": by_size, "figure2_right": by_epoch}
+    third, third_numbers = figures.figure3(found)
+    drawn["figure3"] = third, {"figure3": third_numbers}
+    make_folder(output)
+    pictures = {name: _save(figure, output / name) for name, (figure, _) in drawn.items()}
+    rows = {
+        "results": tables.results(found),
+        "agreement": tables.agreement(found),
+        "per_class": tables.per_class(found),
+        "runs": tables.run_list(found),
+    }
+    for name, table in rows.items():
+        write_atomically(output / f"{name}.csv", tables.to_csv(table))
+    for _, parts in drawn.values():
+        for name, numbers in parts.items():
+            write_atomically(output / f"{name}.csv", tables.to_csv(numbers))
+    write_atomically(output / "results.md", tables.to_markdown(page.without(rows["results"])))
+    write_atomically(output / "report.html", _page(study, found, pictures, rows))
+    print(tables.to_text(rows["results"], [name for name in TERMINAL if any(row[name] for row in rows["results"])]))
+    print(f"\nlook at   {output / 'report.html'}")
+    print(f"figures   {output}: {', '.join(f'{name}.png' for name in pictures)} (and .pdf, .csv)")
+    print(f"curves    tensorboard --logdir {study}", flush=True)
+
+
+def _save(figure: Figure, path: Path) -> bytes:
+    """The figure as PNG and PDF; returns the PNG."""
+    saved = {}
+    for kind in ("png", "pdf"):
+        file = io.BytesIO()
+        figure.savefig(file, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else None)
+        saved[kind] = file.getvalue()
+        write_atomically(path.with_suffix(f".{kind}"), saved[kind])
+    return saved["png"]
+
+
+def _page(study: Path, found: Collection, pictures: dict[str, bytes], rows: dict[str, list[tables.Row]]) -> str:
+    config = found.runs[0].config
+    data = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}.get(config.data.name, config.data.name)
+    seeds = sorted({run.config.seed for run in found.runs})
+    lead = (
+        f"{len(found.runs)} trained networks ({', '.join(label(name) for name in found.dynamics)}) on {data}: "
+        f"{_range(found.sizes)} training images, {'seeds' if len(seeds) > 1 else 'seed'} {_range(seeds)}, recipe "
+        f"{config.recipe}, {config.schedule.epochs} epochs, {found.runs[0].summary['test_images']:,} test images."
+    )
+    shown = {CAPTIONS[name][0]: (CAPTIONS[name][1], png) for name, png in pictures.items()}
+    return page.render(
+        f"{study.resolve().name}: networks motivated by partial differential equations",
+        shown,
+        lead=lead,
+        gaps=found.missing,
+        notes=found.other_differences(),
+        results=page.without(rows["results"]),
+        test_images=f"{found.runs[0].summary['test_images']:,}",
+        agreement=page.without(rows["agreement"]),
+        per_class=page.without(rows["per_class"]),
+        runs=rows["runs"],
+    )
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"

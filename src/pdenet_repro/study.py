@@ -1,0 +1,167 @@
+"""Many runs: which ones a sweep needs, which of them are done, and what is made of them when it ends.
+
+Hydra multiplies the choices and launches the jobs, here or on a cluster. What it does not know is a run folder: a sweep
+that is started again skips what is finished, goes on with what was interrupted and tries again what failed.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pdenet_repro import interrupt, lock, presets
+from pdenet_repro.config import Config, knobs, value_of
+from pdenet_repro.errors import InvalidConfig, OtherConfiguration, RunFolderBusy, RunFolderError, UserError
+from pdenet_repro.run_folder import RunFolder, path_of
+
+refusals: list[UserError] = []  # what ended the one run of a command; Hydra would report an exception by itself
+RUNS = "PDENET_SWEEP_RUNS"  # environment variable, handed down to the jobs wherever they run
+
+
+class State(StrEnum):
+    """How far a run has come, read off its folder."""
+
+    DONE = "done"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    TO_DO = "to do"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run's state, with why it failed and the exit code of that."""
+
+    config: Config
+    state: State
+    reason: str = ""
+    exit_code: int = 0
+
+
+def standing(config: Config) -> Standing:
+    """Where a run stands; one whose folder is damaged, or holds another configuration, counts as failed."""
+    folder = RunFolder(config)
+    try:
+        if folder.finished():
+            return Standing(config, State.DONE)
+    except RunFolderError as error:
+        return Standing(config, State.FAILED, str(error), error.exit_code)
+    if lock.held(folder.path):
+        reason = f"{folder.path} is being trained by another process"
+        return Standing(config, State.RUNNING, reason, RunFolderBusy.exit_code)
+    try:
+        failure = json.loads((folder.path / "failure.json").read_text())
+        return Standing(config, State.FAILED, str(failure["reason"]), int(failure["exit_code"]))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
+        return Standing(config, State.FAILED, "of an unknown reason: its failure.json is damaged", 1)
+    if any((folder.path / "checkpoints").glob("step-*.safetensors")):
+        return Standing(config, State.INTERRUPTED, "interrupted", interrupt.Interrupted.exit_code)
+    return Standing(config, State.TO_DO, "was not started", 1)
+
+
+def configurations(words: Sequence[str]) -> list[Config]:
+    """The configuration of every run that the words of a command ask for, in the order in which they are launched.
+
+    Everything about them that can be refused is refused here, before the first one starts.
+
+    Raises
+    ------
+    InvalidConfig
+        A value that is not allowed in one of the runs, or two runs that would share a folder.
+    OtherConfiguration
+        A folder that holds a run of another configuration.
+    """
+    from pdenet_repro.run import refuse_nonsense
+
+    configs = presets.compose_sweep([word for word in words if not word.startswith("-")])
+    for config in configs:
+        refuse_nonsense(config)
+    _refuse_shared_folders(configs)
+    for config in configs:
+        try:
+            RunFolder(config).finished()
+        except OtherConfiguration:
+            raise
+        except RunFolderError:
+            pass  # a damaged run: the sweep names it and does the others
+    return configs
+
+
+def _refuse_shared_folders(configs: Sequence[Config]) -> None:
+    first: dict[Path, Config] = {}
+    for config in configs:
+        other = first.setdefault(path_of(config), config)
+        if other is config:
+            continue
+        keys = [key for key, _ in knobs() if value_of(config, key) != value_of(other, key)]
+        if keys:
+            raise InvalidConfig(
+                f"two runs of this sweep would share {path_of(config)}: they differ in {', '.join(keys)}; give each a "
+                f"folder, for example with name='sweep/{'-'.join('${' + key + '}' for key in keys)}'"
+            )
+
+
+def job(composed: DictConfig) -> None:
+    """What Hydra launches, in this process or in another: one run. A failure is shown, noted in its folder, and ends it only."""
+    from pdenet_repro.run import run
+
+    presets.register()
+    config = presets.to_config(composed)
+    hydra: Any = HydraConfig.instance().cfg
+    number = OmegaConf.select(hydra, "hydra.job.num")  # none: not a sweep
+    try:
+        if number is not None:
+            print(f"\n[{number + 1} of {os.environ.get(RUNS, '?')}] {config.short_name}", flush=True)
+        run(config)
+    except UserError as error:
+        if number is None:
+            refusals.append(error)
+        else:
+            print(error, file=sys.stderr, flush=True)
+    except interrupt.Interrupted:
+        interrupt.queue_again()
+        raise
+    except Exception as error:
+        if number is None:
+            raise
+        traceback.print_exception(error)  # ours to mend, not the user's; the other runs go on
+
+
+def prepare(configs: Sequence[Config]) -> None:
+    """Tell the jobs how many they are, and read the data that they will read: what is wrong with those is said once."""
+    from pdenet_repro.data import source
+
+    os.environ[RUNS] = str(len(configs))
+    to_do = [config.data for config in configs if standing(config).state is not State.DONE]
+    for data in {(data.name, data.root, data.fold is None): data for data in to_do}.values():
+        source.load(data, print)
+
+
+def conclude(configs: Sequence[Config]) -> int:
+    """Draw figures and report from what is there, name the gaps; returns the exit code of the sweep."""
+    from pdenet_repro.report.runs import Missing
+    from pdenet_repro.report.write import write_report
+
+    standings = [standing(config) for config in configs]
+    count = Counter(each.state for each in standings)
+    print(f"\n{count[State.DONE]} of {len(configs)} runs are done", flush=True)
+    missing = [each for each in standings if each.state is not State.DONE]
+    for folder in dict.fromkeys(path_of(each.config).parents[2] for each in standings if each.state is State.DONE):
+        here = [each for each in missing if path_of(each.config).parents[2] == folder]
+        write_report(folder, gaps=[Missing(each.config.short_name, f"{each.state}: {each.reason}") for each in here])
+    for each in missing:
+        print(f"{each.state}: {each.config.short_name}: {each.reason}", file=sys.stderr)
+    if missing:
+        print(f"{len(missing)} of {len(configs)} runs are missing; the same command tries again", file=sys.stderr)
+    return missing[0].exit_code or 1 if missing else 0
