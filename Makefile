@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit slow clean
+.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -44,7 +44,10 @@ lint: setup ## ruff and mypy
 unit: setup ## the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow"
 
-slow: setup ## the tests that train or start processes
+tools:
+	@scripts/install_test_tools.sh
+
+slow: setup tools ## the tests that train, start processes, a browser or a one-node SLURM
 	$(BIN)/python -m pytest -q -m slow
 
 test: lint unit slow ## lint, types, all tests (PDENET_DATA_ROOT=FOLDER adds those on the real images)

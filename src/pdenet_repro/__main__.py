@@ -73,9 +73,11 @@ def _carry_out(words: list[str]) -> int:
             raise refusal
         return 0
     runs = study.configurations(words)
-    study.prepare(runs)
+    launcher = next((word.partition("=")[2] for word in words[::-1] if word.startswith("hydra/launcher=")), "basic")
     try:
-        command()
+        if study.prepare(runs):
+            with study.elsewhere(launcher, runs):
+                command()
     except (HydraException, OmegaConfBaseException, UserError):
         raise
     except Exception as error:  # of a launcher: a job of the cluster was cancelled, a worker was killed

@@ -6,7 +6,11 @@ own handler answers by queueing the job again; SIGTERM is to be ignored there.
 
 import os
 import signal
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 QUEUED = "SUBMITIT_EXECUTOR" in os.environ  # this process is a job that submitit started
@@ -45,6 +49,41 @@ class StopRequest:
         if self.received and not QUEUED:
             os._exit(128 + number)
         self.received = signal.Signals(number).name
+
+
+@contextmanager
+def leaving_at_once(sentence: str) -> Iterator[None]:
+    """While other processes do the work: a signal prints ``sentence`` and ends this one, before a launcher kills them."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        print(f"stopped by {signal.Signals(number).name}: {sentence}", file=sys.stderr, flush=True)
+        os._exit(Interrupted.exit_code)
+
+    previous = {number: signal.signal(number, leave) for number in _signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+_parent = os.getppid()
+
+
+def orphaned() -> bool:
+    """Whether the process that started this one is gone."""
+    return os.getppid() != _parent
+
+
+def stop_with_parent() -> None:
+    """In a worker process: save and leave when the process that gave it its work is gone."""
+
+    def watch() -> None:
+        while not orphaned():
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def queue_again() -> None:

@@ -1,6 +1,7 @@
 """From preset names and overrides to a configuration: Hydra composes ``configs/``, the schema holds it together."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pdenet_repro.config import Config
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.training.schedule import scaled_milestones
+
+# Our presets of launchers have the names that Hydra's plugins register theirs under, which Hydra warns of.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 GROUPS = ("dynamic", "recipe", "data", "network", "schedule", "study")
 

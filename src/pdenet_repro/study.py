@@ -5,13 +5,17 @@ that is started again skips what is finished, goes on with what was interrupted 
 """
 
 import json
+import multiprocessing
 import os
 import sys
+import threading
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ from pdenet_repro.config import Config, knobs, value_of
 from pdenet_repro.errors import InvalidConfig, OtherConfiguration, RunFolderBusy, RunFolderError, UserError
 from pdenet_repro.run_folder import RunFolder, path_of
 
+to_launch: list[bool] = []  # of the runs of a sweep, in the sweeper's order
+WATCH_SECONDS = 5.0
 refusals: list[UserError] = []  # what ended the one run of a command; Hydra would report an exception by itself
 RUNS = "PDENET_SWEEP_RUNS"  # environment variable, handed down to the jobs wherever they run
 
@@ -117,6 +123,8 @@ def job(composed: DictConfig) -> None:
     from pdenet_repro.run import run
 
     presets.register()
+    if multiprocessing.current_process().name != "MainProcess":
+        interrupt.stop_with_parent()
     config = presets.to_config(composed)
     hydra: Any = HydraConfig.instance().cfg
     number = OmegaConf.select(hydra, "hydra.job.num")  # none: not a sweep
@@ -131,6 +139,8 @@ def job(composed: DictConfig) -> None:
             print(error, file=sys.stderr, flush=True)
     except interrupt.Interrupted:
         interrupt.queue_again()
+        if interrupt.orphaned():
+            os._exit(interrupt.Interrupted.exit_code)  # nobody is left to tell
         raise
     except Exception as error:
         if number is None:
@@ -138,14 +148,72 @@ def job(composed: DictConfig) -> None:
         traceback.print_exception(error)  # ours to mend, not the user's; the other runs go on
 
 
-def prepare(configs: Sequence[Config]) -> None:
-    """Tell the jobs how many they are, and read the data that they will read: what is wrong with those is said once."""
+def prepare(configs: Sequence[Config]) -> bool:
+    """Find the runs to launch, and read the data that they will read, so that what is wrong with those is said once.
+
+    False if there is nothing to launch: every run is done, or another process is at it.
+    """
     from pdenet_repro.data import source
 
-    os.environ[RUNS] = str(len(configs))
-    to_do = [config.data for config in configs if standing(config).state is not State.DONE]
-    for data in {(data.name, data.root, data.fold is None): data for data in to_do}.values():
+    to_launch[:] = [standing(config).state not in (State.DONE, State.RUNNING) for config in configs]
+    missing = list(compress(configs, to_launch))
+    print(f"{len(missing)} of {len(configs)} runs to do", flush=True)
+    os.environ[RUNS] = str(len(missing))
+    for data in {
+        (config.data.name, config.data.root, config.data.fold is None): config.data for config in missing
+    }.values():
         source.load(data, print)
+    return bool(missing)
+
+
+@contextmanager
+def elsewhere(launcher: str, configs: Sequence[Config]) -> Iterator[None]:
+    """What this process does while others train: nothing for the basic launcher, which trains in this one."""
+    if launcher == "basic":
+        yield
+    elif launcher == "joblib":
+        with interrupt.leaving_at_once("the runs save and leave; the same command goes on"):
+            yield
+    else:
+        with (
+            interrupt.leaving_at_once("its jobs go on; the same command later submits what is missing and reports"),
+            _watching(configs),
+        ):
+            yield
+
+
+@contextmanager
+def _watching(configs: Sequence[Config]) -> Iterator[None]:
+    """Jobs print into files of their own: say where those are, and how many runs are done."""
+    stopped = threading.Event()
+
+    def watch() -> None:
+        known: Counter[State] = Counter()
+        while not stopped.wait(WATCH_SECONDS):
+            count = Counter(state_at_a_glance(config) for config in configs)
+            if count != known:
+                print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
+                known = count
+
+    jobs = dict.fromkeys(str(path_of(config).parents[2] / "jobs") for config in configs)
+    print(f"submitting; each job prints into {', '.join(jobs)}", flush=True)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def state_at_a_glance(config: Config) -> State:
+    """The state by the files that are there, none of them opened."""
+    folder = path_of(config)
+    if (folder / "summary.json").exists():
+        return State.DONE
+    if (folder / "running.json").exists():
+        return State.RUNNING
+    return State.FAILED if (folder / "failure.json").exists() else State.TO_DO
 
 
 def conclude(configs: Sequence[Config]) -> int:

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# A SLURM of one node on this machine, loopback only, for tests: scripts/one_node_slurm.sh start|stop FOLDER
+# Needs root and Debian's packages slurm-wlm and munge. FOLDER holds its configuration, state and logs.
+# After start: export SLURM_CONF=FOLDER/slurm.conf
+set -eu
+action=${1:-} folder=${2:-}
+[ -n "$folder" ] || { echo "usage: $0 start|stop FOLDER" >&2; exit 2; }
+mkdir -p "$folder"
+folder=$(realpath "$folder")
+
+stop() {
+	for daemon in slurmd slurmctld munged; do
+		if [ -f "$folder/$daemon.pid" ]; then
+			kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true
+			rm -f "$folder/$daemon.pid"
+		fi
+	done
+}
+
+start() {
+	for program in munged slurmctld slurmd sbatch; do
+		command -v $program >/dev/null || { echo "$program is missing: apt-get install slurm-wlm munge" >&2; exit 1; }
+	done
+	[ "$(id -u)" = 0 ] || { echo "starting SLURM's daemons needs root" >&2; exit 1; }
+	stop
+	mkdir -p "$folder"/{state,spool,munge}
+	chmod 755 "$folder"
+	head -c 128 /dev/urandom >"$folder/munge/key"
+	chmod 400 "$folder/munge/key"
+	# munge refuses folders that others may write to; its socket must be reachable by all.
+	chown -R munge "$folder/munge"
+	chmod 755 "$folder/munge"
+	su -s /bin/sh munge -c "munged --force --key-file='$folder/munge/key' --socket='$folder/munge/socket' \
+		--log-file='$folder/munge/log' --pid-file='$folder/munge/pid' --seed-file='$folder/munge/seed'"
+	cp "$folder/munge/pid" "$folder/munged.pid"
+	cores=$(nproc)
+	memory=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 * 9 / 10))
+	cat >"$folder/slurm.conf" <<-CONF
+		ClusterName=onenode
+		SlurmctldHost=$(hostname -s)(127.0.0.1)
+		SlurmctldPort=16817
+		SlurmdPort=16818
+		SlurmUser=root
+		AuthType=auth/munge
+		AuthInfo=socket=$folder/munge/socket,cred_expire=5
+		CryptoType=crypto/munge
+		StateSaveLocation=$folder/state
+		SlurmdSpoolDir=$folder/spool
+		SlurmctldPidFile=$folder/slurmctld.pid
+		SlurmdPidFile=$folder/slurmd.pid
+		SlurmctldLogFile=$folder/slurmctld.log
+		SlurmdLogFile=$folder/slurmd.log
+		ProctrackType=proctrack/linuxproc
+		TaskPlugin=task/none
+		SelectType=select/cons_tres
+		SelectTypeParameters=CR_Core
+		SchedulerType=sched/backfill
+		SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
+		ReturnToService=2
+		MpiDefault=none
+		KillWait=10
+		JobRequeue=1
+		MinJobAge=300
+		NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory State=UNKNOWN
+		PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+	CONF
+	export SLURM_CONF="$folder/slurm.conf"
+	slurmctld -c
+	slurmd -c
+	for _ in $(seq 100); do
+		[ "$(sinfo --noheader --format=%t 2>/dev/null)" = idle ] && { echo "$SLURM_CONF"; return; }
+		sleep 0.2
+	done
+	echo "the node is not ready: $(sinfo 2>&1 | tail -1); see $folder/slurmctld.log" >&2
+	exit 1
+}
+
+case $action in
+start | stop) $action ;;
+*) echo "usage: $0 start|stop FOLDER" >&2; exit 2 ;;
+esac

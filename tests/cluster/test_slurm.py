@@ -1,0 +1,117 @@
+"""A study on a real SLURM of one node, disturbed in the middle: it ends as the same study in one process does, byte for byte.
+
+Needs root and Debian's slurm-wlm and munge (scripts/install_test_tools.sh); skipped without.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "one_node_slurm.sh"
+TOOLS = ("munged", "slurmctld", "slurmd", "sbatch")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="SLURM's daemons need root"),
+]
+
+STUDY = (
+    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=12", "dynamic=parabolic,hamiltonian",
+    "data.fraction=0.1", "evaluation.every=4", "device=cpu", "checkpoint.seconds=0.5", "name=study",
+)  # fmt: skip
+SLURM = (
+    "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=3",
+)  # fmt: skip
+SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    folder.parent.chmod(0o755)  # munge's user must reach its socket
+    folder.parent.parent.chmod(0o755)
+    subprocess.run([SCRIPT, "start", folder], check=True)
+    yield {"SLURM_CONF": str(folder / "slurm.conf")}
+    subprocess.run([SCRIPT, "stop", folder], check=True)
+
+
+def start(folder, *words, **environment):
+    # One thread everywhere: sums in float32 depend on how many there are.
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-m", "pdenet_repro", *STUDY, *words], cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def end(process):
+    out, err = process.communicate(timeout=280)
+    return process.returncode, out, err
+
+
+def runs(folder):
+    return {name: folder / "outputs/study" / name / "fraction-0.10/seed-0" for name in ("parabolic", "hamiltonian")}
+
+
+def contents(folder):
+    return {name: [(path / file).read_bytes() for file in SAME] for name, path in runs(folder).items()}
+
+
+def wait_for(condition, process):
+    until = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "waited for two minutes"
+        time.sleep(0.1)
+
+
+def job_of(path, slurm):
+    """The SLURM job that trains in a run folder, by what its launcher wrote."""
+    queue = subprocess.run(
+        ["squeue", "--noheader", "--array", "--format=%F_%K", "--states=R"], env=os.environ | slurm, capture_output=True,
+        text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    jobs = path.parents[2] / "jobs"
+    (found,) = [job for job in queue if f"{path.parts[-3]}, fraction" in (jobs / job / f"{job}_0_log.out").read_text()]
+    return found
+
+
+def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes(tmp_path, slurm):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    code, _, err = end(start(tmp_path / "here"))
+    assert code == 0, err
+
+    process, there = start(tmp_path / "there", *SLURM, **slurm), runs(tmp_path / "there")
+    try:
+        for name, order in (("parabolic", ["scontrol", "requeue"]), ("hamiltonian", ["scancel", "--signal=USR2"])):
+            wait_for(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
+            job = job_of(there[name], slurm)
+            subprocess.run([*order, job], env=os.environ | slurm, check=True)
+        code, out, err = end(process)
+    finally:
+        process.kill()
+        subprocess.run(["scancel", "--user=root"], env=os.environ | slurm, check=False)
+    assert code == 0, err
+    assert "2 of 2 runs are done" in out
+    for path in there.values():
+        assert "going on from the checkpoint" in (path / "run.log").read_text()
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_the_command_is_stopped_its_jobs_cancelled_and_both_started_again(tmp_path, slurm):
+    process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
+    wait_for(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
+    process.kill()
+    process.communicate()
+    subprocess.run(["scancel", "--user=root"], env=os.environ | slurm, check=True)
+    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
+    assert code == 0, err
+    assert "2 of 2 runs are done" in out
+    assert (tmp_path / "outputs/study/report.html").is_file()
