@@ -42,13 +42,13 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 unit: setup ## the tests that take seconds
-	$(BIN)/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow"
 
 tools:
 	@scripts/install_test_tools.sh
 
 slow: setup tools ## the tests that train, start processes, a browser or a one-node SLURM
-	$(BIN)/python -m pytest -q -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m slow
 
 test: lint unit slow ## lint, types, all tests (PDENET_DATA_ROOT=FOLDER adds those on the real images)
 

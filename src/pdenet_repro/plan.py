@@ -62,7 +62,10 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
         random.randint(0, 10, (STEPS + 1) * batch),
         device,
     )
-    trainer = make_trainer(replace(config, schedule=replace(config.schedule, batch_size=batch)), images, device)
+    schedule = replace(
+        config.schedule, batch_size=batch, learning_rate=1e-6
+    )  # whatever the rate, this must not diverge
+    trainer = make_trainer(replace(config, schedule=schedule), images, device)
 
     def wait() -> float:
         if device.type == "cuda":

@@ -100,9 +100,9 @@ def compose_sweep(overrides: Sequence[str]) -> list[Config]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = readable(overrides)
-    study = [word for word in words if word.startswith("study=")]
+    whole = [word for word in words if word.startswith(("study=", "hydra"))]  # not of single runs
     with _composing(words, sweep=True) as hydra_compose:
-        axes = hydra_compose("config", study, return_hydra_config=True).hydra.sweeper.params or {}
+        axes = hydra_compose("config", whole, return_hydra_config=True).hydra.sweeper.params or {}
         parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in axes.items()] + words)
         (runs,) = BasicSweeper.split_arguments(parsed, None)
         # Composing takes Hydra a tenth of a second and more: once for each choice of presets, then values are put in.

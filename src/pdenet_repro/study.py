@@ -157,12 +157,12 @@ def prepare(configs: Sequence[Config]) -> bool:
 
     to_launch[:] = [standing(config).state not in (State.DONE, State.RUNNING) for config in configs]
     missing = list(compress(configs, to_launch))
-    print(f"{len(missing)} of {len(configs)} runs to do", flush=True)
     os.environ[RUNS] = str(len(missing))
     for data in {
         (config.data.name, config.data.root, config.data.fold is None): config.data for config in missing
     }.values():
         source.load(data, print)
+    print(f"{len(missing)} of {len(configs)} runs to do", flush=True)
     return bool(missing)
 
 
@@ -227,7 +227,8 @@ def conclude(configs: Sequence[Config]) -> int:
     missing = [each for each in standings if each.state is not State.DONE]
     for folder in dict.fromkeys(path_of(each.config).parents[2] for each in standings if each.state is State.DONE):
         here = [each for each in missing if path_of(each.config).parents[2] == folder]
-        write_report(folder, gaps=[Missing(each.config.short_name, f"{each.state}: {each.reason}") for each in here])
+        gaps = [Missing(each.config.short_name, path_of(each.config), f"{each.state}: {each.reason}") for each in here]
+        write_report(folder, gaps=gaps)
     for each in missing:
         print(f"{each.state}: {each.config.short_name}: {each.reason}", file=sys.stderr)
     if missing:

@@ -84,6 +84,7 @@ class Missing:
     """A run that is planned or begun and gives no result: why."""
 
     name: str
+    folder: Path
     reason: str
     damaged: bool = False
 
@@ -156,7 +157,7 @@ def collect(folder: Path) -> dict[Path, Collection]:
         try:
             run = _read(path)
         except RunFolderError as error:
-            into.missing.append(Missing(str(path), str(error), damaged=True))
+            into.missing.append(Missing(str(path), path, str(error), damaged=True))
         else:
             into.runs.append(run) if isinstance(run, Run) else into.missing.append(run)
     for collection in found.values():
@@ -173,7 +174,7 @@ def _read(path: Path) -> Run | Missing:
     config, summary = load_config(path), load_summary(path)
     rows = _rows(path / "metrics.csv")
     if summary is None:
-        return Missing(str(path), f"not finished: {len(rows)} of {config.schedule.epochs} epochs are done")
+        return Missing(str(path), path, f"not finished: {len(rows)} of {config.schedule.epochs} epochs are done")
     verify(path, summary)
     return Run(path, config, summary, rows)
 

@@ -69,8 +69,8 @@ def write_report(
     finished = {path: found for path, found in studies.items() if found.runs}
     whole = True
     for path, found in studies.items():
-        named = {gap.name for gap in gaps}
-        found.missing = [*gaps, *(each for each in found.missing if each.name not in named)]
+        named = {gap.folder for gap in gaps}
+        found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
         if path in finished:
             _write_study(path, found, output or path, indices, seed)
         for each in found.missing:

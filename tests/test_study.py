@@ -1,0 +1,134 @@
+"""Sweeps: which runs there are, how far each has come, what is left of it."""
+
+import json
+
+import pytest
+
+from pdenet_repro import compose, plan, presets, study
+from pdenet_repro.errors import InvalidConfig, OtherConfiguration
+from pdenet_repro.plan import Work, work_left
+from pdenet_repro.run_folder import RunFolder, path_of
+from pdenet_repro.study import State, standing
+
+SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["study=demo"],
+        ["study=fig2", "seed=0,1", "recipe=jmiv"],
+        ["dynamic=parabolic,resnet", "schedule.epochs=3", "network.widths=[2,4],[4,8]", "data.root='~/x'"],
+    ],
+)
+def test_the_runs_of_a_sweep_are_those_that_single_commands_give(words):
+    swept = presets.compose_sweep(words)
+    plain = [word for word in words if "," not in word or word.startswith("data.root")]
+    axes = ("dynamic", "data.fraction", "seed", "network.widths")
+    for config in (swept[0], swept[-1]):
+        values = {"dynamic": config.dynamic, "data.fraction": config.data.fraction, "seed": config.seed,
+                  "network.widths": str(config.network.widths).replace(" ", "")}  # fmt: skip
+        assert config == compose(*plain, *[f"{axis}={values[axis]}" for axis in axes])
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "folders"), [("fig1", 3, 3), ("fig2", 30, 30), ("fig3", 15, 15), ("all", 30, 30), ("demo", 9, 9)]
+)
+def test_what_the_studies_consist_of(name, runs, folders):
+    configs = study.configurations([f"study={name}"])
+    assert len(configs) == runs
+    assert len({path_of(config) for config in configs}) == folders
+    assert {config.dynamic for config in configs} == {"parabolic", "hamiltonian", "second_order"}
+    largest = max(config.data.fraction for config in configs)
+    by_epoch = {config.data.fraction: config.evaluation.every for config in configs}
+    assert all((every > 0) == (fraction == largest) for fraction, every in by_epoch.items())
+
+
+def test_the_figures_share_their_runs():
+    folders = {name: {path_of(c) for c in study.configurations([f"study={name}"])} for name in ("fig1", "fig2", "fig3")}
+    assert folders["fig1"] < folders["fig2"]
+    assert folders["fig3"] < folders["fig2"]
+
+
+def test_one_thing_changed_makes_a_smaller_study():
+    configs = study.configurations(["study=fig2", "dynamic=hamiltonian", "data.fraction=range(0.1,1.01,0.1)"])
+    assert [config.data.fraction for config in configs] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert [path_of(config).parent.name for config in configs][2] == "fraction-0.30"
+
+
+def test_runs_that_would_share_a_folder_are_refused_with_a_remedy_that_works():
+    words = [*SMALL, "network.steps=2,3", "objective.alpha1=0,1e-4"]
+    with pytest.raises(InvalidConfig, match=r"differ in network\.steps") as refused:
+        study.configurations([*SMALL, "network.steps=2,3"])
+    remedy = str(refused.value).split("for example with ")[1]
+    assert remedy == "name='sweep/${network.steps}'"
+    assert len(study.configurations([*SMALL[:-1], "network.steps=2,3", remedy])) == 2
+    with pytest.raises(InvalidConfig, match=r"differ in objective.alpha1"):
+        study.configurations(words)
+
+
+def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp_path):
+    config = compose(*SMALL, f"output_root={tmp_path}")
+    with RunFolder(config).locked():
+        RunFolder(config).begin("")
+    with pytest.raises(OtherConfiguration, match=r"schedule.epochs: 4 there, 5 asked for"):
+        study.configurations([*SMALL, f"output_root={tmp_path}", "schedule.epochs=5", "seed=1,0"])
+
+
+def test_states(tmp_path):
+    config = compose(*SMALL, "data.fraction=0.5", f"output_root={tmp_path}")
+    folder, steps = RunFolder(config), 1000 // 32
+    assert standing(config).state is State.TO_DO
+    assert work_left(standing(config)) == Work(train=4 * steps * 32, evaluate=1000 + 1000)
+    with folder.locked():
+        folder.begin("")
+        found = standing(config)
+        assert (found.state, found.exit_code) == (State.RUNNING, 5)
+    (folder.path / "checkpoints").mkdir()
+    (folder.path / "checkpoints" / f"step-{steps + 7:08d}-0123456789abcdef.safetensors").touch()
+    found = standing(config)
+    assert (found.state, found.exit_code) == (State.INTERRUPTED, 75)
+    assert work_left(found).train == (3 * steps - 7) * 32
+    folder.record_failure(InvalidConfig("out of luck"))
+    found = standing(config)
+    assert (found.state, found.reason, found.exit_code) == (State.FAILED, "out of luck", 2)
+    with folder.locked():
+        folder.begin("")  # the next attempt
+    assert standing(config).state is State.INTERRUPTED
+    (folder.path / "failure.json").write_text("{")
+    assert standing(config).state is State.FAILED
+    (folder.path / "summary.json").write_text(json.dumps({"test_accuracy": 0.5}))
+    assert standing(config).state is State.DONE
+    assert work_left(standing(config)) == Work(0, 0)
+    (folder.path / "summary.json").write_text(json.dumps({"test_accuracy": 0.5, "files_sha256": {"metrics.csv": "0"}}))
+    found = standing(config)
+    assert found.state is State.FAILED
+    assert "metrics.csv is missing" in found.reason
+
+
+def test_evaluations_that_are_left(tmp_path):
+    def left(*words):
+        return work_left(standing(compose(*SMALL, f"output_root={tmp_path}", *words))).evaluate
+
+    assert left() == 1000 + 2000  # at the end: test and training images
+    assert left("evaluation.every=2") == 2 * 1000 + 2000
+    assert left("evaluation.every=3") == 2 * 1000 + 2000  # epoch 3 and the last
+    assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 3 * 1000 + 1600 + 4 * 400
+
+
+def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "seconds_an_image", lambda config: (0.5, 0.25))
+    words = [*SMALL, f"output_root={tmp_path}", "dynamic=parabolic,resnet", "data.fraction=0.1"]
+    plan.show(study.configurations(words))
+    out = capsys.readouterr().out
+    assert "parabolic, fraction 0.1, seed 0  to do" in out
+    assert "2 runs: 2 to do" in out
+    assert f"{2 * 4 * 192:,} image passes to train, {2 * 1200:,} to evaluate" in out
+    assert "about 22:48 on" in out  # (768 / 2 + 1200 / 4) seconds each
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_calibration_measures(tmp_path):
+    training, evaluation = plan.seconds_an_image(compose(*SMALL, "device=cpu"))
+    assert evaluation > 0
+    assert training > 0
