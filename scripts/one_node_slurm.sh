@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A SLURM of one node on this machine, loopback only, for tests: scripts/one_node_slurm.sh start|stop FOLDER
-# Needs root and Debian's packages slurm-wlm and munge. FOLDER holds its configuration, state and logs.
+# Needs root, python3 and Debian's packages slurm-wlm and munge. FOLDER holds its configuration, state and logs.
 # After start: export SLURM_CONF=FOLDER/slurm.conf
 set -eu
 action=${1:-} folder=${2:-}
@@ -11,7 +11,9 @@ folder=$(realpath "$folder")
 stop() {
 	for daemon in slurmd slurmctld munged; do
 		if [ -f "$folder/$daemon.pid" ]; then
-			kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true
+			pid=$(cat "$folder/$daemon.pid")
+			kill "$pid" 2>/dev/null || true
+			for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
 			rm -f "$folder/$daemon.pid"
 		fi
 	done
@@ -33,13 +35,18 @@ start() {
 	su -s /bin/sh munge -c "munged --force --key-file='$folder/munge/key' --socket='$folder/munge/socket' \
 		--log-file='$folder/munge/log' --pid-file='$folder/munge/pid' --seed-file='$folder/munge/seed'"
 	cp "$folder/munge/pid" "$folder/munged.pid"
+	# Free ports: several of these may run at once.
+	read -r controller_port node_port < <(python3 -c '
+import socket
+pair = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(s.getsockname()[1] for s in pair))')
 	cores=$(nproc)
 	memory=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 * 9 / 10))
 	cat >"$folder/slurm.conf" <<-CONF
 		ClusterName=onenode
 		SlurmctldHost=$(hostname -s)(127.0.0.1)
-		SlurmctldPort=16817
-		SlurmdPort=16818
+		SlurmctldPort=$controller_port
+		SlurmdPort=$node_port
 		SlurmUser=root
 		AuthType=auth/munge
 		AuthInfo=socket=$folder/munge/socket,cred_expire=5

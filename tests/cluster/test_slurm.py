@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,13 +33,14 @@ SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv"
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slurm")
-    folder.parent.chmod(0o755)  # munge's user must reach its socket
-    folder.parent.parent.chmod(0o755)
-    subprocess.run([SCRIPT, "start", folder], check=True)
-    yield {"SLURM_CONF": str(folder / "slurm.conf")}
-    subprocess.run([SCRIPT, "stop", folder], check=True)
+def slurm():
+    # Not below pytest's own temporary folder, which is closed to the user that munged runs as.
+    with tempfile.TemporaryDirectory(prefix="pdenet-slurm-") as folder:
+        try:
+            subprocess.run([SCRIPT, "start", folder], check=True)
+            yield {"SLURM_CONF": f"{folder}/slurm.conf"}
+        finally:
+            subprocess.run([SCRIPT, "stop", folder], check=True)
 
 
 def start(folder, *words, **environment):
