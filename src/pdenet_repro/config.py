@@ -67,6 +67,12 @@ class NetworkConfig:
     activation: str = knob("sigma", choices=("relu", "tanh"))
     norm: str = knob("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
     norm_eps: float | None = knob("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
+    memory: str = knob(
+        "where backpropagation gets the features from; auto: store, as long as that fits",
+        "auto",
+        choices=("auto", "store", "recompute", "reverse"),
+        result=False,
+    )
     connector_norm: str = knob(
         "norm of opening and connectors",
         choices=("batch", "batch_per_pixel", "instance", "channel", "channel_rms", "none"),
@@ -222,6 +228,11 @@ def _complaints(config: Config) -> Iterator[str]:
     odd = [width for width in network.widths if width % 2]
     if config.dynamic == "hamiltonian" and odd:
         yield f"network.widths={network.widths}: must be even for dynamic=hamiltonian, which halves the channels; {odd[0]} is odd"
+    if network.memory == "reverse" and config.dynamic in ("parabolic", "resnet"):
+        yield (
+            f"network.memory=reverse: must be store, recompute or auto for dynamic={config.dynamic}, which cannot be run "
+            f"backwards (hamiltonian and second_order can)"
+        )
     side = IMAGE_SIDE >> (len(network.widths) - 1)
     if network.widths and side < 2:
         most = IMAGE_SIDE.bit_length() - 1

@@ -131,6 +131,17 @@ def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractCon
     return nullcontext
 
 
+def available_memory(device: "torch.device") -> int:
+    """Bytes that can still be allocated, as far as the system tells."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    with suppress(OSError), open("/proc/meminfo") as file:
+        return int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def peak_memory(device: "torch.device") -> float:
     """Largest memory so far in MiB: allocated on the GPU, or resident of this process on the CPU."""
     import torch

@@ -1,6 +1,7 @@
 """Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import choose
 from pdenet_repro.events import Events
 from pdenet_repro.interrupt import Interrupted, StopRequest
+from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.results import Outcome, write_results
 from pdenet_repro.run_folder import RunFolder
 from pdenet_repro.tracking import Bars, Log, epoch_line
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 
 def make_trainer(config: Config, images: DeviceImages, where: "torch.device") -> Trainer:
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
-    network = build_network(config).to(where)
+    reversible = DYNAMICS[config.dynamic].reversible
+    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.available_memory(where))
+    network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
     optimizer = ProjectedSGD(
         network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
@@ -157,13 +162,20 @@ class Session:
         accuracies = self._epoch_accuracies()
         row = trainer.finish_epoch() | accuracies
         images = trainer.batches.steps * trainer.batches.batch_size
+        drift = self.network.drift()
         timing = {
             "epoch": row["epoch"],
             "seconds": round(self.seconds, 3),
             "images_per_second": round(images / max(self.seconds, 1e-9), 2),
             "peak_memory_mib": round(device.peak_memory(self.device), 1),
+            "reversal_drift": drift,
         }
         self.seconds = 0.0
+        if drift is not None and not drift <= memory.TOLERANCE:
+            self.log.warn(
+                f"in epoch {row['epoch']} the norm of features that were computed backwards was off by {drift:.1e}: the "
+                f"gradients are not to be trusted; use network.memory=recompute, or a smaller network.step_size"
+            )
         self.rows.append(row)
         self.timings.append(timing)
         self.folder.write_rows("metrics.csv", self.rows)

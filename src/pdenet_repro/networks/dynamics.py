@@ -48,6 +48,15 @@ class Dynamic(ABC):
         """The state before the step that led to ``state``."""
         raise TypeError(f"{type(self).__name__} cannot be run backwards")
 
+    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
+        """The inverse step and the step's derivative transposed, sharing the evaluations of the layers.
+
+        ``state`` and ``gradients`` are the state after the step and the objective's gradient with respect to it;
+        ``pullback(Y, theta_i, v)`` gives ``F(Y; theta_i)``, ``(dF/dY)^T v`` and ``(dF/dtheta_i)^T v``. Returns the state
+        before the step, the gradient with respect to it, and for each layer the gradients with respect to its weights.
+        """
+        raise TypeError(f"{type(self).__name__} cannot be run backwards")
+
     def features(self, state: State) -> Tensor:
         """The features that leave the unit."""
         return state[0]
@@ -95,6 +104,15 @@ class Hamiltonian(Dynamic):
         Y = Y - self.h * self.F(Z, theta1)
         return Y, Z
 
+    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
+        """The inverse step with the adjoints of its two lines."""
+        (Y, Z), (gY, gZ), (theta1, theta2) = state, gradients, theta
+        F, gF, g2 = pullback(Y, theta2, gZ)
+        Z, gY = Z + self.h * F, gY - self.h * gF
+        F, gF, g1 = pullback(Z, theta1, gY)
+        Y, gZ = Y - self.h * F, gZ + self.h * gF
+        return (Y, Z), (gY, gZ), ([self.h * g for g in g1], [-self.h * g for g in g2])
+
     def features(self, state: State) -> Tensor:
         """Both halves, concatenated."""
         return torch.cat(state, dim=1)
@@ -118,6 +136,13 @@ class SecondOrder(Dynamic):
         """The same formula solved for ``Y_{j-1}``."""
         (Y_next, Y), (theta_j,) = state, theta
         return Y, 2 * Y - Y_next + self.h**2 * self.F(Y, theta_j)
+
+    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
+        """The inverse step with its adjoint."""
+        (Y_next, Y), (g_next, g), (theta_j,) = state, gradients, theta
+        F, gF, g_theta = pullback(Y, theta_j, g_next)
+        before = (Y, 2 * Y - Y_next + self.h**2 * F)
+        return before, (g + 2 * g_next + self.h**2 * gF, -g_next), ([self.h**2 * each for each in g_theta],)
 
 
 class ResNet(Dynamic):

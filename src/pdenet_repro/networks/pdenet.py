@@ -46,10 +46,12 @@ class PDENet(nn.Module):
         self.standardization = standardization
         norm, sigma = config.connector_norm, config.activation
         unit_norm = Norm(config.norm, config.norm_eps)
+        memory = "store" if config.memory == "auto" else config.memory
         widths = [*config.widths, config.last_width or config.widths[-1]]
         self.opening = Connector(3, widths[0], 3, norm, sigma)
         self.units = nn.ModuleList(
-            Unit(DYNAMICS[dynamic](config.step_size, unit_norm, sigma), width, config.steps) for width in config.widths
+            Unit(DYNAMICS[dynamic](config.step_size, unit_norm, sigma), width, config.steps, memory)
+            for width in config.widths
         )
         self.connectors = nn.ModuleList(
             Connector(inputs, outputs, 1, norm, sigma) for inputs, outputs in zip(widths, widths[1:], strict=False)
@@ -90,6 +92,16 @@ class PDENet(nn.Module):
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, classes) of images (N, 3, H, W)."""
         return torch.softmax(self(images).float(), dim=1)
+
+    def drift(self) -> float | None:
+        """Largest relative drift of the units run backwards since it was last asked for; None if none is."""
+        reversed_units = [unit for unit in self.units if isinstance(unit, Unit) and unit.memory == "reverse"]
+        if not reversed_units:
+            return None
+        largest = torch.stack([unit.drift for unit in reversed_units]).max().item()
+        for unit in reversed_units:
+            unit.drift.zero_()
+        return largest
 
     def weight_count(self) -> int:
         """Number of trainable weights."""

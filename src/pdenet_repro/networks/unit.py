@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pdenet_repro.networks.dynamics import Dynamic, State
+from pdenet_repro.networks.memory import run
 
 
 class TimeWeights(nn.Module):
@@ -34,11 +35,21 @@ class TimeWeights(nn.Module):
 
 
 class Unit(nn.Module):
-    """``steps`` time steps of ``dynamic`` on features (N, C, H, W)."""
+    """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
-    def __init__(self, dynamic: Dynamic, channels: int, steps: int) -> None:
+    ``memory``: where the backward pass gets the features from, ``store``, ``recompute`` or ``reverse`` (memory.py).
+    ``drift``: how far the norm of a first state that was run back to is from the true one's, relative; the largest
+    since it was set to 0.
+    """
+
+    drift: Tensor
+
+    def __init__(self, dynamic: Dynamic, channels: int, steps: int, memory: str = "store") -> None:
         super().__init__()
-        self.dynamic = dynamic
+        if memory == "reverse" and not dynamic.reversible:
+            raise ValueError(f"{type(dynamic).__name__} cannot be run backwards: memory must be store or recompute")
+        self.dynamic, self.memory = dynamic, memory
+        self.register_buffer("drift", torch.zeros(()), persistent=False)
         self.theta = nn.ModuleList(
             TimeWeights(dynamic.layer.weights, layer_channels, steps)
             for layer_channels in dynamic.layer_channels(channels)
@@ -62,10 +73,11 @@ class Unit(nn.Module):
 
     def forward(self, Y: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        state = self.start(Y)
-        for theta in self.thetas():
-            state = self.dynamic.step(state, theta)
-        return self.dynamic.features(state)
+        return self.dynamic.features(run(self, self.start(Y)))
+
+    def note_drift(self, value: Tensor) -> None:
+        """Remember the largest; stays on the device."""
+        self.drift = torch.maximum(self.drift, value.to(self.drift.dtype))
 
     def inverse(self, state: State) -> State:
         """The first state from the last one, for a reversible dynamic; TypeError for another."""

@@ -1,0 +1,110 @@
+"""Where the backward pass of a unit gets the features of its time steps from.
+
+``store`` keeps them all, as autograd does. ``recompute`` keeps the state at every time and computes the inside of a step
+again (any dynamic). ``reverse`` keeps the last state only and runs the dynamic backwards (Section 4 of the paper,
+"Computational benefits"): the memory of a unit does not grow with its number of steps. Each layer is then evaluated once
+more than with ``store``: the inverse step and its derivative share that evaluation.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.networks.dynamics import Dynamic, State
+
+if TYPE_CHECKING:
+    from pdenet_repro.networks.unit import Unit
+
+TOLERANCE = 1e-3  # relative drift of a norm in float32 from which on the gradients are in doubt
+
+
+def run(unit: "Unit", state: State) -> State:
+    """The last state of a unit from the first, the backward pass as ``unit.memory`` says."""
+    thetas = unit.thetas()
+    if unit.memory == "reverse" and torch.is_grad_enabled():
+        flat = [weight for theta in thetas for layer in theta for weight in layer]
+        return Reversed.apply(unit, len(state), *state, *flat)
+    for theta in thetas:
+        if unit.memory == "recompute" and torch.is_grad_enabled():
+            state = checkpoint(
+                unit.dynamic.step, state, theta, use_reentrant=False, preserve_rng_state=False, determinism_check="none"
+            )
+        else:
+            state = unit.dynamic.step(state, theta)
+    return state
+
+
+def stored_bytes(network: NetworkConfig, batch: int) -> int:
+    """About what ``store`` keeps of the units' time steps: of each step and example the state and two features inside."""
+    pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
+    numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))
+    return 4 * 3 * network.steps * batch * numbers  # float32
+
+
+def choose(network: NetworkConfig, reversible: bool, batch: int, available: int) -> str:
+    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of the ``available`` bytes."""
+    if network.memory != "auto":
+        return network.memory
+    if stored_bytes(network, batch) <= available / 2:
+        return "store"
+    return "reverse" if reversible else "recompute"
+
+
+class Reversed(torch.autograd.Function):
+    """All time steps of a reversible unit as one node of the graph, which saves the last state and the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, unit: "Unit", parts: int, *tensors: Tensor) -> State:
+        """First state (``parts`` features) and the weights of every step to the last state."""
+        ctx.unit, ctx.parts = unit, parts
+        state, weights = tensors[:parts], tensors[parts:]
+        ctx.device = state[0].device.type
+        ctx.autocast = torch.is_autocast_enabled(ctx.device), torch.get_autocast_dtype(ctx.device)
+        ctx.first_norm = torch.stack([part.norm() for part in state])
+        for theta in _per_step(unit, weights):
+            state = unit.dynamic.step(state, theta)
+        ctx.save_for_backward(*state, *weights)
+        return state
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        """Step by step backwards: the state before, and the gradients with respect to it and to the weights."""
+        unit, saved = ctx.unit, ctx.saved_tensors
+        state, weights = saved[: ctx.parts], saved[ctx.parts :]
+        by_step: list[Sequence[Tensor]] = []
+        with torch.autocast(ctx.device, dtype=ctx.autocast[1], enabled=ctx.autocast[0]):
+            for theta in reversed(_per_step(unit, weights)):
+                state, gradients, of_theta = unit.dynamic.adjoint_step(state, gradients, theta, Pullback(unit.dynamic))
+                by_step.append([g for layer in of_theta for g in layer])
+        found = torch.stack([part.norm() for part in state])
+        unit.note_drift(((found - ctx.first_norm).abs() / ctx.first_norm.clamp_min(1e-30)).max())
+        return None, None, *gradients, *(g for step in reversed(by_step) for g in step)
+
+
+class Pullback:
+    """A layer at a point, and its derivative transposed applied to a cotangent: the one evaluation of a reversed step."""
+
+    def __init__(self, dynamic: Dynamic) -> None:
+        self.F = dynamic.F
+
+    def __call__(self, Y: Tensor, theta: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """``F(Y; theta)``, ``(dF/dY)^T cotangent`` and ``(dF/dtheta)^T cotangent``, a tensor for each weight."""
+        with torch.enable_grad():
+            Y = Y.detach().requires_grad_()
+            weights = [weight.detach().requires_grad_() for weight in theta]
+            value = self.F(Y, type(theta)(*weights))
+        of_Y, *of_theta = torch.autograd.grad(value, [Y, *weights], cotangent.to(value.dtype))
+        return value.detach(), of_Y, of_theta
+
+
+def _per_step(unit: "Unit", weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
+    """The flat weights as ``Unit.thetas`` has them."""
+    kind = unit.dynamic.layer.weights
+    size = len(kind._fields)
+    layers = [kind(*weights[i : i + size]) for i in range(0, len(weights), size)]
+    return [tuple(layers[i : i + len(unit.theta)]) for i in range(0, len(layers), len(unit.theta))]
