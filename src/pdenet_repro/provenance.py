@@ -12,9 +12,9 @@ import pdenet_repro
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safetensors", "tensorboard")
 
 
-def command() -> str:
+def command(module: str = "pdenet_repro") -> str:
     """What was typed, ready to be typed again."""
-    return shlex.join(["python", "-m", "pdenet_repro", *sys.argv[1:]])
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
 def versions() -> dict[str, str]:

@@ -3,13 +3,16 @@
 import datetime
 import multiprocessing
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from pdenet_repro.storage import storage_errors
 from pdenet_repro.text import duration
+
+Item = TypeVar("Item")
 
 
 class Log:
@@ -36,6 +39,13 @@ class Log:
         if self.path is not None:
             with storage_errors(self.path), self.path.open("a") as file:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+
+
+def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+    """The items, with a bar on a terminal while they are worked on, a line at the start otherwise."""
+    if not sys.stderr.isatty():
+        print(what, flush=True)
+    yield from tqdm(items, what, total, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
 
 
 class Bars:

@@ -1,6 +1,5 @@
 """From run folders to the files of a report: figures, their numbers, tables, the page."""
 
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.errors import InvalidConfig, RunFolderError
 from pdenet_repro.report import examples, figures, page, tables
+from pdenet_repro.report.pictures import save
 from pdenet_repro.report.runs import Collection, Missing, collect, label
 from pdenet_repro.storage import make_folder, write_atomically
 
@@ -99,7 +99,7 @@ def _write_study(study: Path, found: Collection, output: Path, indices: Sequence
     third, third_numbers = figures.figure3(found)
     drawn["figure3"] = third, {"figure3": third_numbers}
     make_folder(output)
-    pictures = {name: _save(figure, output / name) for name, (figure, _) in drawn.items()}
+    pictures = {name: save(figure, output / name) for name, (figure, _) in drawn.items()}
     rows = {
         "results": tables.results(found),
         "agreement": tables.agreement(found),
@@ -117,17 +117,6 @@ def _write_study(study: Path, found: Collection, output: Path, indices: Sequence
     print(f"\nlook at   {output / 'report.html'}")
     print(f"figures   {output}: {', '.join(f'{name}.png' for name in pictures)} (and .pdf, .csv)")
     print(f"curves    tensorboard --logdir {study}", flush=True)
-
-
-def _save(figure: Figure, path: Path) -> bytes:
-    """The figure as PNG and PDF; returns the PNG."""
-    saved = {}
-    for kind in ("png", "pdf"):
-        file = io.BytesIO()
-        figure.savefig(file, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else None)
-        saved[kind] = file.getvalue()
-        write_atomically(path.with_suffix(f".{kind}"), saved[kind])
-    return saved["png"]
 
 
 def _page(study: Path, found: Collection, pictures: dict[str, bytes], rows: dict[str, list[tables.Row]]) -> str:

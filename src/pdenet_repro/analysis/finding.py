@@ -1,0 +1,51 @@
+"""What an analysis leaves: pictures, the numbers they are drawn from, and a few sentences; written and read again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from pdenet_repro.report.pictures import save
+from pdenet_repro.report.tables import to_csv
+from pdenet_repro.storage import make_folder, write_atomically
+
+
+@dataclass
+class Picture:
+    """A figure, and what it shows in words."""
+
+    figure: Figure
+    heading: str
+    caption: str
+
+
+@dataclass
+class Finding:
+    """The outcome of one kind of analysis.
+
+    ``pictures`` and ``tables`` are by file name, which begins with the kind; rows of a table are named numbers, their
+    units in the names. ``sentences`` say what was found: printed, and put into the report.
+    """
+
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    tables: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+
+
+def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path]:
+    """Pictures as PNG and PDF, tables as CSV, and ``KIND.json`` for the report, last; returns the PNGs.
+
+    ``origin``: where the finding comes from (command, networks), kept in the JSON.
+    """
+    make_folder(folder)
+    for name, picture in finding.pictures.items():
+        save(picture.figure, folder / name)
+    for name, rows in finding.tables.items():
+        write_atomically(folder / f"{name}.csv", to_csv(rows))
+    captions = {name: {"heading": each.heading, "caption": each.caption} for name, each in finding.pictures.items()}
+    content = {"kind": kind, "sentences": finding.sentences, "pictures": captions, "tables": list(finding.tables)}
+    write_atomically(folder / f"{kind}.json", json.dumps(content | origin, indent=2) + "\n")
+    return [folder / f"{name}.png" for name in finding.pictures]

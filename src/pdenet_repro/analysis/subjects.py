@@ -1,0 +1,103 @@
+"""The networks an analysis looks at: of finished runs, or at their initial weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pdenet_repro import presets
+from pdenet_repro.config import Config, check
+from pdenet_repro.data import source
+from pdenet_repro.data.stl10 import Dataset
+from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.runs import collect, label
+from pdenet_repro.results import load_run
+from pdenet_repro.seeds import stream
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network in evaluation mode, what it was made by, and the test images of its data set."""
+
+    config: Config
+    network: PDENet
+    folder: Path | None  # of its run; None: initial weights
+    say: Callable[[str], None]
+
+    @property
+    def dynamic(self) -> str:
+        """The equation."""
+        return self.config.dynamic
+
+    @property
+    def name(self) -> str:
+        """For legends and tables; what tells it from the others is its dynamic, and whether it is trained."""
+        return label(self.dynamic) + ("" if self.folder else ", initial weights")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Verified; DataError where it is not at hand."""
+        return source.load(self.config.data, self.say)
+
+    def test_images(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """``count`` random test images (count, 3, 96, 96) uint8 and their labels (count,), the same for every network.
+
+        Raises
+        ------
+        InvalidConfig
+            There are fewer.
+        """
+        pixels, labels = self.dataset.test.pixels, self.dataset.test.labels
+        if not 1 <= count <= len(labels):
+            raise InvalidConfig(
+                f"--images {count}: must be 1 to {len(labels)}, the test images of {self.config.data.name}"
+            )
+        chosen = stream(seed, "analysis").permutation(len(labels))[:count]
+        device = next(self.network.parameters()).device
+        return torch.from_numpy(pixels[chosen]).to(device), torch.from_numpy(labels[chosen]).to(device)
+
+
+def subjects(
+    words: Sequence[str], device: torch.device, data_root: str | None, say: Callable[[str], None]
+) -> list[Subject]:
+    """What the words of a command name: run folders, studies, or settings of networks at their initial weights.
+
+    Of a study, and of a folder of studies, the runs on the most images are taken, of each dynamic the first seed.
+    Words with ``=`` are settings as on the command line of a run, commas for several: ``dynamic=parabolic,resnet``.
+
+    Raises
+    ------
+    RunFolderError
+        A folder without a finished run, or a damaged one.
+    InvalidConfig
+        Settings that are not allowed.
+    """
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    folders = [Path(word).expanduser() for word in words if word not in settings]
+    found = [subject for folder in folders for subject in _trained(folder, data_root, say)]
+    if settings:
+        for config in presets.compose_sweep(settings):
+            check(config)
+            config.data.root = data_root or config.data.root
+            found.append(Subject(config, build_network(config).eval(), None, say))
+    for subject in found:
+        subject.network.to(device)
+    return found
+
+
+def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:
+    folders = [folder]
+    if not (folder / "config.yaml").exists():
+        studies = [study for study in collect(folder).values() if study.runs]
+        folders = [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics] or folders
+    found = []
+    for path in folders:
+        network, config = load_run(path)
+        config.data.root = data_root or config.data.root
+        found.append(Subject(config, network, path, say))
+    return found
