@@ -1,0 +1,48 @@
+"""What a command asks for: numbers in its options, and the networks to which its question applies."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.errors import InvalidConfig
+
+
+def numbers(option: str, words: str, low: float, high: float) -> list[float]:
+    """The numbers of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``.
+
+    Raises
+    ------
+    InvalidConfig
+        A word that is no number, or out of range.
+    """
+    found = []
+    for word in words.split(","):
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not low < value <= high:
+            raise InvalidConfig(
+                f"{option} {words}: must be numbers above {low:g} and at most {high:g}, with commas; {word!r} is not"
+            )
+        found.append(value)
+    return sorted(set(found))
+
+
+def applicable(
+    subjects: Sequence[Subject], applies: Callable[[Subject], bool], why_not: str
+) -> tuple[list[Subject], list[str]]:
+    """The networks to which the question applies, and a sentence on those left out (none: no sentence).
+
+    ``why_not`` goes on after their names.
+
+    Raises
+    ------
+    InvalidConfig
+        It applies to none.
+    """
+    kept = [subject for subject in subjects if applies(subject)]
+    others = ", ".join(subject.name for subject in subjects if not applies(subject))
+    if not kept:
+        raise InvalidConfig(f"{others}: {why_not}")
+    return kept, [f"Left out: {others}, {why_not}."] if others else []

@@ -1,0 +1,109 @@
+"""Features on their way through a network, time step by time step; as many images at a time as memory allows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro import device
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.data.standardize import standardize
+from pdenet_repro.errors import OutOfMemory
+from pdenet_repro.networks.dynamics import State
+from pdenet_repro.networks.pdenet import PDENet
+
+PORTION = 32  # images at a time, at most
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point on the way: ``step`` time steps into ``unit`` (1, 2, ...; 0: the images), or the pixel means at the end.
+
+    Opening and connectors lie between two places with different units; they are not part of the flow.
+    """
+
+    unit: int
+    step: int
+    name: str = ""
+
+    @property
+    def in_unit(self) -> bool:
+        """Whether the differential equation holds here."""
+        return not self.name
+
+
+IMAGES = Place(0, 0, "images")
+
+
+def places(network: NetworkConfig) -> list[Place]:
+    """All places of a network in order: images, each unit's times 0 to ``steps``, pixel means."""
+    units = len(network.widths)
+    inside = [Place(unit, step) for unit in range(1, units + 1) for step in range(network.steps + 1)]
+    return [IMAGES, *inside, Place(units + 1, 0, "pixel means")]
+
+
+def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
+    """The state at every place, of standardised images (N, 3, H, W); the last is the classifier's input (N, channels).
+
+    What `PDENet.features` does in one go.
+    """
+    yield IMAGES, (images,)
+    Y = network.opening(images)
+    pairs = zip(network.units, network.connectors, strict=True)
+    for number, (unit, connector) in enumerate(pairs, start=1):
+        for step, state in enumerate(unit.trajectory(Y)):  # type: ignore[operator]
+            yield Place(number, step), state
+        Y = connector(unit.dynamic.features(state))  # type: ignore[union-attr, operator]
+        if number < len(network.units):
+            Y = F.avg_pool2d(Y, 2)
+    yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
+
+
+def features(network: PDENet, place: Place, state: State) -> Tensor:
+    """The features (N, ...) of a state: both halves of a Hamiltonian one, the newer of a second-order one."""
+    return network.units[place.unit - 1].dynamic.features(state) if place.in_unit else state[0]  # type: ignore
+
+
+def standardized(subject: Subject, images: Tensor) -> Tensor:
+    """Images (N, 3, 96, 96) uint8 as the network takes them in."""
+    return standardize(images, subject.config.data.standardization)
+
+
+def portions(subject: Subject, images: int, solutions: int = 1, number_bytes: int = 4) -> list[slice]:
+    """Slices of ``images`` that are worked on together, of nearly equal size.
+
+    ``solutions``: how many are followed at the same time for each image; ``number_bytes``: of one feature.
+
+    Raises
+    ------
+    OutOfMemory
+        Not even one image fits.
+    """
+    network = subject.config.network
+    largest = max(width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths))
+    # a state of two features, and inside a layer the convolution's input, output, its norm, activation and adjoint
+    one = 8 * number_bytes * largest * solutions
+    where = next(subject.network.parameters()).device
+    free = device.available_memory(where)
+    at_once = min(PORTION, int(free / 2 / one))
+    if at_once < 1:
+        raise OutOfMemory(
+            f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "
+            f"{free / 2**20:,.0f} MiB are free on {where}; half of them must suffice"
+        )
+    edges = np.linspace(0, images, -(-images // at_once) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def norms(Y: Tensor) -> Tensor:
+    """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
+    return torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
+
+
+def state_norms(state: Sequence[Tensor]) -> Tensor:
+    """The same of all parts of a state together."""
+    return torch.stack([norms(part) for part in state]).square().sum(0).sqrt()

@@ -1,0 +1,230 @@
+"""Stability: how far two solutions move apart on their way through a network, step by step.
+
+Tests Theorem 1 of the paper (the parabolic flow does not increase distances, for a monotone activation, no norm and
+constant weights) on networks as they are: with their norms, and weights that vary in time. Networks are in evaluation
+mode: batch norms use their running statistics. All distances are Euclidean, over channels and pixels.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pdenet_repro.analysis import along, contraction
+from pdenet_repro.analysis.asked import numbers
+from pdenet_repro.analysis.finding import Finding, Picture
+from pdenet_repro.analysis.operator_norm import euler_bound
+from pdenet_repro.analysis.passage import Place, features, norms, places, portions, standardized, states
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.report.figures import MARKERS, colours
+from pdenet_repro.seeds import stream, torch_seed
+from pdenet_repro.tracking import progress
+
+PAIRS = 4  # of images for Theorem 1's setting
+SAME_CLASS = "another image of the class"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    parser.add_argument("--images", type=int, default=64, metavar="N", help="test images (default 64)")
+    parser.add_argument(
+        "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
+        help="norms of the perturbations over that of the image (default 0.01,0.1,0.5)",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Of two solutions, at every place and for every image: both arrays (places, images)."""
+
+    distance: np.ndarray
+    norm: np.ndarray  # of the first solution
+
+    def growth(self, way: Sequence[Place]) -> np.ndarray:
+        """Distance over that at the start of the unit (places, images); NaN outside of units."""
+        found = np.full_like(self.distance, np.nan)
+        for at in along.inside(way):
+            found[at] = self.distance[at] / self.distance[at[0]]
+        return found
+
+    @property
+    def relative(self) -> np.ndarray:
+        """Distance over the norm of the features (places, images)."""
+        return self.distance / self.norm
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Follow the images and their perturbations through every network."""
+    sizes = numbers("--sizes", given.sizes, 0, 10)
+    finding, drawn, rows = Finding(), [], []
+    for subject in progress(subjects, "following pairs of solutions through the networks"):
+        way = places(subject.config.network)
+        by_start = distances(subject, given.images, sizes, given.seed)
+        drawn.append((subject, way, by_start))
+        rows += _rows(subject, way, by_start)
+        finding.sentences.append(_sentence(subject, way, by_start, given.images))
+    if not any(subject.dynamic == "resnet" for subject in subjects):
+        finding.sentences.append("The unrestricted control is not among the networks: it is trained with dynamic=resnet.")
+    finding.tables["stability"] = rows
+    finding.pictures["stability"] = Picture(
+        _picture(drawn),
+        "How far two solutions move apart",
+        "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
+        f"{given.images} test images and all perturbations, bands from {along.LOW} to {along.HIGH} %; above 1 the flow "
+        "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with constant weights). Below: the "
+        "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
+        "trained, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
+    )
+    for subject in subjects:
+        if subject.dynamic == "parabolic" and "stability_theorem" not in finding.pictures:
+            _add_theorem(finding, subject, given)
+    return finding
+
+
+@torch.no_grad()
+def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
+    """By relative size of a random perturbation of the standardised image, and between images of a class.
+
+    The directions are the same for all sizes and networks. An image that is alone in its class has no partner.
+    """
+    pixels, labels = subject.test_images(images, seed)
+    generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
+    partner = partners(labels.cpu().numpy(), seed)
+    collected: dict[float | str, list[tuple[np.ndarray, np.ndarray]]] = {start: [] for start in (*sizes, SAME_CLASS)}
+    for part in portions(subject, images, solutions=len(sizes) + 2):
+        X = standardized(subject, pixels[part])
+        D = torch.randn(X.shape, generator=generator).to(X.device)
+        D *= (norms(X) / norms(D)).to(X.dtype)[:, None, None, None]
+        others = standardized(subject, pixels[partner[part]])
+        starts = {**{size: X + size * D for size in sizes}, SAME_CLASS: others}
+        passages = [states(subject.network, start) for start in (X, *starts.values())]
+        found: dict[float | str, list[tuple[Tensor, Tensor]]] = {start: [] for start in starts}
+        for (place, state), *perturbed in zip(*passages, strict=True):
+            Y = features(subject.network, place, state)
+            for start, (_, other) in zip(starts, perturbed, strict=True):
+                found[start].append((norms(features(subject.network, place, other) - Y), norms(Y)))
+        for start, values in found.items():
+            collected[start].append(tuple(torch.stack(each).cpu().numpy() for each in zip(*values, strict=True)))  # type: ignore
+    whole = {
+        start: Distances(*(np.concatenate(each, axis=1) for each in zip(*values, strict=True)))
+        for start, values in collected.items()
+    }
+    paired = partner != np.arange(images)
+    last = whole.pop(SAME_CLASS)
+    return {**whole, SAME_CLASS: Distances(last.distance[:, paired], last.norm[:, paired])} if paired.any() else whole
+
+
+def partners(labels: np.ndarray, seed: int) -> np.ndarray:
+    """For each image the position of another one of its class; its own where there is none."""
+    partner = np.arange(len(labels))
+    for label in np.unique(labels):
+        of_class = stream(seed, "partners", int(label)).permutation(np.flatnonzero(labels == label))
+        partner[of_class] = np.roll(of_class, 1)
+    return partner
+
+
+def _rows(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances]) -> list[dict[str, Any]]:
+    rows = []
+    for start, found in by_start.items():
+        growth, relative = found.growth(way), found.relative
+        for i, place in enumerate(way):
+            row: dict[str, Any] = {
+                "network": subject.name, "perturbation": start, "place": place.name or f"unit {place.unit}",
+                "unit": place.unit if place.in_unit else "", "step": place.step if place.in_unit else "",
+                "images": relative.shape[1], **along.quantiles("relative_distance", relative[i]),
+            }  # fmt: skip
+            of_unit = along.quantiles("distance_over_unit_start", growth[i])
+            rows.append(row | (of_unit if place.in_unit else dict.fromkeys(of_unit, "")))
+    return rows
+
+
+def _together(way: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
+    """Growth in the unit (places, images of all perturbations)."""
+    return np.concatenate([found.growth(way) for found in by_start.values()], axis=1)
+
+
+def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
+    ends = _together(way, by_start)[[at[-1] for at in along.inside(way)]]
+    factors = ", ".join(f"{np.median(end):.2f}" for end in ends)
+    return (
+        f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
+        f"images, {len(by_start)} perturbations each; norm {subject.config.network.norm}, h = "
+        f"{subject.config.network.step_size:g}); {np.mean(ends > 1):.0%} of the passages through a unit expand, at most "
+        f"by {ends.max():.2f}."
+    )
+
+
+def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, Distances]]]) -> Figure:
+    longest = max((way for _, way, _ in drawn), key=len)
+    colour = colours(list(dict.fromkeys(subject.dynamic for subject, _, _ in drawn)))
+    figure = Figure(figsize=(10.5, 7.6), layout="constrained")
+    above, below = figure.subplots(2, 1)
+    along.prepare(above, longest, labelled=False)
+    along.prepare(below, longest, named=False)
+    above.axhline(1, color="black", linewidth=1)
+    for subject, way, by_start in drawn:
+        shade, style = colour[subject.dynamic], "-" if subject.folder else "--"
+        growth = _together(way, by_start)
+        for i, at in enumerate(along.inside(way)):
+            marker = MARKERS.get(subject.dynamic, "v")
+            along.draw(above, at, growth[at], shade, None if i else subject.name, style, marker)
+        for found in by_start.values():
+            along.draw(below, range(len(way)), found.relative, shade, None, style, band=False)
+    for start, found in drawn[0][2].items():
+        at = np.median(found.relative[0])
+        below.text(-0.42, at * 1.12, f"{start:g}" if isinstance(start, float) else "same class", fontsize=8, va="bottom")
+    for axis in (above, below):
+        axis.set_yscale("log")
+    above.set_ylabel("distance of two solutions\nover that at the start of the unit")
+    above.text(
+        0.004, 1.0, "expands ↑\ncontracts ↓", fontsize=8, va="center", transform=above.get_yaxis_transform(),
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
+    below.set_ylabel("distance over\nnorm of the features")
+    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+@torch.no_grad()
+def _add_theorem(finding: Finding, subject: Subject, given: argparse.Namespace) -> None:
+    """Theorem 1's setting with the kernels of a parabolic network's first steps."""
+    network, config = subject.network, subject.config.network
+    pixels, labels = subject.test_images(min(given.images, PAIRS), given.seed)
+    X = standardized(subject, pixels)
+    starts = [state[0] for place, state in states(network, X) if place.in_unit and place.step == 0]
+    generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
+    pairs = []
+    for Y in starts:
+        D = torch.randn(Y.shape, generator=generator).to(Y)
+        pairs.append((Y, Y + D * (0.1 * norms(Y) / norms(D)).to(Y)[:, None, None, None]))
+    kernels = [unit.theta[0].kernel[0] for unit in network.units]  # type: ignore[union-attr, index]
+    found = list(contraction.measure_growth(kernels, pairs, config.steps, config.activation))
+    bounds = {each.unit: euler_bound(each.norm) for each in found}
+    finding.tables["stability_theorem"] = [
+        {
+            "network": subject.name, "unit": each.unit, "operator_norm": each.norm, "step_size_bound": bounds[each.unit],
+            "step_size": each.h, "step_size_over_bound": each.relative_h, "largest_growth_of_image_pairs": each.of_images,
+            "growth_along_singular_vector": each.worst,
+        }
+        for each in found
+    ]  # fmt: skip
+    finding.pictures["stability_theorem"] = Picture(
+        contraction.picture(found, config.step_size, colours(["parabolic"])["parabolic"]),
+        "Theorem 1 and the step size",
+        "Largest growth of the distance of two parabolic solutions (7) in one step of forward Euler, with the kernel of "
+        "each unit's first step, no norm, bias 0, the same weights at every step. Up to h = 2 / ‖K‖² no pair moves apart; "
+        "beyond, pairs along the first singular vector do, where all of σ is active. ‖K‖: operator norm of the "
+        "convolution with zero padding.",
+    )
+    below = max(each.of_images for each in found if each.relative_h <= 1 + 1e-12)
+    finding.sentences.append(
+        f"{subject.name}, without norm and with its first step's weights throughout (Theorem 1): forward Euler cannot expand "
+        f"for h up to 2/||K||^2 = {', '.join(f'{bound:.3f}' for bound in bounds.values())} in its units; it was trained at "
+        f"h = {config.step_size:g}. The largest growth in one step found at or below these bounds is {below:.6f}, at 1.5 "
+        f"times the bound {max(each.worst for each in found):.3f}."
+    )
