@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pdenet_repro.analysis.passage import Place
 
@@ -16,7 +17,7 @@ def prepare(axis: Axes, way: Sequence[Place], *, named: bool = True, labelled: b
 
     ``named``: names on top; ``labelled``: ticks and label below.
     """
-    last = way[-2].unit
+    last = max(place.unit for place in way if place.in_unit)
     for i, (one, other) in enumerate(zip(way, way[1:], strict=False)):
         if one.unit != other.unit:
             axis.axvspan(i + 0.12, i + 0.88, color=BETWEEN, linewidth=0, zorder=0)
@@ -33,7 +34,7 @@ def prepare(axis: Axes, way: Sequence[Place], *, named: bool = True, labelled: b
                 (at[0] + at[-1]) / 2, 1.02, f"unit {unit}", ha="center", va="bottom", fontsize=10, fontweight="bold",
                 transform=axis.get_xaxis_transform(),
             )  # fmt: skip
-    axis.set_xlim(-0.5, len(way) - 0.5)
+    axis.set_xlim(-0.3, len(way) - 0.7)
     axis.grid(axis="y", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     names = [place.name.replace(" ", "\n") or str(place.step) for place in way]
@@ -51,7 +52,7 @@ def inside(way: Sequence[Place]) -> list[list[int]]:
 
 
 def draw(
-    axis: Axes, at: Sequence[int], values: np.ndarray, colour: str, label: str | None = None, style: str = "-",
+    axis: Axes, at: Sequence[float] | np.ndarray, values: np.ndarray, colour: str, label: str | None = None, style: str = "-",
     marker: str | None = None, *, band: bool = True,
 ) -> None:  # fmt: skip
     """The median of ``values`` (places, samples) as a line, LOW to HIGH percent as a band."""
@@ -59,6 +60,15 @@ def draw(
     axis.plot(at, middle, style, color=colour, label=label, linewidth=1.8, marker=marker, markersize=4.5)
     if band:
         axis.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def plain_numbers(axis: Axes) -> None:
+    """A logarithmic y axis with its numbers written out, where it spans only a few powers of ten."""
+    low, high = axis.get_ylim()
+    subs = (1.0, 2.0, 5.0) if high / low < 500 else (1.0,)
+    axis.yaxis.set_major_locator(LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def quantiles(name: str, values: np.ndarray) -> dict[str, float]:

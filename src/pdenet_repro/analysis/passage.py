@@ -14,6 +14,7 @@ from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.errors import OutOfMemory
 from pdenet_repro.networks.dynamics import State
+from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
 
 PORTION = 32  # images at a time, at most
@@ -71,6 +72,22 @@ def features(network: PDENet, place: Place, state: State) -> Tensor:
 def standardized(subject: Subject, images: Tensor) -> Tensor:
     """Images (N, 3, 96, 96) uint8 as the network takes them in."""
     return standardize(images, subject.config.data.standardization)
+
+
+@torch.no_grad()
+def settle(subject: Subject, pixels: Tensor) -> None:
+    """Give the batch norms of a network at initial weights the statistics of these images, raw ones (N, 3, 96, 96).
+
+    Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
+    step takes those of its own batch. A trained network is left as it is.
+    """
+    batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
+    if subject.folder is None and batch_norms:
+        subject.network.train()
+        for module in batch_norms:
+            module.rate = 1.0
+        subject.network(standardized(subject, pixels[: min(PORTION, portions(subject, len(pixels))[0].stop)]))
+        subject.network.eval()
 
 
 def portions(subject: Subject, images: int, solutions: int = 1, number_bytes: int = 4) -> list[slice]:

@@ -19,7 +19,7 @@ from pdenet_repro.analysis import along, contraction
 from pdenet_repro.analysis.asked import numbers
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.operator_norm import euler_bound
-from pdenet_repro.analysis.passage import Place, features, norms, places, portions, standardized, states
+from pdenet_repro.analysis.passage import Place, features, norms, places, portions, settle, standardized, states
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import MARKERS, colours
 from pdenet_repro.seeds import stream, torch_seed
@@ -93,6 +93,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     The directions are the same for all sizes and networks. An image that is alone in its class has no partner.
     """
     pixels, labels = subject.test_images(images, seed)
+    settle(subject, pixels)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
     collected: dict[float | str, list[tuple[np.ndarray, np.ndarray]]] = {start: [] for start in (*sizes, SAME_CLASS)}

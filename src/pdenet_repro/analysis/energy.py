@@ -1,0 +1,204 @@
+"""Norms of the features along the time steps, and the energy of the second-order dynamic.
+
+A parabolic equation damps, a hyperbolic one conserves. In the setting of the paper's theorems, no norm and the same
+weights at every time, (7) makes the features smaller at every step, and energy (10) of (8) stays below that of the linear
+wave equation, which is constant. Measured on trained networks, the same at initial weights, and in that setting.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdenet_repro.analysis import along, energy_pictures, wave
+from pdenet_repro.analysis.finding import Finding, Picture
+from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
+from pdenet_repro.analysis.passage import features, norms, portions, settle, standardized, states
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
+from pdenet_repro.networks.norms import Norm
+from pdenet_repro.report.runs import label
+from pdenet_repro.tracking import progress
+
+TRAINED, INITIAL = "trained", "initial weights"
+THEOREM = "no norm, constant weights"
+REFINED = 8  # time steps for one, at least, in the theorems' setting, which is one of continuous time
+AT_ONCE = 8  # images whose states along a unit are kept together
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    parser.add_argument("--images", type=int, default=16, metavar="N", help="test images (default 16)")
+
+
+@dataclass(frozen=True)
+class Course:
+    """What becomes of features in a unit: arrays (times, images)."""
+
+    times: np.ndarray  # (times,) in time steps of the network
+    norm: np.ndarray  # of the features, over that at the start
+    energy: np.ndarray | None  # (10) over the linear wave's energy at the start; second-order only
+    kinetic: np.ndarray | None  # the part of it in motion
+    linear: np.ndarray | None  # the linear wave's energy, over that at the start
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A dynamic with the weights of all its steps, ``refined`` of which make one of the network's."""
+
+    dynamic: Dynamic
+    thetas: Sequence[Any]
+    refined: int = 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network in one setting: a course for each unit."""
+
+    subject: Subject
+    setting: str
+    units: Sequence[Course]
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Every network, in the theorems' setting too, and each trained one at its initial weights."""
+    cases = [(subject, TRAINED if subject.folder else INITIAL) for subject in subjects]
+    cases += [(_at_initial_weights(subject), INITIAL) for subject in subjects if subject.folder]
+    cases += [(subject, THEOREM) for subject in subjects]
+    found = []
+    for subject, setting in progress(cases, "following features through the networks"):
+        entering = entering_features(subject, given.images, given.seed)
+        flows = (in_theory if setting == THEOREM else as_they_are)(subject, entering)
+        found.append(Measured(subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
+    finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
+    finding.pictures["energy"] = Picture(
+        energy_pictures.of_norms(found),
+        "Norms of the features",
+        f"Euclidean norm of the features over that at the start of the unit, median over {given.images} test images, bands "
+        f"from {along.LOW} to {along.HIGH} %: a parabolic flow (7) damps, a hyperbolic one conserves. Trained, and at "
+        "initial weights: networks as they are, with their norms, in evaluation mode (at initial weights the batch norms have "
+        "the statistics of these images). Below: the kernels of each unit's first step at every time, no norm, no bias, the "
+        "time steps refined.",
+    )
+    if any(each.units[0].energy is not None for each in found):
+        finding.pictures["energy_second_order"] = Picture(
+            energy_pictures.of_energies(found),
+            "Energy of the second-order dynamic",
+            "Energy (10) along the time steps, over the energy of the linear wave equation with the same kernels at the unit's "
+            f"start, ½‖K Y₀‖²: medians over {given.images} test images, bands from {along.LOW} to {along.HIGH} %. The theorem "
+            "promises at most 1 without norm and with constant weights (lowest row, time steps refined). Dashed: the linear "
+            "wave's own energy, constant as long as the weights are. Dotted: the kinetic part of (10).",
+        )
+    else:
+        finding.sentences.append("Energy (10) is one of the second-order dynamic, which is not among the networks.")
+    return finding
+
+
+def _at_initial_weights(subject: Subject) -> Subject:
+    where = next(subject.network.parameters()).device
+    return replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+
+
+@torch.no_grad()
+def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
+    """What enters each unit, (images, C, H, W)."""
+    pixels, _ = subject.test_images(images, seed)
+    settle(subject, pixels)
+    parts: list[list[Tensor]] = []
+    for part in portions(subject, images):
+        passage = states(subject.network, standardized(subject, pixels[part]))
+        starts = (each for each in passage if each[0].in_unit and each[0].step == 0)
+        parts.append([features(subject.network, *start) for start in starts])
+    return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
+
+
+def as_they_are(subject: Subject, entering: Sequence[Tensor]) -> list[Flow]:
+    """The units' own layers and weights."""
+    return [Flow(unit.dynamic, unit.thetas()) for unit in subject.network.units]  # type: ignore[union-attr, operator, arg-type]
+
+
+def in_theory(subject: Subject, entering: Sequence[Tensor]) -> list[Flow]:
+    """No norm, no bias, the kernels of the first step throughout; steps below the bound ``2 / ||K||^2`` (Theorem 1)."""
+    network, flows = subject.config.network, []
+    for unit, Y in zip(subject.network.units, entering, strict=True):
+        first = unit.thetas()[0]  # type: ignore[operator]
+        theta = tuple(
+            layer._replace(scale=torch.ones_like(layer.scale), shift=torch.zeros_like(layer.shift)) for layer in first
+        )
+        kernels = [K for layer in theta for name, K in layer._asdict().items() if name.startswith("kernel")]
+        largest = max(operator_norm(K, Y.shape[-1])[0] for K in kernels)
+        refined = max(REFINED, math.ceil(network.step_size / euler_bound(largest)))
+        dynamic = type(unit.dynamic)(network.step_size / refined, Norm("none"), network.activation)  # type: ignore[operator]
+        flows.append(Flow(dynamic, [theta] * (network.steps * refined), refined))
+    return flows
+
+
+@torch.no_grad()
+def course(flow: Flow, Y: Tensor) -> Course:
+    """From features (N, C, H, W), before the first and after every time step."""
+    parts = [_course(flow, some) for some in Y.split(AT_ONCE)]
+    joined = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
+    norm, *energies = joined
+    assert norm is not None
+    return Course(np.arange(len(norm)) / flow.refined, norm, *energies)
+
+
+def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
+    dynamic = flow.dynamic
+    state = dynamic.start(Y)
+    found = [norms(dynamic.features(state))]
+    for theta in flow.thetas:
+        state = dynamic.step(state, theta)
+        found.append(norms(dynamic.features(state)))
+    relative = torch.stack(found) / found[0]
+    if not isinstance(dynamic, SecondOrder):
+        return relative, None, None, None
+    own = list(wave.energies(dynamic, Y, flow.thetas))
+    linear = torch.stack([each.total for each in wave.energies(wave.linear_wave(dynamic.h), Y, flow.thetas)])
+    total, kinetic = (torch.stack(each) / linear[0] for each in zip(*((e.total, e.kinetic) for e in own), strict=True))
+    return relative, total, kinetic, linear / linear[0]
+
+
+def _rows(found: Measured) -> list[dict[str, Any]]:
+    columns = ("norm_over_unit_start", "energy_over_linear_start", "kinetic_over_linear_start", "linear_over_linear_start")
+    rows = []
+    for unit, of_unit in enumerate(found.units, start=1):
+        arrays = (of_unit.norm, of_unit.energy, of_unit.kinetic, of_unit.linear)
+        for i, time in enumerate(of_unit.times):
+            row: dict[str, Any] = {
+                "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
+                "images": of_unit.norm.shape[1],
+            }  # fmt: skip
+            for column, array in zip(columns, arrays, strict=True):
+                values = along.quantiles(column, of_unit.norm[i] if array is None else array[i])
+                row |= dict.fromkeys(values, "") if array is None else values
+            rows.append(row)
+    return rows
+
+
+def _sentences(found: Sequence[Measured]) -> list[str]:
+    sentences = []
+    for setting in dict.fromkeys(each.setting for each in found):
+        factors = [
+            f"{label(each.subject.dynamic)} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
+            for each in found
+            if each.setting == setting
+        ]
+        sentences.append(f"{setting}: the units multiply the norm of the features (medians) by {'; '.join(factors)}.")
+    for each in found:
+        if each.units[0].energy is not None:
+            energies, linear = [unit.energy for unit in each.units], [unit.linear for unit in each.units]
+            largest = ", ".join(f"{np.median(energy.max(0)):.2f}" for energy in energies)  # type: ignore[union-attr]
+            drift = max(float(np.abs(energy / energy[0] - 1).max()) for energy in energies)  # type: ignore[operator, index]
+            wave_drift = max(float(np.abs(values - 1).max()) for values in linear)  # type: ignore[operator]
+            sentences.append(
+                f"{label(each.subject.dynamic)}, {each.setting}: energy (10) reaches {largest} times ½‖K Y₀‖² in the units "
+                f"(medians), and departs from its start by at most {drift:.1%}; the linear wave's by at most {wave_drift:.1e}."
+            )
+    return sentences

@@ -1,0 +1,70 @@
+"""Feature norms and energies along the units of networks."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pdenet_repro.analysis import along
+from pdenet_repro.analysis.passage import Place, places
+from pdenet_repro.report.figures import MARKERS, colours
+from pdenet_repro.report.runs import label
+
+if TYPE_CHECKING:
+    from pdenet_repro.analysis.energy import Measured
+
+
+def _way(found: Sequence["Measured"]) -> list[Place]:
+    """The units' places of the longest network."""
+    return max((places(each.subject.config.network)[1:-1] for each in found), key=len)
+
+
+def of_norms(found: Sequence["Measured"]) -> Figure:
+    """Norm of the features over that at the unit's start; a row a setting, a line a dynamic."""
+    settings = list(dict.fromkeys(each.setting for each in found))
+    colour = colours(list(dict.fromkeys(each.subject.dynamic for each in found)))
+    figure = Figure(figsize=(10.0, 1.0 + 2.6 * len(settings)), layout="constrained")
+    axes = figure.subplots(len(settings), 1, squeeze=False)[:, 0]
+    for i, (axis, setting) in enumerate(zip(axes, settings, strict=True)):
+        along.prepare(axis, _way(found), named=i == 0, labelled=i == len(settings) - 1)
+        axis.axhline(1, color="black", linewidth=1)
+        for each in (each for each in found if each.setting == setting):
+            dynamic = each.subject.dynamic
+            way = places(each.subject.config.network)[1:-1]
+            for unit, (at, course) in enumerate(zip(along.inside(way), each.units, strict=True)):
+                whole = np.isclose(course.times % 1, 0)
+                x = at[0] + course.times
+                along.draw(axis, x, course.norm, colour[dynamic])
+                axis.plot(x[whole], np.median(course.norm[whole], axis=1), MARKERS.get(dynamic, "v"),
+                          color=colour[dynamic], markersize=5, label=None if unit else label(dynamic))  # fmt: skip
+        axis.set_yscale("log")
+        along.plain_numbers(axis)
+        axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def of_energies(found: Sequence["Measured"]) -> Figure:
+    """Energy (10), its kinetic part, and the linear wave's energy; a row a second-order network and setting."""
+    found = [each for each in found if each.units[0].energy is not None]
+    figure = Figure(figsize=(10.0, 1.0 + 2.6 * len(found)), layout="constrained")
+    axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    for i, (axis, each) in enumerate(zip(axes, found, strict=True)):
+        colour = colours([each.subject.dynamic])[each.subject.dynamic]
+        along.prepare(axis, _way(found), named=i == 0, labelled=i == len(found) - 1)
+        axis.axhline(1, color="black", linewidth=1)
+        way = places(each.subject.config.network)[1:-1]
+        for unit, (at, course) in enumerate(zip(along.inside(way), each.units, strict=True)):
+            x = at[0] + course.times
+            for values, shade, name, style in (
+                (course.energy, colour, "energy (10)", "-"),
+                (course.kinetic, colour, "its kinetic part", ":"),
+                (course.linear, "black", "linear wave with the same kernels", "--"),
+            ):
+                assert values is not None
+                along.draw(axis, x, values, shade, None if unit else name, style, band=style == "-")
+        axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+        axis.set_ylabel(f"{each.setting}\n\nenergy over ½‖K Y₀‖²")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
