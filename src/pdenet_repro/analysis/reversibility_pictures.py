@@ -1,0 +1,96 @@
+"""Errors of running backwards: by unit and precision, by number of steps, and of the gradients."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from pdenet_repro.report.figures import MARKERS, colours
+from pdenet_repro.report.runs import label
+
+if TYPE_CHECKING:
+    from pdenet_repro.analysis.reversibility import Precision
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
+    """Three panels with a common scale of relative errors."""
+    colour = colours(list(dict.fromkeys(row["dynamic"] for row in by_unit)))
+    figure = Figure(figsize=(12.5, 5.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
+    _by_unit(left, by_unit, precisions, colour)
+    _by_steps(middle, refined, colour)
+    _of_gradients(right, gradients, colour)
+    for axis in (left, middle, right):
+        axis.set_yscale("log")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    low, high = left.get_ylim()
+    left.set_ylim(low / 10, high * 3)
+    handles = {name: handle for handle, name in zip(*left.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _networks(rows: Rows) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((row["network"], row["dynamic"]) for row in rows))
+
+
+def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", colour: Mapping[str, str]) -> None:
+    networks, units = _networks(rows), max(row["unit"] for row in rows)
+    for precision in precisions:
+        for i, (network, dynamic) in enumerate(networks):
+            chosen = [row for row in rows if row["network"] == network and row["precision"] == precision.name]
+            x = [row["unit"] + 0.12 * (i - (len(networks) - 1) / 2) for row in chosen]
+            middle = [row["relative_error_median"] for row in chosen]
+            axis.plot(x, middle, "-", color=colour[dynamic], linewidth=1, alpha=0.5)
+            axis.plot(x, middle, MARKERS.get(dynamic, "v"), color=colour[dynamic], markersize=6, label=label(dynamic))
+            axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=colour[dynamic], linewidth=1.5)
+        top = max(row["relative_error_max"] for row in rows if row["precision"] == precision.name)
+        axis.text(units + 0.3, top * 1.6, precision.name, ha="right", va="bottom", fontsize=9)
+        axis.plot([0.55, 0.7], [precision.roundoff] * 2, color="black", linewidth=2)
+    axis.set_xlim(0.55, units + 0.35)
+    axis.set_xticks(range(1, units + 1))
+    axis.set_xlabel("unit")
+    axis.set_ylabel("relative error of the first state, found backwards")
+    axis.set_title("by precision", fontsize=11)
+
+
+def _by_steps(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
+    steps = sorted({row["steps"] for row in rows})
+    units = max(row["unit"] for row in rows)
+    for network, dynamic in _networks(rows):
+        for unit in range(1, units + 1):
+            chosen = [row for row in rows if row["network"] == network and row["unit"] == unit]
+            shade = 0.3 + 0.7 * unit / units
+            at, middle = [row["steps"] for row in chosen], [row["relative_error_median"] for row in chosen]
+            axis.plot(at, middle, MARKERS.get(dynamic, "v") + "-", color=colour[dynamic], alpha=shade, markersize=4)
+            axis.annotate(f" {unit}", (at[-1], middle[-1]), fontsize=8, color=colour[dynamic], va="center")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_locator(FixedLocator(steps))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel("time steps of the unit, the same time together")
+    axis.set_title("float32, refined time grids; numbers: unit", fontsize=11)
+
+
+def _of_gradients(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
+    for network, dynamic in _networks(rows):
+        chosen = [row for row in rows if row["network"] == network]
+        marker, units = MARKERS.get(dynamic, "v"), [row["unit"] for row in chosen]
+        axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], marker + "-", color=colour[dynamic],
+                  markersize=6)  # fmt: skip
+        axis.plot(units, [row["relative_difference_store_float64"] for row in chosen], marker + ":", color=colour[dynamic],
+                  markersize=7, markerfacecolor="none")  # fmt: skip
+    axis.plot([], [], "k-", marker="o", label="memory=reverse from store")
+    axis.plot([], [], "k:", marker="o", markerfacecolor="none", label="store from float64")
+    axis.legend(fontsize=9, loc="upper right")
+    low, high = (f(row[key] for row in rows for key in row if key.startswith("relative")) for f in (min, max))
+    axis.set_ylim(low / 2, high * 5)
+    axis.set_xticks(sorted({row["unit"] for row in rows}))
+    axis.set_xlabel("unit")
+    axis.set_ylabel("relative difference of the gradient")
+    axis.set_title("gradients, float32", fontsize=11)
