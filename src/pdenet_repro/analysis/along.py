@@ -56,7 +56,7 @@ def draw(
     marker: str | None = None, *, band: bool = True,
 ) -> None:  # fmt: skip
     """The median of ``values`` (places, samples) as a line, LOW to HIGH percent as a band."""
-    low, middle, high = np.percentile(values, [LOW, 50, HIGH], axis=1)
+    low, middle, high = np.nanpercentile(values, [LOW, 50, HIGH], axis=1)
     axis.plot(at, middle, style, color=colour, label=label, linewidth=1.8, marker=marker, markersize=4.5)
     if band:
         axis.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
@@ -65,13 +65,16 @@ def draw(
 def plain_numbers(axis: Axes) -> None:
     """A logarithmic y axis with its numbers written out, where it spans only a few powers of ten."""
     low, high = axis.get_ylim()
-    subs = (1.0, 2.0, 5.0) if high / low < 500 else (1.0,)
+    span = high / low
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if span < 20 else (1.0, 2.0, 5.0) if span < 500 else (1.0,)
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def quantiles(name: str, values: np.ndarray) -> dict[str, float]:
-    """The same three numbers of samples (n,) as columns of a table."""
-    found = np.percentile(values, [LOW, 50, HIGH])
-    return dict(zip((f"{name}_p{LOW}", f"{name}_median", f"{name}_p{HIGH}"), map(float, found), strict=True))
+def quantiles(name: str, values: np.ndarray | None) -> dict[str, float | str]:
+    """The same three numbers of samples (n,) as columns of a table; empty ones for None."""
+    names = (f"{name}_p{LOW}", f"{name}_median", f"{name}_p{HIGH}")
+    if values is None:
+        return dict.fromkeys(names, "")
+    return dict(zip(names, map(float, np.nanpercentile(values, [LOW, 50, HIGH])), strict=True))

@@ -7,8 +7,8 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.errors import InvalidConfig
 
 
-def numbers(option: str, words: str, low: float, high: float) -> list[float]:
-    """The numbers of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``.
+def numbers(option: str, words: str, low: float, high: float, *, whole: bool = False) -> list[float]:
+    """The numbers of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``, growing.
 
     Raises
     ------
@@ -21,9 +21,10 @@ def numbers(option: str, words: str, low: float, high: float) -> list[float]:
             value = float(word)
         except ValueError:
             value = math.nan
-        if not low < value <= high:
+        if not low < value <= high or (whole and value % 1):
+            kind = "whole numbers" if whole else "numbers"
             raise InvalidConfig(
-                f"{option} {words}: must be numbers above {low:g} and at most {high:g}, with commas; {word!r} is not"
+                f"{option} {words}: must be {kind} above {low:g} and at most {high:g}, with commas; {word!r} is not one"
             )
         found.append(value)
     return sorted(set(found))

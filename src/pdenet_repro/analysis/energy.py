@@ -18,8 +18,9 @@ from torch import Tensor
 from pdenet_repro.analysis import along, energy_pictures, wave
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
-from pdenet_repro.analysis.passage import features, norms, portions, settle, standardized, states
+from pdenet_repro.analysis.passage import entering_features, norms, units
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config import IMAGE_SIDE
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
 from pdenet_repro.networks.norms import Norm
@@ -29,7 +30,7 @@ from pdenet_repro.tracking import progress
 TRAINED, INITIAL = "trained", "initial weights"
 THEOREM = "no norm, constant weights"
 REFINED = 8  # time steps for one, at least, in the theorems' setting, which is one of continuous time
-AT_ONCE = 8  # images whose states along a unit are kept together
+FEW = 8  # images in that setting, at most, and images whose states along a unit are kept together
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +74,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     cases += [(subject, THEOREM) for subject in subjects]
     found = []
     for subject, setting in progress(cases, "following features through the networks"):
-        entering = entering_features(subject, given.images, given.seed)
-        flows = (in_theory if setting == THEOREM else as_they_are)(subject, entering)
+        images = min(given.images, FEW) if setting == THEOREM else given.images
+        entering = entering_features(subject, images, given.seed)
+        flows = in_theory(subject) if setting == THEOREM else as_they_are(subject)
         found.append(Measured(subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
     finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
     finding.pictures["energy"] = Picture(
@@ -84,7 +86,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         f"from {along.LOW} to {along.HIGH} %: a parabolic flow (7) damps, a hyperbolic one conserves. Trained, and at "
         "initial weights: networks as they are, with their norms, in evaluation mode (at initial weights the batch norms have "
         "the statistics of these images). Below: the kernels of each unit's first step at every time, no norm, no bias, the "
-        "time steps refined.",
+        f"time steps refined, at most {FEW} images.",
     )
     if any(each.units[0].energy is not None for each in found):
         finding.pictures["energy_second_order"] = Picture(
@@ -105,36 +107,23 @@ def _at_initial_weights(subject: Subject) -> Subject:
     return replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
 
 
-@torch.no_grad()
-def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
-    """What enters each unit, (images, C, H, W)."""
-    pixels, _ = subject.test_images(images, seed)
-    settle(subject, pixels)
-    parts: list[list[Tensor]] = []
-    for part in portions(subject, images):
-        passage = states(subject.network, standardized(subject, pixels[part]))
-        starts = (each for each in passage if each[0].in_unit and each[0].step == 0)
-        parts.append([features(subject.network, *start) for start in starts])
-    return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
-
-
-def as_they_are(subject: Subject, entering: Sequence[Tensor]) -> list[Flow]:
+def as_they_are(subject: Subject) -> list[Flow]:
     """The units' own layers and weights."""
-    return [Flow(unit.dynamic, unit.thetas()) for unit in subject.network.units]  # type: ignore[union-attr, operator, arg-type]
+    return [Flow(unit.dynamic, unit.thetas()) for unit in units(subject.network)]
 
 
-def in_theory(subject: Subject, entering: Sequence[Tensor]) -> list[Flow]:
+def in_theory(subject: Subject) -> list[Flow]:
     """No norm, no bias, the kernels of the first step throughout; steps below the bound ``2 / ||K||^2`` (Theorem 1)."""
     network, flows = subject.config.network, []
-    for unit, Y in zip(subject.network.units, entering, strict=True):
-        first = unit.thetas()[0]  # type: ignore[operator]
+    for i, unit in enumerate(units(subject.network)):
+        first = unit.thetas()[0]
         theta = tuple(
             layer._replace(scale=torch.ones_like(layer.scale), shift=torch.zeros_like(layer.shift)) for layer in first
         )
         kernels = [K for layer in theta for name, K in layer._asdict().items() if name.startswith("kernel")]
-        largest = max(operator_norm(K, Y.shape[-1])[0] for K in kernels)
+        largest = max(operator_norm(K, IMAGE_SIDE >> i, tolerance=1e-3)[0] for K in kernels)
         refined = max(REFINED, math.ceil(network.step_size / euler_bound(largest)))
-        dynamic = type(unit.dynamic)(network.step_size / refined, Norm("none"), network.activation)  # type: ignore[operator]
+        dynamic = type(unit.dynamic)(network.step_size / refined, Norm("none"), network.activation)
         flows.append(Flow(dynamic, [theta] * (network.steps * refined), refined))
     return flows
 
@@ -142,7 +131,7 @@ def in_theory(subject: Subject, entering: Sequence[Tensor]) -> list[Flow]:
 @torch.no_grad()
 def course(flow: Flow, Y: Tensor) -> Course:
     """From features (N, C, H, W), before the first and after every time step."""
-    parts = [_course(flow, some) for some in Y.split(AT_ONCE)]
+    parts = [_course(flow, some) for some in Y.split(FEW)]
     joined = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
     norm, *energies = joined
     assert norm is not None
@@ -166,7 +155,12 @@ def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
 
 
 def _rows(found: Measured) -> list[dict[str, Any]]:
-    columns = ("norm_over_unit_start", "energy_over_linear_start", "kinetic_over_linear_start", "linear_over_linear_start")
+    columns = (
+        "norm_over_unit_start",
+        "energy_over_linear_start",
+        "kinetic_over_linear_start",
+        "linear_over_linear_start",
+    )
     rows = []
     for unit, of_unit in enumerate(found.units, start=1):
         arrays = (of_unit.norm, of_unit.energy, of_unit.kinetic, of_unit.linear)
@@ -176,8 +170,7 @@ def _rows(found: Measured) -> list[dict[str, Any]]:
                 "images": of_unit.norm.shape[1],
             }  # fmt: skip
             for column, array in zip(columns, arrays, strict=True):
-                values = along.quantiles(column, of_unit.norm[i] if array is None else array[i])
-                row |= dict.fromkeys(values, "") if array is None else values
+                row |= along.quantiles(column, None if array is None else array[i])
             rows.append(row)
     return rows
 
@@ -192,13 +185,13 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
         ]
         sentences.append(f"{setting}: the units multiply the norm of the features (medians) by {'; '.join(factors)}.")
     for each in found:
-        if each.units[0].energy is not None:
-            energies, linear = [unit.energy for unit in each.units], [unit.linear for unit in each.units]
-            largest = ", ".join(f"{np.median(energy.max(0)):.2f}" for energy in energies)  # type: ignore[union-attr]
-            drift = max(float(np.abs(energy / energy[0] - 1).max()) for energy in energies)  # type: ignore[operator, index]
-            wave_drift = max(float(np.abs(values - 1).max()) for values in linear)  # type: ignore[operator]
+        energies = [unit.energy for unit in each.units if unit.energy is not None]
+        waves = [unit.linear for unit in each.units if unit.linear is not None]
+        if energies:
+            largest = ", ".join(f"{np.median(energy.max(0)):.2f}" for energy in energies)
             sentences.append(
                 f"{label(each.subject.dynamic)}, {each.setting}: energy (10) reaches {largest} times ½‖K Y₀‖² in the units "
-                f"(medians), and departs from its start by at most {drift:.1%}; the linear wave's by at most {wave_drift:.1e}."
+                f"(medians) and at most {max(float((energy / energy[0]).max()) for energy in energies):.3f} times its start; "
+                f"the linear wave's departs from its start by at most {max(float(np.abs(w - 1).max()) for w in waves):.1e}."
             )
     return sentences

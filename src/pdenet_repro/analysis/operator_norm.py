@@ -9,11 +9,12 @@ from pdenet_repro.networks.layers import conv, conv_transpose
 
 
 @torch.no_grad()
-def operator_norm(K: Tensor, side: int) -> tuple[float, Tensor]:
+def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float, Tensor]:
     """``||K||`` of ``conv(., K)`` on ``side`` x ``side`` pixels, and the features (1, C, side, side) of norm 1 it belongs to.
 
     Largest eigenvalue of ``K^T K`` by Lanczos iteration in float64 (scipy's ``eigsh``), matrix-free: the operator that
-    is applied, zero padding included, not a bound from the kernel. ``K``: (C_out, C, k, k).
+    is applied, zero padding included, not a bound from the kernel. ``K``: (C_out, C, k, k); ``tolerance``: relative, of
+    ``||K||^2``.
     """
     kernel = K.detach().cpu().double()
     shape = (1, K.shape[1], side, side)
@@ -24,7 +25,7 @@ def operator_norm(K: Tensor, side: int) -> tuple[float, Tensor]:
     n = int(np.prod(shape))
     start = np.random.RandomState(0).standard_normal(n)
     operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)
-    values, vectors = eigsh(operator, k=1, which="LA", tol=1e-7, v0=start)
+    values, vectors = eigsh(operator, k=1, which="LA", tol=tolerance, v0=start)
     return float(max(values[0], 0.0)) ** 0.5, torch.from_numpy(vectors[:, 0].copy()).reshape(shape)
 
 

@@ -16,6 +16,7 @@ from pdenet_repro.errors import OutOfMemory
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.unit import Unit
 
 PORTION = 32  # images at a time, at most
 
@@ -47,6 +48,11 @@ def places(network: NetworkConfig) -> list[Place]:
     return [IMAGES, *inside, Place(units + 1, 0, "pixel means")]
 
 
+def units(network: PDENet) -> list[Unit]:
+    """The units, first to last."""
+    return list(network.units)  # type: ignore[arg-type]
+
+
 def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
     """The state at every place, of standardised images (N, 3, H, W); the last is the classifier's input (N, channels).
 
@@ -54,11 +60,10 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
     """
     yield IMAGES, (images,)
     Y = network.opening(images)
-    pairs = zip(network.units, network.connectors, strict=True)
-    for number, (unit, connector) in enumerate(pairs, start=1):
-        for step, state in enumerate(unit.trajectory(Y)):  # type: ignore[operator]
+    for number, (unit, connector) in enumerate(zip(units(network), network.connectors, strict=True), start=1):
+        for step, state in enumerate(unit.trajectory(Y)):
             yield Place(number, step), state
-        Y = connector(unit.dynamic.features(state))  # type: ignore[union-attr, operator]
+        Y = connector(unit.dynamic.features(state))
         if number < len(network.units):
             Y = F.avg_pool2d(Y, 2)
     yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
@@ -66,7 +71,33 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
 
 def features(network: PDENet, place: Place, state: State) -> Tensor:
     """The features (N, ...) of a state: both halves of a Hamiltonian one, the newer of a second-order one."""
-    return network.units[place.unit - 1].dynamic.features(state) if place.in_unit else state[0]  # type: ignore
+    return units(network)[place.unit - 1].dynamic.features(state) if place.in_unit else state[0]
+
+
+@torch.no_grad()
+def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
+    """What enters each unit, (images, C, H, W) float32, of the first ``images`` random test images.
+
+    Raises
+    ------
+    OutOfMemory
+        They do not fit.
+    """
+    pixels, _ = subject.test_images(images, seed)
+    settle(subject, pixels)
+    one = 4 * sum(_numbers(subject.config.network))
+    free = device.available_memory(pixels.device)
+    if images * one > free / 2:
+        raise OutOfMemory(
+            f"--images {images}: the features that enter the units of {subject.name} would take {images * one / 2**20:,.0f} "
+            f"MiB, and {free / 2**20:,.0f} MiB are free on {pixels.device}; must be at most {int(free / 2 / one)}"
+        )
+    parts: list[list[Tensor]] = []
+    for part in portions(subject, images):
+        passage = states(subject.network, standardized(subject, pixels[part]))
+        starts = (each for each in passage if each[0].in_unit and each[0].step == 0)
+        parts.append([features(subject.network, *start) for start in starts])
+    return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
 
 
 def standardized(subject: Subject, images: Tensor) -> Tensor:
@@ -90,10 +121,15 @@ def settle(subject: Subject, pixels: Tensor) -> None:
         subject.network.eval()
 
 
-def portions(subject: Subject, images: int, solutions: int = 1, number_bytes: int = 4) -> list[slice]:
+def _numbers(network: NetworkConfig) -> list[int]:
+    """How many make up the features of one image, for each unit."""
+    return [width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths)]
+
+
+def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
     """Slices of ``images`` that are worked on together, of nearly equal size.
 
-    ``solutions``: how many are followed at the same time for each image; ``number_bytes``: of one feature.
+    ``solutions``: how many are followed at the same time for each image.
 
     Raises
     ------
@@ -101,9 +137,8 @@ def portions(subject: Subject, images: int, solutions: int = 1, number_bytes: in
         Not even one image fits.
     """
     network = subject.config.network
-    largest = max(width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths))
     # a state of two features, and inside a layer the convolution's input, output, its norm, activation and adjoint
-    one = 8 * number_bytes * largest * solutions
+    one = 8 * 4 * max(_numbers(network)) * solutions
     where = next(subject.network.parameters()).device
     free = device.available_memory(where)
     at_once = min(PORTION, int(free / 2 / one))

@@ -6,7 +6,7 @@ floating point every step rounds, and what is rounded differently on the way bac
 
 import argparse
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor
 from pdenet_repro.analysis import reversibility_pictures
 from pdenet_repro.analysis.asked import applicable, numbers
 from pdenet_repro.analysis.finding import Finding, Picture
-from pdenet_repro.analysis.passage import portions, settle, standardized, state_norms, states
+from pdenet_repro.analysis.passage import entering_features, standardized, state_norms, units
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.device import autocast
 from pdenet_repro.networks.dynamics import State
@@ -27,7 +27,7 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.report.runs import label
 from pdenet_repro.tracking import progress
 
-FEW = 8  # images for the refined time grids and the gradients
+FEW = 4  # images for the refined time grids and the gradients, and at a time
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Every reversible network: unit by unit in all precisions, on refined time grids, and its gradients."""
     subjects, sentences = applicable(
-        subjects, lambda subject: bool(subject.network.units[0].dynamic.reversible),  # type: ignore[union-attr]
+        subjects, lambda subject: bool(units(subject.network)[0].dynamic.reversible),
         "whose dynamic cannot be run backwards (hamiltonian and second_order can)",
     )  # fmt: skip
     finding = Finding(sentences=sentences)
-    refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024) if value == int(value)] or [1]
+    refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
-        entering = list(starts(subject, given.images, given.seed))
+        entering = entering_features(subject, given.images, given.seed)
         by_unit += unit_rows(subject, entering)
         refined += refined_rows(subject, [Y[:FEW] for Y in entering], refinements)
         gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
@@ -86,24 +86,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "How exactly the hyperbolic networks run backwards",
         f"Left: relative error ‖Y₀ found - Y₀‖ / ‖Y₀‖ of each unit's first state after running it forward and back, median "
         f"of {given.images} test images, lines up to the largest, in four precisions; ticks on the left: the precisions' "
-        "unit roundoff. Middle: the same in float32 on refined time grids (the same time in more and shorter steps). Right: "
+        "unit roundoff. Middle: the same in float32 on refined time grids (the same time in more and "
+        "shorter steps), median of the units, band over them. Right: "
         "relative difference of the gradient of the cross-entropy, float32, with respect to each unit's weights: of "
         f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(FEW, given.images)} images.",
     )
     return finding
-
-
-@torch.no_grad()
-def starts(subject: Subject, images: int, seed: int) -> Iterator[Tensor]:
-    """Features (images, C, H, W) that enter each unit, in float32."""
-    pixels, _ = subject.test_images(images, seed)
-    settle(subject, pixels)
-    parts = []
-    for part in portions(subject, images, number_bytes=8):
-        passage = states(subject.network, standardized(subject, pixels[part]))
-        first = [(place.unit, state) for place, state in passage if place.in_unit and place.step == 0]
-        parts.append([subject.network.units[unit - 1].dynamic.features(state) for unit, state in first])  # type: ignore
-    return (torch.cat(of_unit) for of_unit in zip(*parts, strict=True))
 
 
 @torch.no_grad()
@@ -118,8 +106,8 @@ def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.n
     dynamic.h /= refine
     thetas = [theta for theta in unit.thetas() for _ in range(refine)]
     found = []
-    for some in Y.to(precision.state).split(FEW):
-        first = state = dynamic.start(some)
+    for some in Y.split(FEW):
+        first = state = dynamic.start(some.to(precision.state))
         with precision.context(Y.device)():
             for theta in thetas:
                 state = dynamic.step(state, theta)
@@ -137,9 +125,9 @@ def _relative_error(found: State, expected: State) -> Tensor:
 def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
     """Of every unit in every precision."""
     rows = []
-    for number, (unit, Y) in enumerate(zip(subject.network.units, entering, strict=True), start=1):
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         for precision in PRECISIONS:
-            found = errors(unit, Y, precision)  # type: ignore[arg-type]
+            found = errors(unit, Y, precision)
             rows.append(
                 {
                     "network": subject.name, "dynamic": subject.dynamic, "unit": number, "precision": precision.name,
@@ -153,9 +141,9 @@ def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, An
 def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequence[int]) -> list[dict[str, Any]]:
     """In float32 on ever finer time grids."""
     rows = []
-    for number, (unit, Y) in enumerate(zip(subject.network.units, entering, strict=True), start=1):
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         for refine in refinements:
-            found = errors(unit, Y, PRECISIONS[1], refine)  # type: ignore[arg-type]
+            found = errors(unit, Y, PRECISIONS[1], refine)
             steps = refine * subject.config.network.steps
             rows.append(
                 {
@@ -171,8 +159,8 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, An
     """Gradients of the cross-entropy with ``memory=reverse``, by unit: against ``store``, and that against float64."""
     pixels, labels = subject.test_images(images, seed)
     X = standardized(subject, pixels)
-    stored, reverse = (_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
-    exact = _gradients(subject, X.double(), labels, "store")
+    stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
+    exact = unit_gradients(subject, X.double(), labels, "store")
     return [
         {
             "network": subject.name, "dynamic": subject.dynamic, "unit": number, "images": images,
@@ -183,15 +171,15 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, An
     ]  # fmt: skip
 
 
-def _gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
-    """Of all weights of each unit, as one vector (weights,) in float64."""
+def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
+    """Gradient of the cross-entropy of standardised images with respect to all weights of each unit, (weights,) in float64."""
     network = copy.deepcopy(subject.network).to(X.dtype)
-    for unit in network.units:
-        unit.memory = memory  # type: ignore[assignment]
+    for unit in units(network):
+        unit.memory = memory
     F.cross_entropy(network(X), labels.long()).backward()
     return [
         torch.cat([p.grad.double().flatten() for p in unit.parameters() if p.grad is not None])
-        for unit in network.units
+        for unit in units(network)
     ]
 
 

@@ -1,12 +1,14 @@
 """Errors of running backwards: by unit and precision, by number of steps, and of the gradients."""
 
 from collections.abc import Mapping, Sequence
+from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from pdenet_repro.analysis import along
 from pdenet_repro.report.figures import MARKERS, colours
 from pdenet_repro.report.runs import label
 
@@ -28,6 +30,7 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence
         axis.set_yscale("log")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
+    along.plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)
     handles = {name: handle for handle, name in zip(*left.get_legend_handles_labels(), strict=True)}
@@ -49,10 +52,13 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", colour: 
             axis.plot(x, middle, "-", color=colour[dynamic], linewidth=1, alpha=0.5)
             axis.plot(x, middle, MARKERS.get(dynamic, "v"), color=colour[dynamic], markersize=6, label=label(dynamic))
             axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=colour[dynamic], linewidth=1.5)
-        top = max(row["relative_error_max"] for row in rows if row["precision"] == precision.name)
-        axis.text(units + 0.3, top * 1.6, precision.name, ha="right", va="bottom", fontsize=9)
-        axis.plot([0.55, 0.7], [precision.roundoff] * 2, color="black", linewidth=2)
-    axis.set_xlim(0.55, units + 0.35)
+        typical = geometric_mean(
+            row["relative_error_median"] + 1e-17 for row in rows if row["precision"] == precision.name
+        )
+        axis.text(units + 0.35, typical, precision.name.replace(", ", ",\n"), va="center", fontsize=9)
+        axis.plot([0.45, 0.6], [precision.roundoff] * 2, color="black", linewidth=2)
+    axis.text(0.65, precisions[0].roundoff, "unit roundoff", va="center", fontsize=8)
+    axis.set_xlim(0.45, units + 0.4 + 0.35 * units)
     axis.set_xticks(range(1, units + 1))
     axis.set_xlabel("unit")
     axis.set_ylabel("relative error of the first state, found backwards")
@@ -61,20 +67,22 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", colour: 
 
 def _by_steps(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
     steps = sorted({row["steps"] for row in rows})
-    units = max(row["unit"] for row in rows)
     for network, dynamic in _networks(rows):
-        for unit in range(1, units + 1):
-            chosen = [row for row in rows if row["network"] == network and row["unit"] == unit]
-            shade = 0.3 + 0.7 * unit / units
-            at, middle = [row["steps"] for row in chosen], [row["relative_error_median"] for row in chosen]
-            axis.plot(at, middle, MARKERS.get(dynamic, "v") + "-", color=colour[dynamic], alpha=shade, markersize=4)
-            axis.annotate(f" {unit}", (at[-1], middle[-1]), fontsize=8, color=colour[dynamic], va="center")
+        of_network = [row for row in rows if row["network"] == network]
+        at = sorted({row["steps"] for row in of_network})
+        by_steps = [[row["relative_error_median"] for row in of_network if row["steps"] == n] for n in at]
+        shade = colour[dynamic]
+        axis.plot(
+            at, [median(errors) for errors in by_steps], MARKERS.get(dynamic, "v") + "-", color=shade, markersize=6
+        )
+        low, high = [min(errors) for errors in by_steps], [max(errors) for errors in by_steps]
+        axis.fill_between(at, low, high, color=shade, alpha=0.15, linewidth=0)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_locator(FixedLocator(steps))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("time steps of the unit, the same time together")
-    axis.set_title("float32, refined time grids; numbers: unit", fontsize=11)
+    axis.set_title("float32, refined time grids", fontsize=11)
 
 
 def _of_gradients(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:

@@ -19,7 +19,18 @@ from pdenet_repro.analysis import along, contraction
 from pdenet_repro.analysis.asked import numbers
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.operator_norm import euler_bound
-from pdenet_repro.analysis.passage import Place, features, norms, places, portions, settle, standardized, states
+from pdenet_repro.analysis.passage import (
+    Place,
+    entering_features,
+    features,
+    norms,
+    places,
+    portions,
+    settle,
+    standardized,
+    states,
+    units,
+)  # fmt: skip
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import MARKERS, colours
 from pdenet_repro.seeds import stream, torch_seed
@@ -31,7 +42,7 @@ SAME_CLASS = "another image of the class"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be varied."""
-    parser.add_argument("--images", type=int, default=64, metavar="N", help="test images (default 64)")
+    parser.add_argument("--images", type=int, default=32, metavar="N", help="test images (default 32)")
     parser.add_argument(
         "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
         help="norms of the perturbations over that of the image (default 0.01,0.1,0.5)",
@@ -49,7 +60,8 @@ class Distances:
         """Distance over that at the start of the unit (places, images); NaN outside of units."""
         found = np.full_like(self.distance, np.nan)
         for at in along.inside(way):
-            found[at] = self.distance[at] / self.distance[at[0]]
+            start = self.distance[at[0]]
+            found[at] = self.distance[at] / np.where(start, start, np.nan)
         return found
 
     @property
@@ -69,7 +81,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         rows += _rows(subject, way, by_start)
         finding.sentences.append(_sentence(subject, way, by_start, given.images))
     if not any(subject.dynamic == "resnet" for subject in subjects):
-        finding.sentences.append("The unrestricted control is not among the networks: it is trained with dynamic=resnet.")
+        finding.sentences.append(
+            "The unrestricted control is not among the networks: it is trained with dynamic=resnet."
+        )
     finding.tables["stability"] = rows
     finding.pictures["stability"] = Picture(
         _picture(drawn),
@@ -96,28 +110,28 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     settle(subject, pixels)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
-    collected: dict[float | str, list[tuple[np.ndarray, np.ndarray]]] = {start: [] for start in (*sizes, SAME_CLASS)}
+    names: list[float | str] = [*sizes, SAME_CLASS]
+    collected: dict[float | str, list[np.ndarray]] = {name: [] for name in names}
     for part in portions(subject, images, solutions=len(sizes) + 2):
         X = standardized(subject, pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (norms(X) / norms(D)).to(X.dtype)[:, None, None, None]
         others = standardized(subject, pixels[partner[part]])
-        starts = {**{size: X + size * D for size in sizes}, SAME_CLASS: others}
-        passages = [states(subject.network, start) for start in (X, *starts.values())]
-        found: dict[float | str, list[tuple[Tensor, Tensor]]] = {start: [] for start in starts}
+        passages = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
+        found: list[list[Tensor]] = [[] for _ in collected]
         for (place, state), *perturbed in zip(*passages, strict=True):
             Y = features(subject.network, place, state)
-            for start, (_, other) in zip(starts, perturbed, strict=True):
-                found[start].append((norms(features(subject.network, place, other) - Y), norms(Y)))
-        for start, values in found.items():
-            collected[start].append(tuple(torch.stack(each).cpu().numpy() for each in zip(*values, strict=True)))  # type: ignore
-    whole = {
-        start: Distances(*(np.concatenate(each, axis=1) for each in zip(*values, strict=True)))
-        for start, values in collected.items()
-    }
-    paired = partner != np.arange(images)
-    last = whole.pop(SAME_CLASS)
-    return {**whole, SAME_CLASS: Distances(last.distance[:, paired], last.norm[:, paired])} if paired.any() else whole
+            for values, (_, other) in zip(found, perturbed, strict=True):
+                values.append(torch.stack([norms(features(subject.network, place, other) - Y), norms(Y)]))
+        for values, so_far in zip(found, collected.values(), strict=True):
+            so_far.append(torch.stack(values, dim=1).cpu().numpy())  # (2, places, images)
+    by_start: dict[float | str, Distances] = {}
+    for start, parts in collected.items():
+        by_start[start] = Distances(*np.concatenate(parts, axis=2))
+    paired, last = partner != np.arange(images), by_start.pop(SAME_CLASS)
+    if paired.any():
+        by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.norm[:, paired])
+    return by_start
 
 
 def partners(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -139,8 +153,7 @@ def _rows(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Di
                 "unit": place.unit if place.in_unit else "", "step": place.step if place.in_unit else "",
                 "images": relative.shape[1], **along.quantiles("relative_distance", relative[i]),
             }  # fmt: skip
-            of_unit = along.quantiles("distance_over_unit_start", growth[i])
-            rows.append(row | (of_unit if place.in_unit else dict.fromkeys(of_unit, "")))
+            rows.append(row | along.quantiles("distance_over_unit_start", growth[i] if place.in_unit else None))
     return rows
 
 
@@ -151,12 +164,12 @@ def _together(way: Sequence[Place], by_start: dict[float | str, Distances]) -> n
 
 def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
     ends = _together(way, by_start)[[at[-1] for at in along.inside(way)]]
-    factors = ", ".join(f"{np.median(end):.2f}" for end in ends)
+    factors = ", ".join(f"{np.nanmedian(end):.2f}" for end in ends)
     return (
         f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
         f"images, {len(by_start)} perturbations each; norm {subject.config.network.norm}, h = "
-        f"{subject.config.network.step_size:g}); {np.mean(ends > 1):.0%} of the passages through a unit expand, at most "
-        f"by {ends.max():.2f}."
+        f"{subject.config.network.step_size:g}); {np.nanmean(ends > 1):.0%} of the passages through a unit expand, at most "
+        f"by {np.nanmax(ends):.2f}."
     )
 
 
@@ -177,10 +190,13 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
         for found in by_start.values():
             along.draw(below, range(len(way)), found.relative, shade, None, style, band=False)
     for start, found in drawn[0][2].items():
-        at = np.median(found.relative[0])
-        below.text(-0.42, at * 1.12, f"{start:g}" if isinstance(start, float) else "same class", fontsize=8, va="bottom")
+        text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
+        below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
     for axis in (above, below):
         axis.set_yscale("log")
+        axis.set_xlim(left=-2.0)
+    along.plain_numbers(above)
+    below.yaxis.set_major_formatter("{x:g}")
     above.set_ylabel("distance of two solutions\nover that at the start of the unit")
     above.text(
         0.004, 1.0, "expands ↑\ncontracts ↓", fontsize=8, va="center", transform=above.get_yaxis_transform(),
@@ -194,17 +210,15 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
 @torch.no_grad()
 def _add_theorem(finding: Finding, subject: Subject, given: argparse.Namespace) -> None:
     """Theorem 1's setting with the kernels of a parabolic network's first steps."""
-    network, config = subject.network, subject.config.network
-    pixels, labels = subject.test_images(min(given.images, PAIRS), given.seed)
-    X = standardized(subject, pixels)
-    starts = [state[0] for place, state in states(network, X) if place.in_unit and place.step == 0]
+    config = subject.config.network
+    starts = entering_features(subject, min(given.images, PAIRS), given.seed)
     generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
     pairs = []
     for Y in starts:
         D = torch.randn(Y.shape, generator=generator).to(Y)
         pairs.append((Y, Y + D * (0.1 * norms(Y) / norms(D)).to(Y)[:, None, None, None]))
-    kernels = [unit.theta[0].kernel[0] for unit in network.units]  # type: ignore[union-attr, index]
-    found = list(contraction.measure_growth(kernels, pairs, config.steps, config.activation))
+    kernels = [unit.thetas()[0][0].kernel for unit in units(subject.network)]
+    found = contraction.measure_growth(kernels, pairs, config.steps, config.step_size, config.activation)
     bounds = {each.unit: euler_bound(each.norm) for each in found}
     finding.tables["stability_theorem"] = [
         {
@@ -223,9 +237,10 @@ def _add_theorem(finding: Finding, subject: Subject, given: argparse.Namespace) 
         "convolution with zero padding.",
     )
     below = max(each.of_images for each in found if each.relative_h <= 1 + 1e-12)
+    own = max(each.of_images for each in found if each.h == config.step_size)
     finding.sentences.append(
         f"{subject.name}, without norm and with its first step's weights throughout (Theorem 1): forward Euler cannot expand "
         f"for h up to 2/||K||^2 = {', '.join(f'{bound:.3f}' for bound in bounds.values())} in its units; it was trained at "
-        f"h = {config.step_size:g}. The largest growth in one step found at or below these bounds is {below:.6f}, at 1.5 "
-        f"times the bound {max(each.worst for each in found):.3f}."
+        f"h = {config.step_size:g}. The largest growth of perturbed images in one step is {below:.6f} at or below these bounds, "
+        f"{own:.3g} at h = {config.step_size:g}."
     )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pdenet_repro.networks.dynamics import SecondOrder, State
@@ -62,4 +61,3 @@ def linear_wave(h: float) -> SecondOrder:
 
 def _linear(Y: Tensor, theta: SymmetricWeights) -> Tensor:
     return -conv_transpose(conv(Y, theta.kernel), theta.kernel)
-
