@@ -8,9 +8,10 @@ import torch
 from flow_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.__main__ import main
-from pdenet_repro.analysis.energy import Flow, course, in_theory
+from pdenet_repro.analysis.energy import course
 from pdenet_repro.analysis.operator_norm import operator_norm
 from pdenet_repro.analysis.passage import entering_features
+from pdenet_repro.analysis.theory import Flow, in_theory
 from pdenet_repro.analysis.wave import energies, linear_wave
 from pdenet_repro.data import source
 from pdenet_repro.errors import OutOfMemory
@@ -118,7 +119,7 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
     for kernel in (layer.kernel for unit in subject.network.units for layer in unit.theta):
         kernel.data *= 3  # h = 1 would be far above the bound: the steps are refined
     entering = entering_features(subject, 4, seed=0)
-    flows = in_theory(subject)
+    flows = in_theory(subject, refined=8)
     assert flows[0].refined > 8
     for flow, Y in zip(flows, entering, strict=True):
         found = course(flow, Y)

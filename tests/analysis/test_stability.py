@@ -10,9 +10,11 @@ from flow_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.__main__ import main
 from pdenet_repro.analysis.contraction import largest_growth, worst_growth
+from pdenet_repro.analysis.longtime import distances_over_time
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.passage import portions, settle, standardized, states
 from pdenet_repro.analysis.stability import SAME_CLASS, distances, partners
+from pdenet_repro.analysis.theory import in_theory
 from pdenet_repro.data import source
 from pdenet_repro.errors import OutOfMemory
 from pdenet_repro.networks.layers import conv
@@ -126,6 +128,24 @@ def test_distances_are_those_of_two_passages():
     assert np.allclose(found.norm[-1], out.norm(dim=1).numpy(), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("dynamic", "sign"), [("parabolic", -1), ("resnet", 1)])
+def test_over_a_long_time(dynamic, sign):
+    """Kernels ``k`` times the identity, positive features: every step multiplies a difference by ``1 -+ h k^2``."""
+    subject = subject_of(dynamic, "network.step_size=0.5")
+    k = 0.6
+    for layer in (layer for unit in subject.network.units for layer in unit.theta):
+        for name in layer.weights._fields[:-2]:
+            kernel = getattr(layer, name).data.zero_()
+            for channel in range(kernel.shape[1]):
+                kernel[:, channel, channel, 1, 1] = k
+    Y = normal(2, 4, 6, 6).float().abs() + 1
+    for refined in (1, 5):
+        flow = in_theory(subject, refined)[0]
+        found = distances_over_time(flow, Y, Y + 0.1, 7)
+        expected = (1 + sign * 0.5 / refined * k**2) ** (refined * np.arange(8))
+        assert np.allclose(found, expected[:, None], rtol=1e-4)
+
+
 def test_partners_are_of_the_same_class():
     labels = np.array([0, 1, 0, 2, 1, 0])
     partner = partners(labels, 0)
@@ -178,8 +198,9 @@ def test_the_command(study, made_images, capsys):
             assert float(row["largest_growth_of_image_pairs"]) <= 1 + 1e-5
         else:
             assert float(row["growth_along_singular_vector"]) > 1
-    assert json.loads((folder / "stability.json").read_text())["pictures"].keys() == {"stability", "stability_theorem"}
-    for name in ("stability", "stability_theorem"):
+    pictures = ("stability", "stability_long", "stability_theorem")
+    assert json.loads((folder / "stability.json").read_text())["pictures"].keys() == set(pictures)
+    for name in pictures:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

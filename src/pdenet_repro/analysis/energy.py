@@ -6,7 +6,6 @@ wave equation, which is constant. Measured on trained networks, the same at init
 """
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +16,11 @@ from torch import Tensor
 
 from pdenet_repro.analysis import along, energy_pictures, wave
 from pdenet_repro.analysis.finding import Finding, Picture
-from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
-from pdenet_repro.analysis.passage import entering_features, norms, units
+from pdenet_repro.analysis.passage import entering_features, norms
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.config import IMAGE_SIDE
+from pdenet_repro.analysis.theory import Flow, as_they_are, in_theory
 from pdenet_repro.networks.build import build_network
-from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
-from pdenet_repro.networks.norms import Norm
+from pdenet_repro.networks.dynamics import SecondOrder
 from pdenet_repro.report.runs import label
 from pdenet_repro.tracking import progress
 
@@ -50,15 +47,6 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Flow:
-    """A dynamic with the weights of all its steps, ``refined`` of which make one of the network's."""
-
-    dynamic: Dynamic
-    thetas: Sequence[Any]
-    refined: int = 1
-
-
-@dataclass(frozen=True)
 class Measured:
     """One network in one setting: a course for each unit."""
 
@@ -76,7 +64,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     for subject, setting in progress(cases, "following features through the networks"):
         images = min(given.images, FEW) if setting == THEOREM else given.images
         entering = entering_features(subject, images, given.seed)
-        flows = in_theory(subject) if setting == THEOREM else as_they_are(subject)
+        flows = in_theory(subject, REFINED) if setting == THEOREM else as_they_are(subject)
         found.append(Measured(subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
     finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
     finding.pictures["energy"] = Picture(
@@ -107,27 +95,6 @@ def _at_initial_weights(subject: Subject) -> Subject:
     return replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
 
 
-def as_they_are(subject: Subject) -> list[Flow]:
-    """The units' own layers and weights."""
-    return [Flow(unit.dynamic, unit.thetas()) for unit in units(subject.network)]
-
-
-def in_theory(subject: Subject) -> list[Flow]:
-    """No norm, no bias, the kernels of the first step throughout; steps below the bound ``2 / ||K||^2`` (Theorem 1)."""
-    network, flows = subject.config.network, []
-    for i, unit in enumerate(units(subject.network)):
-        first = unit.thetas()[0]
-        theta = tuple(
-            layer._replace(scale=torch.ones_like(layer.scale), shift=torch.zeros_like(layer.shift)) for layer in first
-        )
-        kernels = [K for layer in theta for name, K in layer._asdict().items() if name.startswith("kernel")]
-        largest = max(operator_norm(K, IMAGE_SIDE >> i, tolerance=1e-3)[0] for K in kernels)
-        refined = max(REFINED, math.ceil(network.step_size / euler_bound(largest)))
-        dynamic = type(unit.dynamic)(network.step_size / refined, Norm("none"), network.activation)
-        flows.append(Flow(dynamic, [theta] * (network.steps * refined), refined))
-    return flows
-
-
 @torch.no_grad()
 def course(flow: Flow, Y: Tensor) -> Course:
     """From features (N, C, H, W), before the first and after every time step."""
@@ -139,16 +106,14 @@ def course(flow: Flow, Y: Tensor) -> Course:
 
 
 def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
-    dynamic = flow.dynamic
-    state = dynamic.start(Y)
-    found = [norms(dynamic.features(state))]
-    for theta in flow.thetas:
-        state = dynamic.step(state, theta)
+    dynamic, found, own = flow.dynamic, [], []
+    for state, theta in wave.path(dynamic, Y, flow.thetas):
         found.append(norms(dynamic.features(state)))
+        if isinstance(dynamic, SecondOrder):
+            own.append(wave.energy(dynamic, state, theta))
     relative = torch.stack(found) / found[0]
-    if not isinstance(dynamic, SecondOrder):
+    if not own:
         return relative, None, None, None
-    own = list(wave.energies(dynamic, Y, flow.thetas))
     linear = torch.stack([each.total for each in wave.energies(wave.linear_wave(dynamic.h), Y, flow.thetas)])
     total, kinetic = (torch.stack(each) / linear[0] for each in zip(*((e.total, e.kinetic) for e in own), strict=True))
     return relative, total, kinetic, linear / linear[0]

@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis import along, contraction
+from pdenet_repro.analysis import along, contraction, longtime
 from pdenet_repro.analysis.asked import numbers
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.operator_norm import euler_bound
@@ -94,10 +94,33 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
         "trained, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
     )
+    pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
+    going_on = progress(subjects, "following them for longer")
+    finding.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
+    finding.sentences.append(longtime.sentence(finding.tables["stability_long"]))
+    finding.pictures["stability_long"] = Picture(
+        longtime.picture(finding.tables["stability_long"], subjects[0].config.network.steps),
+        "Two solutions over a long time",
+        f"Distance of two solutions over that at the start when the units go on for {longtime.LONGER} times as long with the "
+        "weights of their first step: median of the units, bands over the units. Left with the network's norm and step size; "
+        "right in the theorems' setting, without norm, the time steps below the bound 2 / ‖K‖². Stability (6) is a bound "
+        "that does not grow with time.",
+    )
     for subject in subjects:
         if subject.dynamic == "parabolic" and "stability_theorem" not in finding.pictures:
-            _add_theorem(finding, subject, given)
+            _add_theorem(finding, subject, pairs[subject])
     return finding
+
+
+@torch.no_grad()
+def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
+    """For each unit a few features that enter it, and the same with a tenth of their norm added in random directions."""
+    generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
+    pairs = []
+    for Y in entering_features(subject, min(given.images, PAIRS), given.seed):
+        D = torch.randn(Y.shape, generator=generator).to(Y)
+        pairs.append((Y, Y + D * (0.1 * norms(Y) / norms(D)).to(Y)[:, None, None, None]))
+    return pairs
 
 
 @torch.no_grad()
@@ -207,16 +230,9 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     return figure
 
 
-@torch.no_grad()
-def _add_theorem(finding: Finding, subject: Subject, given: argparse.Namespace) -> None:
+def _add_theorem(finding: Finding, subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Theorem 1's setting with the kernels of a parabolic network's first steps."""
     config = subject.config.network
-    starts = entering_features(subject, min(given.images, PAIRS), given.seed)
-    generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
-    pairs = []
-    for Y in starts:
-        D = torch.randn(Y.shape, generator=generator).to(Y)
-        pairs.append((Y, Y + D * (0.1 * norms(Y) / norms(D)).to(Y)[:, None, None, None]))
     kernels = [unit.thetas()[0][0].kernel for unit in units(subject.network)]
     found = contraction.measure_growth(kernels, pairs, config.steps, config.step_size, config.activation)
     bounds = {each.unit: euler_bound(each.norm) for each in found}

@@ -1,16 +1,14 @@
 """Energy (10) of the second-order dynamics along its time steps, and that of the linear wave equation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from pdenet_repro.networks.dynamics import SecondOrder, State
+from pdenet_repro.networks.dynamics import Dynamic, SecondOrder, State
 from pdenet_repro.networks.layers import SymmetricWeights, conv, conv_transpose
 from pdenet_repro.networks.norms import Norm
-
-Force = Callable[[Tensor, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,13 +38,18 @@ def energy(dynamic: SecondOrder, state: State, theta: Any) -> Energy:
     return Energy(0.5 * V.square().flatten(1).sum(1), -0.5 * (Y.double() * force).flatten(1).sum(1))
 
 
-def energies(dynamic: SecondOrder, Y: Tensor, thetas: Sequence[Any]) -> Iterator[Energy]:
-    """From rest at ``Y`` (N, C, H, W), before the first and after every time step."""
+def path(dynamic: Dynamic, Y: Tensor, thetas: Sequence[Any]) -> Iterator[tuple[State, Any]]:
+    """The first state and the one after every time step, each with the weights that ``energy`` takes."""
     state = dynamic.start(Y)
-    yield energy(dynamic, state, thetas[0])
+    yield state, thetas[0]
     for theta in thetas:
         state = dynamic.step(state, theta)
-        yield energy(dynamic, state, theta)
+        yield state, theta
+
+
+def energies(dynamic: SecondOrder, Y: Tensor, thetas: Sequence[Any]) -> Iterator[Energy]:
+    """From rest at ``Y`` (N, C, H, W), before the first and after every time step."""
+    return (energy(dynamic, state, theta) for state, theta in path(dynamic, Y, thetas))
 
 
 def linear_wave(h: float) -> SecondOrder:

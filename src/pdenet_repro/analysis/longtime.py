@@ -1,0 +1,100 @@
+"""Two solutions over times much longer than a unit's: what a bound independent of time, stability (6), looks like.
+
+Each unit goes on with the weights of its first step. A parabolic flow without norm contracts (Theorem 1), a hyperbolic one
+keeps velocities bounded (Theorem 2), an unrestricted one may expand exponentially.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pdenet_repro.analysis.passage import norms
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.theory import Flow, as_they_are, in_theory
+from pdenet_repro.report.figures import MARKERS, colours
+
+LONGER = 8  # times a unit's own time
+PAIRS = 2
+WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
+
+
+@torch.no_grad()
+def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int) -> np.ndarray:
+    """Distance over that at the start, (times + 1, N), of solutions from pairs (N, C, H, W).
+
+    At the network's times 0, 1, ..., ``times``; the first weights of ``flow`` throughout.
+    """
+    dynamic, theta = flow.dynamic, flow.thetas[0]
+    one, other = dynamic.start(Y), dynamic.start(Z)
+    found = [norms(Y - Z)]
+    for _ in range(times):
+        for _ in range(flow.refined):
+            one, other = dynamic.step(one, theta), dynamic.step(other, theta)
+        found.append(norms(dynamic.features(one) - dynamic.features(other)))
+    return (torch.stack(found) / found[0]).cpu().numpy()
+
+
+def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[str, Any]]:
+    """Of each unit, from pairs of features that enter it: median and extremes over the pairs at each time."""
+    times = LONGER * subject.config.network.steps
+    found = []
+    for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
+        for unit, (flow, (Y, Z)) in enumerate(zip(flows, pairs, strict=True), start=1):
+            for time, values in enumerate(distances_over_time(flow, Y[:PAIRS], Z[:PAIRS], times)):
+                found.append(
+                    {
+                        "network": subject.name, "dynamic": subject.dynamic, "setting": setting, "unit": unit,
+                        "time_in_steps": time, "pairs": len(values), "distance_over_start_median": float(np.median(values)),
+                        "distance_over_start_max": float(values.max()),
+                    }
+                )  # fmt: skip
+    return found
+
+
+def sentence(found: Sequence[Mapping[str, Any]]) -> str:
+    """Where the distances are at the end without norm."""
+    last = max(row["time_in_steps"] for row in found)
+    at_end = [row for row in found if row["time_in_steps"] == last and row["setting"] == WITHOUT]
+    factors = {name: median(row["distance_over_start_median"] for row in at_end if row["network"] == name)
+               for name in dict.fromkeys(row["network"] for row in at_end)}  # fmt: skip
+    return (
+        f"Without norm, with their first step's weights, the units after {last} steps of time have multiplied distances by "
+        f"{', '.join(f'{factor:.3g} ({name})' for name, factor in factors.items())} (medians)."
+    )
+
+
+def picture(found: Sequence[Mapping[str, Any]], own: int) -> Figure:
+    """Median of the units and the band over them, a panel a setting; ``own``: the steps of a unit."""
+    colour = colours(list(dict.fromkeys(row["dynamic"] for row in found)))
+    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, setting in zip(axes, (WITH_NORM, WITHOUT), strict=True):
+        axis.axhline(1, color="black", linewidth=1)
+        axis.axvline(own, color="#666666", linewidth=1, linestyle="--")
+        axis.text(
+            own, 0.99, " end of the unit", fontsize=8, color="#666666", va="top", transform=axis.get_xaxis_transform()
+        )
+        for name, dynamic in dict.fromkeys((row["network"], row["dynamic"]) for row in found):
+            chosen = [row for row in found if row["network"] == name and row["setting"] == setting]
+            times = sorted({row["time_in_steps"] for row in chosen})
+            values = np.array(
+                [[row["distance_over_start_median"] for row in chosen if row["time_in_steps"] == t] for t in times]
+            )
+            every = max(1, len(times) // 8)
+            axis.plot(times, np.median(values, axis=1), color=colour[dynamic], marker=MARKERS.get(dynamic, "v"),
+                      markevery=every, linewidth=1.8, label=name)  # fmt: skip
+            axis.fill_between(times, values.min(1), values.max(1), color=colour[dynamic], alpha=0.13, linewidth=0)
+        axis.set_yscale("log")
+        axis.set_title(f"{setting}, first step's weights throughout", fontsize=11)
+        axis.set_xlabel("time in steps")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].set_ylabel("distance of two solutions\nover that at the start")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
