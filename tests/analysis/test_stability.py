@@ -8,11 +8,13 @@ import pytest
 import torch
 from flow_runs import finished_run, made_dataset, subject_of
 
+from pdenet_repro import compose
 from pdenet_repro.analysis.__main__ import main
+from pdenet_repro.analysis.along import positions
 from pdenet_repro.analysis.contraction import largest_growth, worst_growth
 from pdenet_repro.analysis.longtime import distances_over_time
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
-from pdenet_repro.analysis.passage import portions, settle, standardized, states
+from pdenet_repro.analysis.passage import places, portions, settle, standardized, states
 from pdenet_repro.analysis.stability import SAME_CLASS, distances, partners
 from pdenet_repro.analysis.theory import in_theory
 from pdenet_repro.data import source
@@ -152,6 +154,15 @@ def test_partners_are_of_the_same_class():
     assert (labels[partner] == labels).all()
     assert sorted(partner) == list(range(6))
     assert (partner == np.arange(6)).tolist() == [False, False, False, True, False, False]
+
+
+def test_networks_of_other_lengths_share_an_axis():
+    short, long = places(compose("network=tiny").network), places(compose("network=small").network)
+    axis = places(compose("network=tiny", "network.steps=5").network, compose("network=small").network)
+    assert len(axis) == 1 + 4 * 6 + 1
+    assert positions(axis, short) == [0, 1, 2, 3, 7, 8, 9, 25]
+    assert positions(axis, long)[-5:] == [19, 20, 21, 22, 25]
+    assert positions(long, long) == list(range(len(long)))
 
 
 def test_images_at_a_time_follow_the_memory(monkeypatch):

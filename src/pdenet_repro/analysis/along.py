@@ -45,6 +45,12 @@ def prepare(axis: Axes, way: Sequence[Place], *, named: bool = True, labelled: b
         axis.set_xlabel("time steps done in the unit")
 
 
+def positions(axis_way: Sequence[Place], way: Sequence[Place]) -> list[int]:
+    """Where the places of one network are on an axis that was prepared for several."""
+    at = {(place.name or (place.unit, place.step)): i for i, place in enumerate(axis_way)}
+    return [at[place.name or (place.unit, place.step)] for place in way]
+
+
 def inside(way: Sequence[Place]) -> list[list[int]]:
     """Positions of each unit's places."""
     units = sorted({place.unit for place in way if place.in_unit})

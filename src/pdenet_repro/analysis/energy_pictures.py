@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def _way(found: Sequence["Measured"]) -> list[Place]:
-    """The units' places of the longest network."""
-    return max((places(each.subject.config.network)[1:-1] for each in found), key=len)
+    """The units' places of all networks."""
+    return places(*(each.subject.config.network for each in found))[1:-1]
 
 
 def of_norms(found: Sequence["Measured"]) -> Figure:
@@ -31,8 +31,7 @@ def of_norms(found: Sequence["Measured"]) -> Figure:
         axis.axhline(1, color="black", linewidth=1)
         for each in (each for each in found if each.setting == setting):
             dynamic = each.subject.dynamic
-            way = places(each.subject.config.network)[1:-1]
-            for unit, (at, course) in enumerate(zip(along.inside(way), each.units, strict=True)):
+            for unit, (at, course) in enumerate(zip(along.inside(_way(found)), each.units, strict=False)):
                 whole = np.isclose(course.times % 1, 0)
                 x = at[0] + course.times
                 along.draw(axis, x, course.norm, colour[dynamic])
@@ -54,8 +53,7 @@ def of_energies(found: Sequence["Measured"]) -> Figure:
         colour = colours([each.subject.dynamic])[each.subject.dynamic]
         along.prepare(axis, _way(found), named=i == 0, labelled=i == len(found) - 1)
         axis.axhline(1, color="black", linewidth=1)
-        way = places(each.subject.config.network)[1:-1]
-        for unit, (at, course) in enumerate(zip(along.inside(way), each.units, strict=True)):
+        for unit, (at, course) in enumerate(zip(along.inside(_way(found)), each.units, strict=False)):
             x = at[0] + course.times
             for values, shade, name, style in (
                 (course.energy, colour, "energy (10)", "-"),

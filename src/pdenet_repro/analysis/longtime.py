@@ -4,7 +4,7 @@ Each unit goes on with the weights of its first step. A parabolic flow without n
 keeps velocities bounded (Theorem 2), an unrestricted one may expand exponentially.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -58,37 +58,41 @@ def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[
 
 def sentence(found: Sequence[Mapping[str, Any]]) -> str:
     """Where the distances are at the end without norm."""
-    last = max(row["time_in_steps"] for row in found)
-    at_end = [row for row in found if row["time_in_steps"] == last and row["setting"] == WITHOUT]
-    factors = {name: median(row["distance_over_start_median"] for row in at_end if row["network"] == name)
-               for name in dict.fromkeys(row["network"] for row in at_end)}  # fmt: skip
+    factors = []
+    for name in dict.fromkeys(row["network"] for row in found):
+        chosen = [row for row in found if row["network"] == name and row["setting"] == WITHOUT]
+        last = max(row["time_in_steps"] for row in chosen)
+        at_end = median(row["distance_over_start_median"] for row in chosen if row["time_in_steps"] == last)
+        factors.append(f"{at_end:.3g} ({name}, {last} steps)")
     return (
-        f"Without norm, with their first step's weights, the units after {last} steps of time have multiplied distances by "
-        f"{', '.join(f'{factor:.3g} ({name})' for name, factor in factors.items())} (medians)."
+        "Over a long time, without norm and with their first step's weights, the units multiply distances by "
+        f"{', '.join(factors)} (medians of the units)."
     )
 
 
-def picture(found: Sequence[Mapping[str, Any]], own: int) -> Figure:
-    """Median of the units and the band over them, a panel a setting; ``own``: the steps of a unit."""
+def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
+    """Median of the units and the band over them, a panel a setting; ``own``: how many steps the units have."""
     colour = colours(list(dict.fromkeys(row["dynamic"] for row in found)))
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, setting in zip(axes, (WITH_NORM, WITHOUT), strict=True):
         axis.axhline(1, color="black", linewidth=1)
-        axis.axvline(own, color="#666666", linewidth=1, linestyle="--")
+        for steps in own:
+            axis.axvline(steps, color="#666666", linewidth=1, linestyle="--")
         axis.text(
-            own, 0.99, " end of the unit", fontsize=8, color="#666666", va="top", transform=axis.get_xaxis_transform()
-        )
+            max(own), 0.99, " end of the unit", fontsize=8, color="#666666", va="top",
+            transform=axis.get_xaxis_transform(),
+        )  # fmt: skip
         for name, dynamic in dict.fromkeys((row["network"], row["dynamic"]) for row in found):
-            chosen = [row for row in found if row["network"] == name and row["setting"] == setting]
-            times = sorted({row["time_in_steps"] for row in chosen})
-            values = np.array(
-                [[row["distance_over_start_median"] for row in chosen if row["time_in_steps"] == t] for t in times]
+            by_time: dict[int, list[float]] = {}
+            for row in (row for row in found if row["network"] == name and row["setting"] == setting):
+                by_time.setdefault(row["time_in_steps"], []).append(row["distance_over_start_median"])
+            times, values = list(by_time), list(by_time.values())
+            axis.plot(times, list(map(median, values)), color=colour[dynamic], marker=MARKERS.get(dynamic, "v"),
+                      markevery=max(1, len(times) // 8), linewidth=1.8, label=name)  # fmt: skip
+            axis.fill_between(
+                times, list(map(min, values)), list(map(max, values)), color=colour[dynamic], alpha=0.13, linewidth=0
             )
-            every = max(1, len(times) // 8)
-            axis.plot(times, np.median(values, axis=1), color=colour[dynamic], marker=MARKERS.get(dynamic, "v"),
-                      markevery=every, linewidth=1.8, label=name)  # fmt: skip
-            axis.fill_between(times, values.min(1), values.max(1), color=colour[dynamic], alpha=0.13, linewidth=0)
         axis.set_yscale("log")
         axis.set_title(f"{setting}, first step's weights throughout", fontsize=11)
         axis.set_xlabel("time in steps")

@@ -41,11 +41,14 @@ class Place:
 IMAGES = Place(0, 0, "images")
 
 
-def places(network: NetworkConfig) -> list[Place]:
-    """All places of a network in order: images, each unit's times 0 to ``steps``, pixel means."""
-    units = len(network.widths)
-    inside = [Place(unit, step) for unit in range(1, units + 1) for step in range(network.steps + 1)]
-    return [IMAGES, *inside, Place(units + 1, 0, "pixel means")]
+def places(*networks: NetworkConfig) -> list[Place]:
+    """All places of a network in order: images, each unit's times 0 to ``steps``, pixel means.
+
+    Of several networks: as many units, and as many steps, as any of them has.
+    """
+    count, steps = max(len(each.widths) for each in networks), max(each.steps for each in networks)
+    inside = [Place(unit, step) for unit in range(1, count + 1) for step in range(steps + 1)]
+    return [IMAGES, *inside, Place(count + 1, 0, "pixel means")]
 
 
 def units(network: PDENet) -> list[Unit]:

@@ -99,7 +99,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     finding.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
     finding.sentences.append(longtime.sentence(finding.tables["stability_long"]))
     finding.pictures["stability_long"] = Picture(
-        longtime.picture(finding.tables["stability_long"], subjects[0].config.network.steps),
+        longtime.picture(finding.tables["stability_long"], {subject.config.network.steps for subject in subjects}),
         "Two solutions over a long time",
         f"Distance of two solutions over that at the start when the units go on for {longtime.LONGER} times as long with the "
         "weights of their first step: median of the units, bands over the units. Left with the network's norm and step size; "
@@ -197,7 +197,7 @@ def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str
 
 
 def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, Distances]]]) -> Figure:
-    longest = max((way for _, way, _ in drawn), key=len)
+    longest = places(*(subject.config.network for subject, _, _ in drawn))
     colour = colours(list(dict.fromkeys(subject.dynamic for subject, _, _ in drawn)))
     figure = Figure(figsize=(10.5, 7.6), layout="constrained")
     above, below = figure.subplots(2, 1)
@@ -206,12 +206,12 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     above.axhline(1, color="black", linewidth=1)
     for subject, way, by_start in drawn:
         shade, style = colour[subject.dynamic], "-" if subject.folder else "--"
-        growth = _together(way, by_start)
+        growth, x = _together(way, by_start), np.array(along.positions(longest, way))
         for i, at in enumerate(along.inside(way)):
             marker = MARKERS.get(subject.dynamic, "v")
-            along.draw(above, at, growth[at], shade, None if i else subject.name, style, marker)
+            along.draw(above, x[at], growth[at], shade, None if i else subject.name, style, marker)
         for found in by_start.values():
-            along.draw(below, range(len(way)), found.relative, shade, None, style, band=False)
+            along.draw(below, x, found.relative, shade, None, style, band=False)
     for start, found in drawn[0][2].items():
         text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
         below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
