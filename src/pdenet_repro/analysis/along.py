@@ -1,9 +1,11 @@
 """Axes whose x is the way through a network: time steps of the units, with opening and connectors between them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pdenet_repro.analysis.passage import Place
@@ -76,6 +78,15 @@ def plain_numbers(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def legend(figure: Figure) -> None:
+    """Below the figure, every name once, whichever panel it is in."""
+    named: dict[str, Any] = {}
+    for axis in figure.axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5, frameon=False)
 
 
 def quantiles(name: str, values: np.ndarray | None) -> dict[str, float | str]:

@@ -40,7 +40,7 @@ def of_norms(found: Sequence["Measured"]) -> Figure:
         axis.set_yscale("log")
         along.plain_numbers(axis)
         axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    along.legend(figure)
     return figure
 
 
@@ -64,5 +64,5 @@ def of_energies(found: Sequence["Measured"]) -> Figure:
                 along.draw(axis, x, values, shade, None if unit else name, style, band=style == "-")
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
         axis.set_ylabel(f"{each.setting}\n\nenergy over ½‖K Y₀‖²")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    along.legend(figure)
     return figure

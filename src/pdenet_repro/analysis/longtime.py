@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from pdenet_repro.analysis import along
 from pdenet_repro.analysis.passage import norms
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theory import Flow, as_they_are, in_theory
@@ -100,5 +101,5 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("distance of two solutions\nover that at the start")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    along.legend(figure)
     return figure

@@ -90,7 +90,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "How far two solutions move apart",
         "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
         f"{given.images} test images and all perturbations, bands from {along.LOW} to {along.HIGH} %; above 1 the flow "
-        "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with constant weights). Below: the "
+        "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with constant weights; a hyperbolic one "
+        "may expand, by a bounded factor). Below: the "
         "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
         "trained, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
     )
@@ -226,7 +227,7 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
     below.set_ylabel("distance over\nnorm of the features")
-    figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    along.legend(figure)
     return figure
 
 
