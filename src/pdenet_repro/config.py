@@ -147,6 +147,12 @@ class Config:
     seed: int = knob("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
     device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
+    performance: str = knob(
+        "eager or compiled training steps; auto: compiled where it pays",
+        "auto",
+        choices=("auto", "eager", "compile"),
+        result=False,
+    )
     deterministic: bool = knob("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
     name: str = knob("the study the run belongs to: a folder below output_root", result=False)
     output_root: str = knob("folder for all studies", "outputs", result=False)

@@ -65,7 +65,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     schedule = replace(
         config.schedule, batch_size=batch, learning_rate=1e-6
     )  # whatever the rate, this must not diverge
-    trainer = make_trainer(replace(config, schedule=schedule), images, device)
+    trainer = make_trainer(replace(config, schedule=schedule, performance="eager"), images, device)
 
     def wait() -> float:
         if device.type == "cuda":

@@ -1,6 +1,7 @@
 """Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.results import Outcome, write_results
 from pdenet_repro.run_folder import RunFolder
 from pdenet_repro.tracking import Bars, Log, epoch_line
+from pdenet_repro.training import compilation
 from pdenet_repro.training.checkpoint import Checkpoint, Checkpoints
 from pdenet_repro.training.evaluation import accuracy, class_probabilities
 from pdenet_repro.training.objective import Objective
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     import torch
 
 
-def make_trainer(config: Config, images: DeviceImages, where: "torch.device") -> Trainer:
+def make_trainer(
+    config: Config, images: DeviceImages, where: "torch.device", warn: Callable[[str], None] = lambda line: None
+) -> Trainer:
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
     reversible = DYNAMICS[config.dynamic].reversible
     mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.available_memory(where))
@@ -41,7 +45,10 @@ def make_trainer(config: Config, images: DeviceImages, where: "torch.device") ->
     batches = TrainingBatches(
         images, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
     )
-    return Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
+    trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
+    if compilation.wanted(config, len(images), mode, where):
+        trainer.forward = compilation.compiled(trainer.forward, warn)
+    return trainer
 
 
 class Session:
@@ -60,7 +67,7 @@ class Session:
             for part in (self.chosen.train, self.chosen.validation)
         )
         self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
-        self.trainer = make_trainer(config, self.train, self.device)
+        self.trainer = make_trainer(config, self.train, self.device, log.warn)
         self.network = self.trainer.network
         self.checkpoints = Checkpoints(folder.path / "checkpoints")
         self.rows: list[dict[str, Any]] = []

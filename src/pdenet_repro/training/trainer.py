@@ -45,6 +45,9 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.batches, self.schedule, self.autocast = batches, schedule, autocast
+        self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = (
+            self._forward
+        )  # may be put compiled in its place
         self.progress = Progress()
 
     @property
@@ -74,12 +77,17 @@ class Trainer:
             self._one_step(*self.batches.batch(self.progress.step))
             yield self.progress
 
-    def _one_step(self, images: Tensor, labels: Tensor) -> None:
+    def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The objective, and what is reported of a batch: its three terms and how many are classified rightly."""
         with self.autocast():
             scores = self.network(images)
         terms = self.objective(scores.float(), labels)
         correct = (scores.argmax(1) == labels).sum()
-        data, smoothness, decay, correct_count = torch.stack([*terms, correct.to(terms.data.dtype)]).tolist()
+        return terms.total, torch.stack([*terms, correct.to(terms.data.dtype)]).detach()
+
+    def _one_step(self, images: Tensor, labels: Tensor) -> None:
+        total, report = self.forward(images, labels)
+        data, smoothness, decay, correct = report.tolist()
         if not math.isfinite(data + smoothness + decay):
             raise NonFiniteLoss(
                 f"the objective is {data + smoothness + decay} at epoch {self.progress.epoch}, step "
@@ -87,14 +95,14 @@ class Trainer:
                 f"Lower schedule.learning_rate or network.step_size, or choose another network.norm"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        terms.total.backward()
+        total.backward()
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
         progress.data_loss += data
         progress.smoothness += smoothness
         progress.decay += decay
-        progress.correct += int(correct_count)
+        progress.correct += int(correct)
         progress.images += len(labels)
 
     def finish_epoch(self) -> dict[str, Any]:
