@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 STUDY = (
-    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=12", "dynamic=parabolic,hamiltonian",
-    "data.fraction=0.1", "evaluation.every=4", "device=cpu", "checkpoint.seconds=0.5", "name=study",
+    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
+    "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
 SLURM = (
     "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=3",
