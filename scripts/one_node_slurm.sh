@@ -42,6 +42,8 @@ pair = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*(s.getsockname()[1] for s in pair))')
 	cores=$(nproc)
 	memory=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 * 9 / 10))
+	# Where a cluster takes its time: a requeued job may start cred_expire seconds later (5 is the least), and jobs whose
+	# time has come are looked for every sched_interval seconds.
 	cat >"$folder/slurm.conf" <<-CONF
 		ClusterName=onenode
 		SlurmctldHost=$(hostname -s)(127.0.0.1)
@@ -62,10 +64,10 @@ print(*(s.getsockname()[1] for s in pair))')
 		SelectType=select/cons_tres
 		SelectTypeParameters=CR_Core
 		SchedulerType=sched/backfill
-		SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
+		SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
 		ReturnToService=2
 		MpiDefault=none
-		KillWait=10
+		KillWait=2
 		JobRequeue=1
 		MinJobAge=300
 		NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory State=UNKNOWN

@@ -58,12 +58,15 @@ def test_a_run_of_another_configuration_is_refused(tmp_path):
         RunFolder(small(tmp_path, "objective.alpha1=0")).finished()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"test_accuracy": 0.5}', "\udcff", None])
 def test_a_damaged_summary_is_named(tmp_path, content):
     folder = RunFolder(small(tmp_path))
     with folder.locked():
         folder.begin("")
-    (folder.path / "summary.json").write_text(content)
+    folder.finish({"test_accuracy": 0.5, "files_sha256": {}})
+    path = folder.path / "summary.json"
+    text = path.read_text().replace("0.5", "0.6") if content is None else content
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(RunFolderError, match=r"summary\.json is damaged"):
         folder.finished()
 
@@ -74,6 +77,14 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
     folder.path.mkdir(parents=True)
     (folder.path / "config.yaml").write_text(content)
     with pytest.raises(RunFolderError, match=r"config\.yaml is damaged or of another version"):
+        folder.finished()
+
+
+@pytest.mark.parametrize("left", ["summary.json", "metrics.csv", "checkpoints"])
+def test_a_run_without_its_configuration_is_not_taken_for_a_new_one(tmp_path, left):
+    folder = RunFolder(small(tmp_path))
+    (folder.path / left).mkdir(parents=True)
+    with pytest.raises(RunFolderError, match=rf"holds {left} of a run whose config.yaml is missing; restore it"):
         folder.finished()
 
 

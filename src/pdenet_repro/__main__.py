@@ -88,6 +88,8 @@ def _carry_out(words: list[str]) -> int:
 def _refuse_options(words: list[str]) -> None:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         option, _, value = word.partition("=")
+        if not option:
+            raise InvalidConfig(f"{word!r}: not a setting; write key=value (all keys: --help)")
         if word.startswith("-") and option not in OPTIONS:
             raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
         if option in SHOW and (value or following) not in ("job", "hydra", "all"):

@@ -53,9 +53,14 @@ def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictCon
 def readable(words: Sequence[str]) -> list[str]:
     """Words of a command with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=~/data``.
 
-    Refuses the ``~key`` of that grammar: a key taken out would silently get the schema's default.
+    Refuses the ``~key`` of that grammar, for a key taken out would silently get the schema's default, and ``+key``, for one
+    added would silently do nothing.
     """
+    from pdenet_repro.refusal import complaint
+
     for word in words:
+        if word.startswith("+") and (fault := complaint(word)):
+            raise InvalidConfig(fault)
         if word.startswith("~"):
             raise InvalidConfig(
                 f"{word}: a setting cannot be removed; give it another value, or null where --help says so"

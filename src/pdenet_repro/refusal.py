@@ -16,13 +16,13 @@ from pdenet_repro.config import Config, allowed, knobs
 def explain(overrides: list[str], error: Exception, sweep: bool = False) -> str:
     """The first override that is at fault; where none is, what Hydra or OmegaConf said, on one line."""
     for text in overrides:
-        complaint = _complaint(text, sweep)
-        if complaint:
-            return complaint
+        if fault := complaint(text, sweep):
+            return fault
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
-def _complaint(text: str, sweep: bool) -> str | None:
+def complaint(text: str, sweep: bool = False) -> str | None:
+    """What is wrong with one override, None if nothing can be found."""
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException:
@@ -40,8 +40,8 @@ def _complaint(text: str, sweep: bool) -> str | None:
         near = difflib.get_close_matches(key, [*entries, *presets.GROUPS], 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else "see --help for all keys"
         return f"{key}: there is no such key; {hint}"
-    if override.is_add():
-        return f"{text}: {key} exists already; write it without the +"
+    if override.is_add() or override.is_force_add():
+        return f"{text}: {key} exists already; write it without +"
     if override.is_sweep_override() and key == "study":
         return f"{text}: must be one study at a time; study=all has the runs of all figures"
     if override.is_sweep_override() and not sweep:

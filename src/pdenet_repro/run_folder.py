@@ -27,6 +27,8 @@ from pdenet_repro.errors import OtherConfiguration, RunFolderError, UserError
 from pdenet_repro.lock import FolderLock
 from pdenet_repro.storage import make_folder, remove_leftovers, sha256, write_atomically
 
+SEAL = "summary_sha256"
+
 
 def path_of(config: Config) -> Path:
     """Where the run of a configuration lives; the fraction with at least two decimals, and no more than it needs."""
@@ -84,6 +86,10 @@ class RunFolder:
             The folder holds a run of another configuration, or a damaged file that decides this.
         """
         if not (self.path / "config.yaml").exists():
+            if left := [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]:
+                raise RunFolderError(
+                    f"{self.path} holds {left[0]} of a run whose config.yaml is missing; restore it, or remove that folder"
+                )
             return None
         different = differences(load_config(self.path), self.config)
         if different:
@@ -117,8 +123,8 @@ class RunFolder:
             self.write("failure.json", json.dumps({"reason": str(error), "exit_code": code}, indent=2) + "\n")
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary, which makes the run a finished one: after everything else."""
-        self.write("summary.json", json.dumps(summary, indent=2) + "\n")
+        """Write the summary, which makes the run a finished one: after everything else; with a checksum of its own."""
+        self.write("summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
 
     def write(self, name: str, content: bytes | str) -> None:
         """Put a whole file in place."""
@@ -136,8 +142,8 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_text())
-        if not isinstance(summary, dict) or "test_accuracy" not in summary:
-            raise ValueError("no test accuracy in it")
+        if not isinstance(summary, dict) or summary.get(SEAL) != seal(summary):
+            raise ValueError("its own checksum does not fit")
         return summary
     except FileNotFoundError:
         return None
@@ -145,10 +151,16 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
 
 
+def seal(summary: Mapping[str, Any]) -> str:
+    """SHA-256 of all entries of a summary but this one."""
+    entries = {key: value for key, value in summary.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
 def verify(folder: Path, summary: Mapping[str, Any]) -> None:
     """Compare the files of a finished run with their checksums; RunFolderError names the first that is damaged or gone."""
     remedy = "restore it from a copy, or remove the run's folder to have it trained again"
-    for name, expected in summary.get("files_sha256", {}).items():
+    for name, expected in summary["files_sha256"].items():
         path = folder / name
         try:
             found = sha256(path)

@@ -19,8 +19,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "free some space and run the same command again",
             errno.EDQUOT: "free some of the quota and run the same command again",
-            errno.EACCES: "choose a folder you may write to with output_root=",
-            errno.EROFS: "choose a folder you may write to with output_root=",
+            errno.EACCES: "choose a folder you may write to (output_root=, or --output of a report)",
+            errno.EROFS: "choose a folder you may write to (output_root=, or --output of a report)",
             errno.ENOTDIR: "a file stands where a folder is needed; choose another output_root=",
             errno.EEXIST: "a file stands where a folder is needed; choose another output_root=",
         }.get(error.errno or 0, "everything saved before is untouched")

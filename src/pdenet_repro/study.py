@@ -125,10 +125,10 @@ def job(composed: DictConfig) -> None:
     presets.register()
     if multiprocessing.current_process().name != "MainProcess":
         interrupt.stop_with_parent()
-    config = presets.to_config(composed)
     hydra: Any = HydraConfig.instance().cfg
     number = OmegaConf.select(hydra, "hydra.job.num")  # none: not a sweep
     try:
+        config = presets.to_config(composed)
         if number is not None:
             print(f"\n[{number + 1} of {os.environ.get(RUNS, '?')}] {config.short_name}", flush=True)
         run(config)

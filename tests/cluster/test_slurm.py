@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 STUDY = (
-    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=12", "dynamic=parabolic,hamiltonian",
-    "data.fraction=0.1", "evaluation.every=4", "device=cpu", "checkpoint.seconds=0.5", "name=study",
+    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
+    "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
 SLURM = (
     "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=3",
@@ -84,6 +84,16 @@ def job_of(path, slurm):
     return found
 
 
+def cancel_all(slurm):
+    """End all jobs; a job holds its run folder until it is gone."""
+    environment = os.environ | slurm
+    subprocess.run(["scancel", "--user=root"], env=environment, check=True)
+    until = time.monotonic() + 60
+    while subprocess.run(["squeue", "--noheader"], env=environment, capture_output=True, check=True).stdout:
+        assert time.monotonic() < until, "cancelled jobs do not end"
+        time.sleep(0.1)
+
+
 def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes(tmp_path, slurm):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
@@ -99,7 +109,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
         code, out, err = end(process)
     finally:
         process.kill()
-        subprocess.run(["scancel", "--user=root"], env=os.environ | slurm, check=False)
+        cancel_all(slurm)
     assert code == 0, err
     assert "2 of 2 runs are done" in out
     for path in there.values():
@@ -112,7 +122,7 @@ def test_the_command_is_stopped_its_jobs_cancelled_and_both_started_again(tmp_pa
     wait_for(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
     process.kill()
     process.communicate()
-    subprocess.run(["scancel", "--user=root"], env=os.environ | slurm, check=True)
+    cancel_all(slurm)
     code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
     assert code == 0, err
     assert "2 of 2 runs are done" in out

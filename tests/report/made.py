@@ -4,7 +4,6 @@ import csv
 import functools
 import hashlib
 import io
-import json
 
 import numpy as np
 
@@ -63,7 +62,7 @@ class Maker:
                 for name in FILES if (folder.path / name).is_file()
             },
         }  # fmt: skip
-        folder.write("summary.json", json.dumps(summary))
+        folder.finish(summary)
         return folder.path
 
 

@@ -1,6 +1,5 @@
 """The report of hand-made runs: its numbers, its files, its gaps."""
 
-import json
 import shutil
 from math import comb
 
@@ -13,6 +12,7 @@ from pdenet_repro.data.examples import carried, drawn
 from pdenet_repro.errors import DataError
 from pdenet_repro.report.__main__ import main
 from pdenet_repro.report.runs import collect
+from pdenet_repro.run_folder import RunFolder, load_config, load_summary
 
 
 @pytest.mark.pictures
@@ -96,7 +96,7 @@ def test_damaged_missing_and_unfinished_runs_are_named_and_left_out(study, maker
     maker("dynamic=resnet", right=[], finished=False)
     runs = study / "parabolic" / "fraction-0.10"
     (runs / "seed-0" / "predictions.npz").write_bytes(b"cut")
-    (runs / "seed-1" / "metrics.csv").unlink()
+    (runs / "seed-1" / "metrics.csv").write_bytes(b"\xff\xfe")
     (study / "hamiltonian" / "fraction-0.05" / "seed-0" / "summary.json").write_text("{")
     (study / "second_order" / "fraction-0.05" / "seed-0" / "config.yaml").write_text("dynamic: [")
     assert main([str(study)]) == 2
@@ -104,7 +104,7 @@ def test_damaged_missing_and_unfinished_runs_are_named_and_left_out(study, maker
     assert len(err.splitlines()) == 5
     for part in (
         "predictions.npz is damaged",
-        "metrics.csv is missing",
+        "metrics.csv is damaged",
         "summary.json is damaged",
         "config.yaml is damaged",
     ):
@@ -189,9 +189,9 @@ def test_only_unfinished_runs(maker, capsys):
 
 
 def test_names_are_escaped_in_the_page(study):
-    path = study / "parabolic" / "fraction-0.05" / "seed-0" / "summary.json"
-    summary = json.loads(path.read_text()) | {"command": "python -m pdenet_repro '<script>alert(1)</script>'"}
-    path.write_text(json.dumps(summary))
+    path = study / "parabolic" / "fraction-0.05" / "seed-0"
+    command = "python -m pdenet_repro '<script>alert(1)</script>'"
+    RunFolder(load_config(path)).finish({**load_summary(path), "command": command})
     assert main([str(study)]) == 0
     page = (study / "report.html").read_text()
     assert "<script" not in page

@@ -48,6 +48,8 @@ def figure1(collection: Collection, examples: Sequence[Example]) -> tuple[Figure
             _bars(axis, probabilities, names, truth, colour[run.dynamic], named=column == 0)
             if top == 0:
                 axis.set_title(f"{label(run.dynamic)}, {run.images:,} images", fontsize=10)
+            if top == len(examples) - 1:
+                axis.set_xlabel("class probability", fontsize=9)
             numbers += [
                 {"test_image": example.index, "true_class": names[truth], "dynamic": run.dynamic, "images": run.images,
                  "seed": run.config.seed, "class": name, "probability": float(p)}

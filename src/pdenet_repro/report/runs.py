@@ -172,15 +172,15 @@ def _is_run(folder: Path) -> bool:
 
 def _read(path: Path) -> Run | Missing:
     config, summary = load_config(path), load_summary(path)
-    rows = _rows(path / "metrics.csv")
     if summary is None:
-        return Missing(str(path), path, f"not finished: {len(rows)} of {config.schedule.epochs} epochs are done")
+        done = len(_rows(path / "metrics.csv"))
+        return Missing(str(path), path, f"not finished: {done} of {config.schedule.epochs} epochs are done")
     verify(path, summary)
-    return Run(path, config, summary, rows)
+    return Run(path, config, summary, _rows(path / "metrics.csv"))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", errors="replace") as file:  # of an unfinished run, whose rows are only counted
         return list(csv.DictReader(file))
