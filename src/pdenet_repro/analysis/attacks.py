@@ -129,10 +129,15 @@ def attack(
     return worst
 
 
+def scores(network: PDENet, images: Tensor) -> Tensor:
+    """Class scores (N, classes) of raw images (N, 3, H, W) of any type, values 0..255."""
+    return network(standardize(images, network.standardization))
+
+
 def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Whether raw images (N, 3, H, W), of any type, are classified well (N,), and their cross-entropy (N,) in nats."""
-    scores = network(standardize(images, network.standardization))
-    return scores.argmax(1) == labels, F.cross_entropy(scores, labels, reduction="none")
+    found = scores(network, images)
+    return found.argmax(1) == labels, F.cross_entropy(found, labels, reduction="none")
 
 
 def perturbed(images: Tensor, change: Tensor, norm: Norm, budget: float) -> Tensor:
