@@ -41,7 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--strengths", type=_strengths, action="append", default=[], metavar="NAME=A,B,...",
         help=f"strengths of one damage or norm, growing; may be repeated; defaults: {known}",
     )  # fmt: skip
-    parser.add_argument("--steps", type=whole_number(2), default=10, metavar="N", help="of iterated attacks (default 10)")
+    parser.add_argument(
+        "--steps", type=whole_number(2), default=10, metavar="N", help="of iterated attacks (default 10)"
+    )
     parser.add_argument(
         "--random-start", action="store_true", help="iterated attacks start at a random change, not at the image"
     )
@@ -85,9 +87,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
                 "Accuracy under damage and attack",
                 f"Share of {given.images} test images classified well (line) and its exact 95 % interval (band), the same "
-                "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to 255, "
-                "or in pixels. Attacks: images that are wrong without one count as wrong, and the iterated one also those "
-                "that a smaller budget has turned. Dotted: a random change of the same size, by which an attack is to be judged.",
+                "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to "
+                "255, or in pixels. Loss of contrast is undone by the standardisation, but for rounding. Attacks: images "
+                "that are wrong without one count as wrong, under iterated ones also those that a smaller budget has "
+                "turned. Dotted: a random change of the same size, against which an attack is to be judged.",
             ),
             "robustness_images": Picture(
                 gallery(subjects[0], panels, given),
@@ -216,6 +219,6 @@ def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespac
     budgets = " and ".join(f"{budget:g} ({NORMS[name.split()[0]].heading})" for name, budget in largest.items())
     sentences.append(
         f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
-        + ("no sign of gradients that lead an attack astray." if left <= 0.05 else "larger ones would show where they end.")
+        + ("no sign of masked gradients." if left <= 0.05 else "not near 0 yet; see larger ones with --strengths.")
     )
     return sentences

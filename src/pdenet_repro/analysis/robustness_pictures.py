@@ -88,9 +88,7 @@ def gallery(subject: Subject, panels: Mapping[str, Panel], given: argparse.Names
         for axis, strength in zip(line, panel.strengths, strict=False):
             _tile(axis, subject, _changed(subject, image, label, name, strength, given), int(label))
             axis.set_xlabel("clean" if strength == panel.strengths[0] else f"{strength:g}", fontsize=9)
-        unit = panel.unit.replace(" (", "\n(")
-        line[0].set_ylabel(f"{panel.heading}\n", fontsize=10, fontweight="bold")
-        line[0].annotate(unit, (-0.06, 0.5), xycoords="axes fraction", rotation=90, ha="right", va="center", fontsize=7)
+        line[0].set_ylabel(f"{panel.heading}\n{panel.unit}".replace(" (", "\n("), fontsize=9)
     return figure
 
 
