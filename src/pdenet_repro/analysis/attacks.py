@@ -57,14 +57,14 @@ class L2:
     def project(self, change: Tensor, budget: float) -> Tensor:
         """The nearest change of at most that size."""
         size = self.size(change)
-        return change * torch.where(size > budget, budget / size, 1)[:, None, None, None]
+        within = budget * (1 - 2**-40)  # in double precision the squares then add up to the budget's at most
+        return change * torch.where(size > within, within / size, 1)[:, None, None, None]
 
     def draw(self, images: Tensor, budget: float, random: np.random.RandomState) -> Tensor:
         """Uniform among the changes of at most that size."""
         radius = budget * random.uniform(size=(len(images), 1, 1, 1)) ** (1 / images[0].numel())
-        return self.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images)) * torch.from_numpy(
-            radius
-        ).to(images)
+        direction = self.steepest(torch.from_numpy(random.standard_normal(images.shape)))
+        return (direction * torch.from_numpy(radius)).to(images)
 
 
 Norm = LInfinity | L2
