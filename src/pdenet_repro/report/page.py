@@ -31,7 +31,7 @@ def _picture(heading: str, caption: str, png: bytes) -> dict[str, Any]:
         "heading": heading,
         "caption": caption,
         "data": base64.b64encode(png).decode(),
-        "wide": width > 2.2 * height,
+        "shape": "short" if width > 2.2 * height else "tall" if height > width else "",
     }
 
 
