@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
+.PHONY: help setup demo analyse reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 DATA_ROOT ?=
 SEEDS ?=
 EXTRA ?=
+# For the analyse target: the study whose networks are looked at
+FOLDER ?= outputs/demo
 STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
 help: ## show this list
@@ -26,6 +28,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: setup ## the study in small, on the built-in images: figures and report in outputs/demo (minutes)
 	$(BIN)/python -m pdenet_repro -m study=demo
+
+analyse: setup ## what the theory promises, measured on trained networks (after make demo; or FOLDER=outputs/stl10-paper)
+	$(BIN)/python -m pdenet_repro.analysis all $(FOLDER)
 
 reproduce-fig1 reproduce-fig2 reproduce-fig3: reproduce-%: setup ## Figure 1 of the paper, on STL-10 (and -fig2, -fig3)
 	$(STUDY) study=$*

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdenet_repro.errors import InvalidConfig, UserError
+from pdenet_repro.options import Parser, whole_number
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -29,27 +30,27 @@ folder make networks at their initial weights: dynamic=parabolic,hamiltonian dat
 
 def main(arguments: list[str]) -> int:
     """Measure, draw, write; returns the exit code."""
-    given = _parser(arguments[0] if arguments else "").parse_args(arguments)
     try:
+        kind = arguments[0] if arguments else ""
+        given = _parser(kind).parse_args(arguments)
+        if given.kind == "all":
+            return _all(given, arguments[1:])
         _carry_out(given)
     except UserError as error:
-        if os.environ.get("PDENET_DEBUG"):
-            traceback.print_exception(error)
-        print(error, file=sys.stderr)
-        return error.exit_code
+        return _refused(error)
     except KeyboardInterrupt:
-        print("stopped; nothing is written", file=sys.stderr)
+        print("stopped; nothing is written of the analysis at hand", file=sys.stderr)
         return 130
     return 0
 
 
-def _parser(wanted: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(wanted: str) -> Parser:
+    parser = Parser(
         prog="python -m pdenet_repro.analysis", description=__doc__, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    for name, meaning in KINDS.items():
+    for name, meaning in [*KINDS.items(), ("all", "one after the other, each that applies, as it is without options")]:
         kind = kinds.add_parser(
             name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -57,22 +58,63 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         kind.add_argument("--output", type=Path, help="folder to write into; default: analysis/ in the study")
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
         kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-        kind.add_argument("--seed", type=int, default=0, metavar="N", help="of images and perturbations (default 0)")
-        if name == wanted:  # the others' options need not be loaded
+        kind.add_argument(
+            "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
+        )
+        if name == wanted and name in KINDS:  # the others' options need not be loaded
             import_module(f"pdenet_repro.analysis.{name}").add_options(kind)
     return parser
 
 
-def _carry_out(given: argparse.Namespace) -> None:
-    from pdenet_repro import device, presets, provenance
-    from pdenet_repro.analysis import finding
+def _all(given: argparse.Namespace, words: list[str]) -> int:
+    """Every kind; returns the exit code of the first that failed. One that does not apply has not failed."""
+    from pdenet_repro.analysis.finding import DoesNotApply
+
+    _place(given, _subjects(given))  # refuses at once what no kind could use
+    outcomes, code = {}, 0
+    for kind in KINDS:
+        print(f"\n{kind}: {KINDS[kind]}", flush=True)
+        try:
+            _carry_out(_parser(kind).parse_args([kind, *words]))
+            outcomes[kind] = "done"
+        except DoesNotApply as error:
+            outcomes[kind] = f"does not apply: {error}"
+        except UserError as error:
+            outcomes[kind] = "failed, see above"
+            refused = _refused(error)
+            code = code or refused
+    print()
+    for kind, outcome in outcomes.items():
+        print(f"{kind:<{max(map(len, KINDS))}}  {outcome}")
+    return code
+
+
+def _refused(error: UserError) -> int:
+    """One sentence on stderr; returns the exit code."""
+    if os.environ.get("PDENET_DEBUG"):
+        traceback.print_exception(error)
+    print(error, file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+def _subjects(given: argparse.Namespace) -> list["Subject"]:
+    from pdenet_repro import device, presets
     from pdenet_repro.analysis.subjects import subjects
+    from pdenet_repro.config import check
 
     config = presets.compose(f"device={given.device}")
+    check(config)
     device.refuse_missing_gpu(config)
-    found = subjects(given.networks, device.set_up(config), given.data_root, print)
+    return subjects(given.networks, device.set_up(config), given.data_root, print)
+
+
+def _carry_out(given: argparse.Namespace) -> None:
+    from pdenet_repro import provenance
+    from pdenet_repro.analysis import finding
+
+    found = _subjects(given)
+    study, output = _place(given, found)
     module = import_module(f"pdenet_repro.analysis.{given.kind}")
-    output = given.output or _study(found) / "analysis"
     result = module.measure(found, given)
     origin = {
         "command": provenance.command("pdenet_repro.analysis"),
@@ -80,20 +122,35 @@ def _carry_out(given: argparse.Namespace) -> None:
         "versions": provenance.versions(),
         "networks": [{"name": each.name, "folder": str(each.folder or "")} for each in found],
     }
-    pictures = finding.write(result, given.kind, output, **origin)
+    pictures = finding.write(result, given.kind, output, meaning=KINDS[given.kind], **origin)
     print("\n".join(result.sentences))
     print(f"\nlook at   {', '.join(map(str, pictures))} (and .pdf)")
     print(f"numbers   {output}: {', '.join(f'{name}.csv' for name in result.tables)}", flush=True)
+    if study:
+        _show_in_report(study)
 
 
-def _study(found: list["Subject"]) -> Path:
-    """The study that all runs belong to; for others a folder must be given."""
+def _show_in_report(study: Path) -> None:
+    """The study's report, if there is one, has the new finding."""
+    from pdenet_repro.report.write import refresh_page
+
+    if refresh_page(study):
+        print(f"report    {study / 'report.html'}, with this analysis", flush=True)
+    else:
+        print(f"report    python -m pdenet_repro.report {study} makes one, with this analysis", flush=True)
+
+
+def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
+    """The study that all runs belong to, if its folder is written into, and the folder to write into."""
+    if given.output:
+        return None, given.output
     studies = {each.folder.resolve().parents[2] if each.folder else None for each in found}
     if len(studies) != 1 or None in studies:
         raise InvalidConfig("--output: must be given for initial weights, and for runs of more than one study")
     (study,) = studies
     assert study is not None
-    return Path(os.path.relpath(study))
+    relative = Path(os.path.relpath(study))
+    return relative, relative / "analysis"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.report.pictures import save
 from pdenet_repro.report.tables import to_csv
 from pdenet_repro.storage import make_folder, write_atomically
+
+
+class DoesNotApply(InvalidConfig):
+    """None of the networks is one that this kind of analysis asks about; ``all`` goes on without it."""
 
 
 @dataclass
@@ -38,7 +43,8 @@ class Finding:
 def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path]:
     """Pictures as PNG and PDF, tables as CSV, and ``KIND.json`` for the report, last; returns the PNGs.
 
-    ``origin``: where the finding comes from (command, networks), kept in the JSON.
+    ``origin``: what the kind is about, where the finding comes from (command, networks), kept in the JSON, which
+    ``report/analyses.py`` reads.
     """
     make_folder(folder)
     for name, picture in finding.pictures.items():

@@ -16,4 +16,5 @@ def standardize(images: Tensor, mode: str) -> Tensor:
     over = (2, 3) if mode == "per_image_and_channel" else (1, 2, 3)
     n = images[0].numel() // (images.shape[1] if mode == "per_image_and_channel" else 1)
     variance, mean = torch.var_mean(images, over, correction=1, keepdim=True)
-    return (images - mean) / variance.sqrt().clamp_min(n**-0.5)
+    # the bound stands under the root: so the gradient of a constant image is 0, not 0 times infinity
+    return (images - mean) / variance.clamp_min(1 / n).sqrt()

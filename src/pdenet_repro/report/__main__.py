@@ -7,17 +7,22 @@ import traceback
 from pathlib import Path
 
 from pdenet_repro.errors import UserError
+from pdenet_repro.options import Parser, whole_number
 
 
 def main(arguments: list[str]) -> int:
     """Draw and print; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pdenet_repro.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a study, for example outputs/demo, or a folder of studies")
+    parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or a folder of studies"
+    )
     parser.add_argument("--output", type=Path, help="folder to write into; default: the study's own")
     parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
-    parser.add_argument("--image-seed", type=int, default=0, metavar="N", help="of the random test images (default 0)")
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        "--image-seed", type=whole_number(0), default=0, metavar="N", help="of the random test images (default 0)"
+    )
     try:
+        given = parser.parse_args(arguments)
         from pdenet_repro.report.write import write_report
 
         whole = write_report(given.folder, output=given.output, indices=given.images, seed=given.image_seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pdenet_repro.errors import InvalidConfig, RunFolderError
-from pdenet_repro.report import examples, figures, page, tables
+from pdenet_repro.report import analyses, examples, figures, page, tables
 from pdenet_repro.report.pictures import save
 from pdenet_repro.report.runs import Collection, Missing, collect, label
 from pdenet_repro.storage import make_folder, write_atomically
@@ -72,7 +72,7 @@ def write_report(
         named = {gap.folder for gap in gaps}
         found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
         if path in finished:
-            _write_study(path, found, output or path, indices, seed)
+            whole &= _write_study(path, found, output or path, indices, seed)
         for each in found.missing:
             whole &= not each.damaged
             if each not in gaps:
@@ -85,7 +85,20 @@ def write_report(
     return whole
 
 
-def _write_study(study: Path, found: Collection, output: Path, indices: Sequence[int] | None, seed: int) -> None:
+def refresh_page(study: Path) -> bool:
+    """Write the study's page again with the figures that lie there, as they are, for a new analysis; False without one."""
+    if not (study / "report.html").is_file():
+        return False
+    found = collect(study)[study]
+    if not found.runs:
+        return False
+    pictures = {name: path.read_bytes() for name in CAPTIONS if (path := study / f"{name}.png").is_file()}
+    html, _ = _page(study, found, pictures, _rows(found))
+    write_atomically(study / "report.html", html)
+    return True
+
+
+def _write_study(study: Path, found: Collection, output: Path, indices: Sequence[int] | None, seed: int) -> bool:
     drawn: dict[str, tuple[Figure, dict[str, figures.Numbers]]] = {}
     try:
         first, first_numbers = figures.figure1(found, examples.choose(found, indices, seed))
@@ -100,26 +113,37 @@ def _write_study(study: Path, found: Collection, output: Path, indices: Sequence
     drawn["figure3"] = third, {"figure3": third_numbers}
     make_folder(output)
     pictures = {name: save(figure, output / name) for name, (figure, _) in drawn.items()}
-    rows = {
-        "results": tables.results(found),
-        "agreement": tables.agreement(found),
-        "per_class": tables.per_class(found),
-        "runs": tables.run_list(found),
-    }
+    rows = _rows(found)
     for name, table in rows.items():
         write_atomically(output / f"{name}.csv", tables.to_csv(table))
     for _, parts in drawn.values():
         for name, numbers in parts.items():
             write_atomically(output / f"{name}.csv", tables.to_csv(numbers))
     write_atomically(output / "results.md", tables.to_markdown(page.without(rows["results"])))
-    write_atomically(output / "report.html", _page(study, found, pictures, rows))
+    html, complaints = _page(study, found, pictures, rows)
+    write_atomically(output / "report.html", html)
     print(tables.to_text(rows["results"], [name for name in TERMINAL if any(row[name] for row in rows["results"])]))
     print(f"\nlook at   {output / 'report.html'}")
     print(f"figures   {output}: {', '.join(f'{name}.png' for name in pictures)} (and .pdf, .csv)")
     print(f"curves    tensorboard --logdir {study}", flush=True)
+    for complaint in complaints:
+        print(f"damaged: {complaint}", file=sys.stderr)
+    return not complaints
 
 
-def _page(study: Path, found: Collection, pictures: dict[str, bytes], rows: dict[str, list[tables.Row]]) -> str:
+def _rows(found: Collection) -> dict[str, list[tables.Row]]:
+    return {
+        "results": tables.results(found),
+        "agreement": tables.agreement(found),
+        "per_class": tables.per_class(found),
+        "runs": tables.run_list(found),
+    }
+
+
+def _page(
+    study: Path, found: Collection, pictures: dict[str, bytes], rows: dict[str, list[tables.Row]]
+) -> tuple[str, list[str]]:
+    """The page, and what of the study's analyses cannot be shown in it."""
     config = found.runs[0].config
     data = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}.get(config.data.name, config.data.name)
     seeds = sorted({run.config.seed for run in found.runs})
@@ -129,7 +153,8 @@ def _page(study: Path, found: Collection, pictures: dict[str, bytes], rows: dict
         f"{config.recipe}, {config.schedule.epochs} epochs, {found.runs[0].summary['test_images']:,} test images."
     )
     shown = {CAPTIONS[name][0]: (CAPTIONS[name][1], png) for name, png in pictures.items()}
-    return page.render(
+    measured, complaints = analyses.read(study)
+    html = page.render(
         f"{study.resolve().name}: networks motivated by partial differential equations",
         shown,
         lead=lead,
@@ -140,7 +165,10 @@ def _page(study: Path, found: Collection, pictures: dict[str, bytes], rows: dict
         agreement=page.without(rows["agreement"]),
         per_class=page.without(rows["per_class"]),
         runs=rows["runs"],
+        analyses=[page.shown(each) for each in measured],
+        unreadable=complaints,
     )
+    return html, complaints
 
 
 def _range(values: Sequence[int]) -> str:

@@ -1,0 +1,56 @@
+"""What analyses left in a study's ``analysis/`` (KIND.json and pictures), for its report. Files may be damaged or gone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One kind of analysis, as its JSON and pictures tell."""
+
+    kind: str
+    meaning: str
+    sentences: list[str]
+    pictures: list[tuple[str, str, bytes]]  # heading, caption, PNG
+    tables: list[str]  # file names
+    origin: Mapping[str, str]  # command, commit, networks, versions
+
+
+def read(study: Path) -> tuple[list[Analysis], list[str]]:
+    """The analyses of a study, by kind, and a sentence for each that cannot be read; none without any."""
+    found, complaints = [], []
+    for path in sorted((study / "analysis").glob("*.json")):
+        try:
+            found.append(_read(path))
+        except OSError as error:
+            complaints.append(f"{error.filename or path} cannot be read ({error.strerror}); repeat the analysis")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            complaints.append(f"{path} is damaged ({type(error).__name__}: {error}); repeat the analysis")
+    return found, complaints
+
+
+def _read(path: Path) -> Analysis:
+    content: dict[str, Any] = json.loads(path.read_text())
+    pictures = []
+    for name, words in content["pictures"].items():
+        png = path.with_name(f"{name}.png").read_bytes()
+        if not (png.startswith(b"\x89PNG") and png.endswith(b"IEND\xaeB`\x82")):
+            raise ValueError(f"{name}.png is no whole picture")
+        pictures.append((str(words["heading"]), str(words["caption"]), png))
+    origin = {
+        "command": str(content["command"]),
+        "commit": str(content["git_commit"] or ""),
+        "networks": ", ".join(f"{each['name']} ({each['folder']})" for each in content["networks"]),
+        "versions": ", ".join(f"{name} {version}" for name, version in content["versions"].items()),
+    }
+    return Analysis(
+        kind=str(content["kind"]),
+        meaning=str(content["meaning"]),
+        sentences=[str(sentence) for sentence in content["sentences"]],
+        pictures=pictures,
+        tables=[f"analysis/{name}.csv" for name in content["tables"]],
+        origin=origin,
+    )

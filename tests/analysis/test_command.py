@@ -1,0 +1,136 @@
+"""The command: kinds one after the other, refusals in one sentence, the study's report kept up to date."""
+
+import json
+import os
+import sys
+from types import ModuleType
+
+import pytest
+from matplotlib.figure import Figure
+from safetensors.torch import save_file
+
+from pdenet_repro import build_network
+from pdenet_repro.analysis import __main__ as command
+from pdenet_repro.analysis.finding import DoesNotApply, Finding, Picture
+from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.options import whole_number
+from pdenet_repro.report.__main__ import main as report
+from pdenet_repro.run_folder import config_digest, load_config
+from pdenet_repro.storage import sha256
+
+
+def kind(monkeypatch, name, measure):
+    module = ModuleType(f"pdenet_repro.analysis.{name}")
+    module.add_options = lambda parser: parser.add_argument("--images", type=whole_number(1), default=3)
+    module.measure = measure
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def found(subjects, given):
+    figure = Figure(figsize=(4, 3))
+    figure.subplots().plot([1, 2])
+    return Finding({"good": Picture(figure, "A line", "It <rises>.")}, {"good": [{"x": 1}]},
+                   [f"{len(subjects)} networks, {given.images} images."])  # fmt: skip
+
+
+def refuse(error):
+    def measure(subjects, given):
+        raise error
+
+    return measure
+
+
+@pytest.fixture
+def kinds(monkeypatch):
+    monkeypatch.setattr(command, "KINDS", {name: f"about {name}" for name in ("bad", "apart", "good")})
+    kind(monkeypatch, "bad", refuse(InvalidConfig("something is wrong")))
+    kind(monkeypatch, "apart", refuse(DoesNotApply("only for waves")))
+    kind(monkeypatch, "good", found)
+
+
+@pytest.fixture
+def run(maker):
+    folder = maker("dynamic=parabolic", right=range(100))
+    config = load_config(folder)
+    weights = {name: value.contiguous() for name, value in build_network(config).state_dict().items()}
+    save_file(weights, folder / "weights.safetensors", {"config": config_digest(config)})
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["files_sha256"]["weights.safetensors"] = sha256(folder / "weights.safetensors")
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def test_all_goes_on_and_says_how_each_kind_went(kinds, run, tmp_path, capsys):
+    study = tmp_path / "made"
+    assert command.main(["all", str(study)]) == 2
+    said = capsys.readouterr()
+    assert said.err == "something is wrong\n"
+    assert [line.split(maxsplit=1) for line in said.out.splitlines()[-3:]] == [
+        ["bad", "failed, see above"], ["apart", "does not apply: only for waves"], ["good", "done"]
+    ]  # fmt: skip
+    assert "1 networks, 3 images." in said.out
+    assert f"pdenet_repro.report {os.path.relpath(study)} makes one" in said.out
+    content = json.loads((study / "analysis" / "good.json").read_text())
+    assert content["meaning"] == "about good"
+    assert (study / "analysis" / "good.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_succeeds_where_a_kind_does_not_apply(kinds, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "KINDS", {"apart": "", "good": ""})
+    assert command.main(["all", str(run), "--output", str(tmp_path / "there")]) == 0
+    assert (tmp_path / "there" / "good.csv").is_file()
+
+
+@pytest.mark.pictures
+def test_the_reports_page_follows_and_its_figures_stay(kinds, run, tmp_path, capsys):
+    study = tmp_path / "made"
+    assert report([str(study), "--image-seed", "5"]) == 0
+    page, figure = (study / "report.html"), (study / "figure1.png").read_bytes()
+    assert "Analyses" not in page.read_text()
+    assert command.main(["good", str(run), "--images", "7"]) == 0
+    assert "report.html, with this analysis" in capsys.readouterr().out
+    for _ in range(2):  # by the analysis, then by the report's own command
+        shown = page.read_text()
+        assert '<a href="#analyses">' in shown
+        assert "1 networks, 7 images." in shown
+        assert "It &lt;rises&gt;." in shown
+        assert "about good" in shown
+        assert shown.count("<img") == 4
+        assert (study / "figure1.png").read_bytes() == figure
+        assert report([str(study), "--image-seed", "5"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ([], "KIND: must be given"),
+        (["colour", "x"], "KIND colour: must be one of bad, apart, good, all"),
+        (["good"], "FOLDER: must be given"),
+        (["all"], "FOLDER: must be given"),
+        (["good", "x", "--images", "abc"], "--images abc: must be a whole number of at least 1"),
+        (["good", "x", "--images"], "--images: must be followed by one argument"),
+        (["good", "x", "--seed", "-1"], "--seed -1: must be a whole number of at least 0"),
+        (["good", "x", "--colour", "red"], "--colour red: there is no such option"),
+        (["all", "x", "--images", "3"], "--images 3: there is no such option"),
+        (["good", "nowhere"], "nowhere: there is no such folder"),
+        (["all", "nowhere"], "nowhere: there is no such folder"),
+        (["good", "dynamic=resnet", "data=shapes", "network=tiny"], "--output: must be given for initial weights"),
+        (["good", "x", "--device", "gpu"], "device=gpu: must be"),
+    ],
+)
+def test_refusals_are_one_sentence(kinds, tmp_path, monkeypatch, capsys, words, part):
+    monkeypatch.chdir(tmp_path)
+    assert command.main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(part)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_real_kind_on_a_made_run(run, tmp_path, capsys):
+    words = ["--images", "4", "--steps", "2", "--strengths", "noise=8", "--strengths", "blur=1", "--strengths",
+             "contrast=2", "--strengths", "occlusion=20", "--strengths", "linf=8", "--strengths", "l2=400"]  # fmt: skip
+    assert command.main(["robustness", str(run), *words]) == 0
+    assert "Of 4 clean test images" in capsys.readouterr().out
+    for name in ("robustness.png", "robustness.pdf", "robustness.csv", "robustness.json", "robustness_images.png"):
+        assert (tmp_path / "made" / "analysis" / name).stat().st_size > 100
