@@ -1,0 +1,164 @@
+"""Eigenvalues of the Jacobians of every layer (each unit, each time step) at test images, and the step sizes they allow.
+
+Two ways, because all eigenvalues are to be had only of small matrices. *Exact*: the features that enter a unit are
+averaged over squares of pixels to a grid so small that channels x height x width is at most ``--unknowns``; the unit runs
+on that grid, and all eigenvalues of its dense Jacobians are computed in float64. *Full size*: the largest eigenvalue of
+the layers as they are, matrix-free, in the network's own precision.
+"""
+
+import argparse
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro import device
+from pdenet_repro.analysis.finding import Finding
+from pdenet_repro.analysis.integrators import INTEGRATORS, Integrator, combine
+from pdenet_repro.analysis.jacobian import (
+    asymmetry,
+    eigenvalues,
+    evaluations,
+    extreme_eigenvalues,
+    unit_inputs,
+)
+from pdenet_repro.analysis.spectrum_pictures import in_the_plane, step_sizes
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.networks.unit import Unit
+from pdenet_repro.tracking import progress
+
+Row = dict[str, Any]
+COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
+NORMS = ("frozen", "with norm")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of this kind."""
+    parser.add_argument("--images", type=int, default=1, metavar="N", help="random test images (default 1)")
+    parser.add_argument(
+        "--unknowns", type=int, default=512, metavar="N",
+        help="channels x height x width at most of the small grid whose eigenvalues are all computed (default 512)",
+    )  # fmt: skip
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Every layer of every network, norm frozen and with the norm's contribution."""
+    _refuse(subjects, given.unknowns)
+    layers: list[Row] = []
+    points: list[Row] = []
+    finding = Finding()
+    for subject in subjects:
+        integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
+        images, _ = subject.test_images(given.images, given.seed)
+        for image, pixels in enumerate(progress(images.split(1), f"eigenvalues, {subject.name}", len(images))):
+            for unit, (module, Y) in enumerate(
+                zip(subject.network.units, unit_inputs(subject.network, pixels), strict=True), 1
+            ):
+                assert isinstance(module, Unit)
+                place = {"network": subject.name, "image": image, "unit": unit}
+                for row, found in _small(subject.dynamic, module, Y, given.unknowns):
+                    layers.append(place | row | _summary(found, integrator, h))
+                    points += [
+                        place | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
+                        for value in integrator.eigenvalues(found).tolist()
+                    ]
+                for row, found in _full_size(subject.dynamic, module, Y):
+                    layers.append(place | row | _summary(found, integrator, h))
+        finding.sentences.append(
+            _sentence(subject.name, integrator, h, [row for row in layers if row["network"] == subject.name])
+        )
+    finding.pictures["spectrum"] = in_the_plane(subjects, points, layers)
+    finding.pictures["spectrum_steps"] = step_sizes(subjects, layers)
+    finding.tables = {"spectrum_layers": layers, "spectrum": points}
+    return finding
+
+
+def _refuse(subjects: Sequence[Subject], unknowns: int) -> None:
+    for subject in subjects:
+        if subject.dynamic not in INTEGRATORS:
+            known = ", ".join(INTEGRATORS)
+            raise InvalidConfig(f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}")
+    most = max(max(subject.config.network.widths) for subject in subjects)
+    if unknowns < most:
+        raise InvalidConfig(f"--unknowns {unknowns}: must be at least {most}, the channels of the widest unit")
+    available = device.available_memory(torch.device("cpu"))
+    if 8 * COPIES * unknowns**2 > available:
+        fits = int((available / (8 * COPIES)) ** 0.5)
+        raise InvalidConfig(
+            f"--unknowns {unknowns}: dense matrices of that size take {8 * COPIES * unknowns**2 / 2**30:.1f} GiB; "
+            f"must be at most {fits}, which fit the {available / 2**30:.1f} GiB that are free"
+        )
+
+
+def coarsened(Y: Tensor, unknowns: int) -> Tensor:
+    """Features averaged over squares of pixels, as few as leave at most ``unknowns`` numbers of an example; float64."""
+    channels, side = Y.shape[1], Y.shape[-1]
+    fitting = (n for n in range(side, 0, -1) if side % n == 0 and channels * n**2 <= unknowns)
+    return F.avg_pool2d(Y.double(), side // next(fitting))
+
+
+def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
+    """All q of each time step on the small grid."""
+    unit, Y = copy.deepcopy(unit).double().cpu(), coarsened(Y, unknowns).cpu()
+    for step, layers in enumerate(evaluations(unit, Y), 1):
+        for norm in NORMS:
+            linear = [layer.jacobian(frozen=norm == "frozen") for layer in layers]
+            dense = [each.dense() for each in linear]
+            whole = dense[0] if len(dense) == 1 else combine(dynamic, linear).dense()
+            yield (
+                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm,
+                 "asymmetry": max(map(asymmetry, dense))},
+                eigenvalues(whole),
+            )  # fmt: skip
+
+
+def _full_size(dynamic: str, unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
+    """The largest q of each time step, at the unit's own resolution."""
+    for step, layers in enumerate(evaluations(unit, Y), 1):
+        for norm in NORMS:
+            frozen = norm == "frozen"
+            linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
+            found = extreme_eigenvalues(linear, symmetric=frozen and dynamic in ("parabolic", "second_order"))
+            if len(found):
+                yield {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm, "asymmetry": ""}, found
+
+
+def _summary(q: np.ndarray, integrator: Integrator, h: float) -> Row:
+    """What the table says of one layer; ``growth``: of the eigenvalues at hand, a factor a time step."""
+    values = integrator.eigenvalues(q)
+    return {
+        "eigenvalues": len(values),
+        "largest_modulus": float(np.abs(values).max()),
+        "smallest_real": float(values.real.min()),
+        "largest_real": float(values.real.max()),
+        "largest_imaginary": float(values.imag.max()),
+        "integrator": integrator.name,
+        "step_size_allowed": integrator.limit(q),
+        "step_size_used": h,
+        "growth": integrator.growth(q, h),
+    }
+
+
+def _sentence(name: str, integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
+    small = [row for row in rows if row["asymmetry"] != ""]
+    full = [row for row in rows if row["asymmetry"] == ""]
+    frozen, free = ([row for row in small if row["norm"] == norm] for norm in NORMS)
+    wave = integrator.name != "forward Euler"
+    off = "largest_real" if wave else "largest_imaginary"
+    largest, extent = max(row["largest_modulus"] for row in frozen), max(row[off] for row in frozen)
+    allowed = [row["step_size_allowed"] for row in full if row["norm"] == "frozen"]
+    below = sum(value < h for value in allowed)
+    growth = max(row["growth"] for row in full)
+    return (
+        f"{name}: with the norm frozen the eigenvalues leave the {'imaginary' if wave else 'real'} axis by at most "
+        f"{extent:.1g} (the largest is {largest:.3g}), real parts reach {max(r['largest_real'] for r in frozen):.1g}; with "
+        f"its contribution they leave it by up to {max(row[off] for row in free):.2g}, real parts reach "
+        f"{max(row['largest_real'] for row in free):.2g}. At full size {integrator.name} allows steps of "
+        f"{min(allowed):.2f} to {max(allowed):.2f}; {h:g} is used, too large in {below} of {len(allowed)} layers, "
+        f"where one step multiplies a mode by up to {growth:.3g}."
+    )
