@@ -34,7 +34,7 @@ from pdenet_repro.tracking import progress
 
 Row = dict[str, Any]
 COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
-NORMS = ("frozen", "with norm")
+NORMS = ("frozen", "free")  # its mean and variance held, or following the features
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -16,45 +16,40 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
 Rows = Sequence[Mapping[str, Any]]
-MARKERS = {"frozen": "o", "with norm": "x"}
+MARKERS = {"frozen": "o", "free": "x"}  # the norm
 STABLE = "#f2e8b6"
 
 
 def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
-    """A panel a network: ``h lambda`` of every layer on the small grids, shades for units, markers for the norm."""
-    figure = Figure(figsize=(4.1 * len(subjects) + 0.4, 4.9), layout="constrained")
-    axes = figure.subplots(1, len(subjects), squeeze=False)[0]
+    """A column a network, ``h lambda`` of every layer on the small grids; rows: norm frozen, norm free; shades: units."""
+    figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
+    axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
-    for axis, subject in zip(axes, subjects, strict=True):
-        colour = colours([subject.dynamic])[subject.dynamic]
-        h = subject.config.network.step_size
+    for column, subject in zip(axes.T, subjects, strict=True):
+        integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
+        shades = _shades(colours([subject.dynamic])[subject.dynamic], units)
         rows = [row for row in points if row["network"] == subject.name]
-        shades = _shades(colour, units)
         z = h * np.array([complex(row["real"], row["imaginary"]) for row in rows])
-        _limits(axis, z, euler=isinstance(INTEGRATORS[subject.dynamic], ForwardEuler))
-        _region(axis, subject)
-        for norm in ("with norm", "frozen"):  # the frozen ones, on the axis, on top
-            for unit in range(1, units + 1):
+        euler = isinstance(integrator, ForwardEuler)
+        _limits(column[0], z, euler=euler)
+        for axis, norm in zip(column, MARKERS, strict=True):
+            _region(axis, euler=euler)
+            for unit in range(units, 0, -1):  # the first, palest, on top and smallest: nested where they coincide
                 chosen = z[[row["unit"] == unit and row["norm"] == norm for row in rows]]
-                size = 15 if norm == "with norm" else 7
                 axis.scatter(
-                    chosen.real, chosen.imag, size, color=[shades[unit - 1]], marker=MARKERS[norm], linewidths=0.9,
-                    zorder=3 if norm == "frozen" else 2,
-                )  # fmt: skip
-        axis.axhline(0, color="#999999", linewidth=0.5, zorder=0)
-        axis.axvline(0, color="#999999", linewidth=0.5, zorder=0)
-        axis.set_title(f"{subject.name}\n{INTEGRATORS[subject.dynamic].name}, h = {h:g}", fontsize=11)
-        axis.set_xlabel("real part of h λ")
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("imaginary part of h λ")
+                    chosen.real, chosen.imag, 5 + 7 * unit, color=[shades[unit - 1]], marker=MARKERS[norm], linewidths=0.8
+                )
+            axis.axhline(0, color="#999999", linewidth=0.5, zorder=0)
+            axis.axvline(0, color="#999999", linewidth=0.5, zorder=0)
+            axis.spines[["top", "right"]].set_visible(False)
+        column[0].set_title(f"{subject.name}\n{integrator.name}, h = {h:g}", fontsize=11)
+        column[1].set_xlabel("real part of h λ")
+    for axis, norm in zip(axes[:, 0], MARKERS, strict=True):
+        axis.set_ylabel(f"norm {norm}\n\nimaginary part of h λ")
     greys = _shades("#555555", units)
     handles = [Line2D([], [], linestyle="", marker="s", color=greys[i], label=f"unit {i + 1}") for i in range(units)]
-    handles += [
-        Line2D([], [], linestyle="", marker=marker, color="#333333", markersize=5, label=f"norm {norm}")
-        for norm, marker in {"frozen": MARKERS["frozen"], "free": MARKERS["with norm"]}.items()
-    ]
     handles.append(Line2D([], [], linewidth=8, color=STABLE, label="stable: a step lets no mode grow"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     grids = sorted({(row["unit"], row["grid"]) for row in layers if row["asymmetry"] != ""})
     return Picture(
         figure,
@@ -89,15 +84,16 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     for h in used:
         axis.axhline(h, color="black", linewidth=1.2, zorder=1)
         axis.annotate(
-            f"used: h = {h:g}", (1, h), (-4, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", fontsize=9,
+            f"used:\nh = {h:g}", (1, h), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", fontsize=9,
         )  # fmt: skip
     axis.set_yscale("log")
     low, high = axis.get_ylim()
-    axis.set_ylim(low, max(high, 1.3 * max(used)))
+    low, high = 0.85 * low, 1.2 * max(high, *used)
+    axis.set_ylim(low, high)
     axis.axhspan(low, min(used), color="#f6d5d5", zorder=0, linewidth=0)
-    axis.text(0.008, 0.02, "allowed < used: unstable", transform=axis.transAxes, fontsize=9, color="#993333")
-    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= axis.get_ylim()[1]]
+    axis.text(0.008, 0.015, "allowed < used: unstable", transform=axis.transAxes, fontsize=9, color="#993333")
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high]
     axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
     axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names])
@@ -131,15 +127,15 @@ def _limits(axis: Axes, z: np.ndarray, *, euler: bool) -> None:
     """All points, and at least the region of stability along its axis."""
     along, across = (z.real, z.imag) if euler else (z.imag, z.real)
     low, high = (min(along.min(), -2), max(along.max(), 0)) if euler else (min(along.min(), -2), max(along.max(), 2))
-    margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), 0.05 * (high - low))
+    margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), 1.1 if euler else 0.05 * (high - low))
     if euler:
         axis.set(xlim=(low - margin, high + margin), ylim=(-width, width))
     else:
         axis.set(ylim=(low - margin, high + margin), xlim=(-width, width))
 
 
-def _region(axis: Axes, subject: Subject) -> None:
-    if isinstance(INTEGRATORS[subject.dynamic], ForwardEuler):
+def _region(axis: Axes, *, euler: bool) -> None:
+    if euler:
         axis.add_patch(Ellipse((-1, 0), 2, 2, facecolor=STABLE, edgecolor="#c8b560", zorder=-1))
-    else:
-        axis.plot([0, 0], [-2, 2], color=STABLE, linewidth=14, solid_capstyle="butt", zorder=-1)
+    else:  # the segment has no width: drawn broad, to be seen behind the points
+        axis.plot([0, 0], [-2, 2], color=STABLE, linewidth=22, solid_capstyle="butt", zorder=-1)
