@@ -156,7 +156,7 @@ def extreme_eigenvalues(
     method = eigsh if symmetric else eigs
     try:
         found = method(
-            operator, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=30,
+            operator, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
             return_eigenvectors=False,
         )  # fmt: skip
     except ArpackNoConvergence as error:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pdenet_repro import device
 from pdenet_repro.analysis.finding import Finding
-from pdenet_repro.analysis.integrators import INTEGRATORS, Integrator, combine
+from pdenet_repro.analysis.integrators import INTEGRATORS, Integrator, Wave, combine
 from pdenet_repro.analysis.jacobian import (
     asymmetry,
     eigenvalues,
@@ -28,13 +28,17 @@ from pdenet_repro.analysis.jacobian import (
 )
 from pdenet_repro.analysis.spectrum_pictures import in_the_plane, step_sizes
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.tracking import progress
 
 Row = dict[str, Any]
 COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
 NORMS = ("frozen", "free")  # its mean and variance held, or following the features
+
+
+class NotConverged(UserError):
+    """An iteration for eigenvalues that did not come to its end."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -124,8 +128,12 @@ def _full_size(dynamic: str, unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.nd
             frozen = norm == "frozen"
             linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
             found = extreme_eigenvalues(linear, symmetric=frozen and dynamic in ("parabolic", "second_order"))
-            if len(found):
-                yield {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm, "asymmetry": ""}, found
+            if not len(found):
+                raise NotConverged(
+                    f"spectrum: the largest eigenvalue of time step {step} of a unit was not found at full size; "
+                    "another --seed chooses other images"
+                )
+            yield {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm, "asymmetry": ""}, found
 
 
 def _summary(q: np.ndarray, integrator: Integrator, h: float) -> Row:
@@ -145,20 +153,19 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float) -> Row:
 
 
 def _sentence(name: str, integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
-    small = [row for row in rows if row["asymmetry"] != ""]
-    full = [row for row in rows if row["asymmetry"] == ""]
+    small, full = ([row for row in rows if (row["asymmetry"] == "") is matrix_free] for matrix_free in (False, True))
     frozen, free = ([row for row in small if row["norm"] == norm] for norm in NORMS)
-    wave = integrator.name != "forward Euler"
-    off = "largest_real" if wave else "largest_imaginary"
-    largest, extent = max(row["largest_modulus"] for row in frozen), max(row[off] for row in frozen)
+    wave = isinstance(integrator, Wave)
+
+    def off(chosen: Sequence[Row]) -> float:
+        return max(row["largest_real" if wave else "largest_imaginary"] for row in chosen)
+
     allowed = [row["step_size_allowed"] for row in full if row["norm"] == "frozen"]
-    below = sum(value < h for value in allowed)
-    growth = max(row["growth"] for row in full)
     return (
-        f"{name}: with the norm frozen the eigenvalues leave the {'imaginary' if wave else 'real'} axis by at most "
-        f"{extent:.1g} (the largest is {largest:.3g}), real parts reach {max(r['largest_real'] for r in frozen):.1g}; with "
-        f"its contribution they leave it by up to {max(row[off] for row in free):.2g}, real parts reach "
-        f"{max(row['largest_real'] for row in free):.2g}. At full size {integrator.name} allows steps of "
-        f"{min(allowed):.2f} to {max(allowed):.2f}; {h:g} is used, too large in {below} of {len(allowed)} layers, "
-        f"where one step multiplies a mode by up to {growth:.3g}."
+        f"{name}: with the norm frozen the eigenvalues (up to {max(row['largest_modulus'] for row in frozen):.3g}) are within "
+        f"{off(frozen):.1g} of the {'imaginary' if wave else 'real'} axis, their real parts at most "
+        f"{max(row['largest_real'] for row in frozen):.1g}; with the norm free, within {off(free):.2g}, real parts at most "
+        f"{max(row['largest_real'] for row in free):.2g}. At full size {integrator.name} allows steps of {min(allowed):.2f} "
+        f"to {max(allowed):.2f}; {h:g} is used, more than allowed in {sum(value < h for value in allowed)} of "
+        f"{len(allowed)} layers, where one step multiplies a mode by up to {max(row['growth'] for row in full):.3g}."
     )
