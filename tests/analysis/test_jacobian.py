@@ -124,7 +124,9 @@ def test_a_negative_scale_makes_eigenvalues_positive():
 def test_the_layers_are_evaluated_where_the_step_does_it():
     unit, Y = unit_and_features("hamiltonian", h=0.7)
     states = list(unit.trajectory(Y))
-    for (before, after), (first, second) in zip(zip(states, states[1:], strict=False), evaluations(unit, Y), strict=True):
+    for (before, after), (first, second) in zip(
+        zip(states, states[1:], strict=False), evaluations(unit, Y), strict=True
+    ):
         assert torch.equal(first.Y, before[1])
         assert torch.equal(second.Y, after[0])
         assert torch.equal(after[0], before[0] + 0.7 * first.F(first.Y, first.theta))
@@ -139,9 +141,7 @@ def spectrum_q(dynamic, layers, frozen):
 def test_the_hamiltonian_flow_s_eigenvalues_are_autograd_s(norm):
     unit, Y = unit_and_features("hamiltonian", norm)
     first, second = next(evaluations(unit, Y))
-    flow = dense_by_autograd(
-        lambda Y, Z: (first.F(Z, first.theta), -second.F(Y, second.theta)), second.Y, first.Y
-    )
+    flow = dense_by_autograd(lambda Y, Z: (first.F(Z, first.theta), -second.F(Y, second.theta)), second.Y, first.Y)
     found = INTEGRATORS["hamiltonian"].eigenvalues(spectrum_q("hamiltonian", [first, second], frozen=False))
     # a double eigenvalue 0 of a defective matrix is known to the root of the rounding only
     assert np.allclose(by_size(found**2), by_size(np.linalg.eigvals(flow) ** 2), atol=1e-6)
@@ -186,7 +186,9 @@ def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
 
 def test_limits_in_closed_form():
     assert INTEGRATORS["parabolic"].limit(np.array([-4.0, -1, 0])) == 0.5
-    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1 at lambda = -1 + i
+    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(
+        1
+    )  # |1 + h lambda| = 1 at lambda = -1 + i
     assert INTEGRATORS["resnet"].limit(np.array([2.0, -1])) == 0
     assert INTEGRATORS["second_order"].limit(np.array([-4.0, -1])) == 1  # omega = 2
     assert INTEGRATORS["hamiltonian"].limit(np.zeros(3)) == np.inf

@@ -72,33 +72,35 @@ def test_images_on_other_meshes():
     assert torch.equal(stencils.resized(Y, 4), Y)
 
 
-@pytest.mark.parametrize("norm", ["none", "instance", "channel_rms"])
-def test_a_unit_with_rescaled_stencils_computes_the_same_function_on_a_finer_mesh(norm):
-    """Smooth features, smooth activation: moved, the unit agrees to the order of the stencils; unmoved it does not."""
+@pytest.mark.parametrize(("norm", "steps"), [("none", 1), ("none", 2), ("instance", 1), ("channel_rms", 1)])
+def test_a_unit_with_rescaled_stencils_computes_the_same_function_on_a_finer_mesh(norm, steps):
+    """Smooth features, smooth activation: moved, the unit agrees to the order of the stencils; unmoved it does not.
+
+    One step where there is a norm: what it makes of the zeros beside a bump is not smooth. Away from the boundary, where
+    the zeros around the image are nearer on a finer mesh.
+    """
     generator = torch.Generator().manual_seed(0)
-    unit = Unit(Parabolic(0.5, Norm(norm), "tanh"), 2, steps=2).double()
-    # coefficients of operators that live on the scale of 16 pixels
-    beta = torch.randn(2, 2, 2, 3, 3, dtype=torch.float64, generator=generator)
-    lengths = torch.tensor([1.0, 16.0, 16.0**2], dtype=torch.float64) / 4
-    lengths[0], lengths[2] = 1, 0.5 * lengths[1] ** 2
-    unit.theta[0].kernel.data = kernel(beta * lengths[:, None] * lengths * 0.3, 1.0)
+    unit = Unit(Parabolic(0.5, Norm(norm), "tanh"), 2, steps).double()
+    beta = torch.randn(steps, 2, 2, 3, 3, dtype=torch.float64, generator=generator)
+    order = torch.tensor([1.0, 3.0, 3.0], dtype=torch.float64)  # derivatives matter on features as wide as these
+    unit.theta[0].kernel.data = kernel(0.3 * beta * order[:, None] * order, 1.0)
 
     def features(side):
         at = (torch.arange(side, dtype=torch.float64) + 0.5) / side * 96
         y, x = torch.meshgrid(at, at, indexing="ij")
-        bump = torch.exp(-((y - 45) ** 2 + (x - 52) ** 2) / (2 * 12**2))  # vanishes at the boundary
+        bump = torch.exp(-((y - 45) ** 2 + (x - 50) ** 2) / (2 * 7**2))
         return torch.stack([bump, bump * torch.sin(x / 9) * torch.cos(y / 11)])[None]
 
     @torch.no_grad()
-    def difference(factor, side):
+    def difference(factor):
         other = stencils.moved(unit, factor)
-        coarse = stencils.resized(other(features(side)), 96)
-        fine = unit(features(96))
-        return ((coarse - fine).norm() / (fine - features(96)).norm()).item()
+        inside = (..., slice(8, -8), slice(8, -8))
+        expected = unit(features(96))[inside]
+        found = stencils.resized(other(features(192)), 96)[inside]
+        return ((found - expected).norm() / (expected - features(96)[inside]).norm()).item()
 
-    right, wrong = difference(0.5, 192), difference(1.0, 192)
-    assert right < 0.1
-    assert wrong > 5 * right
+    assert difference(0.5) < 0.015
+    assert difference(1.0) > 0.1
 
 
 def test_refusals(capsys):

@@ -70,12 +70,15 @@ class Evaluation:
 
     def _frozen(self) -> Any:
         """The layer with its norm replaced by the affine map that the norm is at Y."""
-        seen: list[Tensor] = []
         F = copy.copy(self.F)
-        F.norm = lambda Z, scale, shift: (seen.append(Z), self.F.norm(Z, scale, shift))[1]
+
+        def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+            F.norm = freeze(self.F.norm, Z)
+            return F.norm(Z, scale, shift)
+
+        F.norm = freezing
         with torch.no_grad():
             F(self.Y, self.theta)
-        F.norm = freeze(self.F.norm, *seen)
         return F
 
 

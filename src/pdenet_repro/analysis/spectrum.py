@@ -86,7 +86,9 @@ def _refuse(subjects: Sequence[Subject], unknowns: int) -> None:
     for subject in subjects:
         if subject.dynamic not in INTEGRATORS:
             known = ", ".join(INTEGRATORS)
-            raise InvalidConfig(f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}")
+            raise InvalidConfig(
+                f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}"
+            )
     most = max(max(subject.config.network.widths) for subject in subjects)
     if unknowns < most:
         raise InvalidConfig(f"--unknowns {unknowns}: must be at least {most}, the channels of the widest unit")

@@ -37,7 +37,12 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
             for unit in range(units, 0, -1):  # the first, palest, on top and smallest: nested where they coincide
                 chosen = z[[row["unit"] == unit and row["norm"] == norm for row in rows]]
                 axis.scatter(
-                    chosen.real, chosen.imag, 5 + 7 * unit, color=[shades[unit - 1]], marker=MARKERS[norm], linewidths=0.8
+                    chosen.real,
+                    chosen.imag,
+                    5 + 7 * unit,
+                    color=[shades[unit - 1]],
+                    marker=MARKERS[norm],
+                    linewidths=0.8,
                 )
             axis.axhline(0, color="#999999", linewidth=0.5, zorder=0)
             axis.axvline(0, color="#999999", linewidth=0.5, zorder=0)
@@ -77,8 +82,8 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             rows = [row for row in full if row["network"] == subject.name and row["norm"] == norm]
             at = [names.index((row["unit"], row["step"])) + offset for row in rows]
             values = [row["step_size_allowed"] for row in rows]
-            filled = {"s": 34, "facecolors": colour} if norm == "frozen" else {"s": 90, "facecolors": "none"}
-            axis.scatter(at, values, edgecolors=colour, linewidths=1.2, zorder=3, **filled)
+            size, face = (34, colour) if norm == "frozen" else (90, "none")
+            axis.scatter(at, values, size, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
         name = f"{subject.name} ({INTEGRATORS[subject.dynamic].name})"
         handles.append(Line2D([], [], linestyle="", marker="o", color=colour, label=name))
     for h in used:
@@ -104,7 +109,9 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     axis.spines[["top", "right"]].set_visible(False)
     handles += [
         Line2D([], [], linestyle="", marker="o", color="#333333", markersize=5, label="norm frozen"),
-        Line2D([], [], linestyle="", marker="o", color="#333333", markerfacecolor="none", markersize=9, label="norm free"),
+        Line2D(
+            [], [], linestyle="", marker="o", color="#333333", markerfacecolor="none", markersize=9, label="norm free"
+        ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     return Picture(

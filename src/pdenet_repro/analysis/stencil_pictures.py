@@ -90,7 +90,9 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
     axes[0].set_ylabel("test accuracy")
     handles = [
         Line2D([], [], color="#333333", marker="o", linestyle="-", label="stencils rescaled to the mesh"),
-        Line2D([], [], color="#333333", marker="o", markerfacecolor="white", linestyle="--", label="stencils unchanged"),
+        Line2D(
+            [], [], color="#333333", marker="o", markerfacecolor="white", linestyle="--", label="stencils unchanged"
+        ),
         Line2D([], [], color="#777777", linestyle=":", label="chance"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)

@@ -35,7 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
     parser.add_argument("--images", type=int, default=100, metavar="N", help="random test images (default 100)")
     parser.add_argument(
-        "--sides", default="48,72,144", metavar="N,N", help="pixels of a side of the resized images (default 48,72,144)",
+        "--sides",
+        default="48,72,144",
+        metavar="N,N",
+        help="pixels of a side of the resized images (default 48,72,144)",
     )
 
 
