@@ -66,7 +66,7 @@ def test_the_small_grid_is_an_average_and_fits():
     assert found.dtype == torch.float64
     assert found.shape == (1, 2, 3, 3)
     assert found[0, 0, 0, 0] == (0 + 1 + 6 + 7) / 4
-    assert spectrum.coarsened(Y, 2).shape == (1, 2, 1, 1)
+    assert spectrum.coarsened(Y, 2 * 4).shape == (1, 2, 2, 2)
     assert torch.equal(spectrum.coarsened(Y, 72), Y.double())
     assert spectrum.coarsened(Y, 71).shape[-1] == 3  # 6 is followed by 3, the next divisor
 
@@ -84,6 +84,33 @@ def test_unit_inputs_are_the_features_that_enter_the_units():
     assert not any(unit._forward_pre_hooks for unit in subject.network.units)
 
 
+def test_a_wide_unit_gets_more_unknowns_unless_they_are_given():
+    (wide,) = subjects(["data=shapes", "network.widths=[4,256]"], torch.device("cpu"), None, print)
+    (deep,) = subjects(["data=shapes", "network.widths=[4,4,4,4,4,64]"], torch.device("cpu"), None, print)
+    assert spectrum._unknowns([wide], None) == 256 * 4
+    assert spectrum._unknowns([wide], 2000) == 2000
+    assert spectrum._unknowns([deep], None) == 64 * 9  # the last unit has 3 x 3 pixels, which cannot be halved
+
+
+def test_negative_scales_are_told():
+    (subject,) = subjects(["data=shapes", "network=tiny"], torch.device("cpu"), None, print)
+    assert spectrum._negative_scales(subject.network) == ""
+    subject.network.units[0].theta[0].scale.data[1, 2] = -0.5
+    assert " 1 of the 24 scales" in spectrum._negative_scales(subject.network)
+
+
+def test_networks_of_one_dynamic_are_told_apart(tmp_path):
+    for fraction in (0.1, 0.2):
+        finished(tmp_path, f"data.fraction={fraction}")
+    folders = [str(path.parent) for path in sorted(tmp_path.rglob("summary.json"))]
+    words = [*folders, "data=shapes", "network=tiny", "dynamic=parabolic,resnet"]
+    found = [subject.name for subject in subjects(words, torch.device("cpu"), None, print)]
+    expected = ["parabolic, fraction-0.10/seed-0", "parabolic, fraction-0.20/seed-0"]
+    assert found == [*expected, "parabolic, initial weights", "ResNet, initial weights"]
+    twice = subjects(["data=shapes", "network=tiny", "network.norm=none,channel"], torch.device("cpu"), None, print)
+    assert [subject.name for subject in twice] == ["parabolic, initial weights 1", "parabolic, initial weights 2"]
+
+
 def refused(capsys, *words):
     assert main(["spectrum", "dynamic=parabolic", "data=shapes", "network=tiny", "--output", "nowhere", *words]) == 2
     error = capsys.readouterr().err
@@ -92,7 +119,8 @@ def refused(capsys, *words):
 
 
 def test_refusals(capsys, monkeypatch):
-    assert "--unknowns 7: must be at least 8, the channels of the widest unit" in refused(capsys, "--unknowns", "7")
+    error = refused(capsys, "--unknowns", "31")
+    assert "--unknowns 31: must be at least 32, the channels of the widest unit on more than one pixel" in error
     monkeypatch.setattr(spectrum.device, "available_memory", lambda where: 48 * 1000**2)
     error = refused(capsys, "--unknowns", "1001")
     assert "--unknowns 1001: dense matrices of that size take 0.0 GiB; must be at most 1000, which fit" in error

@@ -28,11 +28,14 @@ from pdenet_repro.analysis.jacobian import (
 )
 from pdenet_repro.analysis.spectrum_pictures import in_the_plane, step_sizes
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config import IMAGE_SIDE
 from pdenet_repro.errors import InvalidConfig, UserError
+from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.tracking import progress
 
 Row = dict[str, Any]
+UNKNOWNS = 512
 COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
 NORMS = ("frozen", "free")  # its mean and variance held, or following the features
 
@@ -45,14 +48,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
     parser.add_argument("--images", type=int, default=1, metavar="N", help="random test images (default 1)")
     parser.add_argument(
-        "--unknowns", type=int, default=512, metavar="N",
-        help="channels x height x width at most of the small grid whose eigenvalues are all computed (default 512)",
+        "--unknowns", type=int, metavar="N",
+        help="channels x height x width at most of the small grids whose eigenvalues are all computed (default 512, more "
+        "where a unit has so many channels that this leaves one pixel)",
     )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Every layer of every network, norm frozen and with the norm's contribution."""
-    _refuse(subjects, given.unknowns)
+    unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
     points: list[Row] = []
     finding = Finding()
@@ -65,7 +69,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
             ):
                 assert isinstance(module, Unit)
                 place = {"network": subject.name, "image": image, "unit": unit}
-                for row, found in _small(subject.dynamic, module, Y, given.unknowns):
+                for row, found in _small(subject.dynamic, module, Y, unknowns):
                     layers.append(place | row | _summary(found, integrator, h))
                     points += [
                         place | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
@@ -75,6 +79,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
                     layers.append(place | row | _summary(found, integrator, h))
         finding.sentences.append(
             _sentence(subject.name, integrator, h, [row for row in layers if row["network"] == subject.name])
+            + _negative_scales(subject.network)
         )
     finding.pictures["spectrum"] = in_the_plane(subjects, points, layers)
     finding.pictures["spectrum_steps"] = step_sizes(subjects, layers)
@@ -82,16 +87,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     return finding
 
 
-def _refuse(subjects: Sequence[Subject], unknowns: int) -> None:
+def _unknowns(subjects: Sequence[Subject], asked: int | None) -> int:
+    """The size of dense matrices; InvalidConfig for dynamics that are not known, and sizes that cannot be."""
     for subject in subjects:
         if subject.dynamic not in INTEGRATORS:
             known = ", ".join(INTEGRATORS)
             raise InvalidConfig(
                 f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}"
             )
-    most = max(max(subject.config.network.widths) for subject in subjects)
-    if unknowns < most:
-        raise InvalidConfig(f"--unknowns {unknowns}: must be at least {most}, the channels of the widest unit")
+    widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
+    least = max(width * _grids(side)[0] ** 2 for side, width in widths)
+    unknowns = max(UNKNOWNS, least) if asked is None else asked
+    if unknowns < least:
+        raise InvalidConfig(
+            f"--unknowns {unknowns}: must be at least {least}, the channels of the widest unit on more than one pixel"
+        )
     available = device.available_memory(torch.device("cpu"))
     if 8 * COPIES * unknowns**2 > available:
         fits = int((available / (8 * COPIES)) ** 0.5)
@@ -99,13 +109,18 @@ def _refuse(subjects: Sequence[Subject], unknowns: int) -> None:
             f"--unknowns {unknowns}: dense matrices of that size take {8 * COPIES * unknowns**2 / 2**30:.1f} GiB; "
             f"must be at most {fits}, which fit the {available / 2**30:.1f} GiB that are free"
         )
+    return unknowns
+
+
+def _grids(side: int) -> list[int]:
+    """Sides of the grids that squares of pixels divide ``side`` into, but a single pixel, which has no variance."""
+    return [n for n in range(2, side + 1) if side % n == 0]
 
 
 def coarsened(Y: Tensor, unknowns: int) -> Tensor:
     """Features averaged over squares of pixels, as few as leave at most ``unknowns`` numbers of an example; float64."""
     channels, side = Y.shape[1], Y.shape[-1]
-    fitting = (n for n in range(side, 0, -1) if side % n == 0 and channels * n**2 <= unknowns)
-    return F.avg_pool2d(Y.double(), side // next(fitting))
+    return F.avg_pool2d(Y.double(), side // max(n for n in _grids(side) if channels * n**2 <= unknowns))
 
 
 def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
@@ -171,3 +186,11 @@ def _sentence(name: str, integrator: Integrator, h: float, rows: Sequence[Row]) 
         f"to {max(allowed):.2f}; {h:g} is used, more than allowed in {sum(value < h for value in allowed)} of "
         f"{len(allowed)} layers, where one step multiplies a mode by up to {max(row['growth'] for row in full):.3g}."
     )
+
+
+def _negative_scales(network: PDENet) -> str:
+    scales = torch.cat([value.flatten() for name, value in network.units.named_parameters() if name.endswith("scale")])
+    count = int((scales < 0).sum())
+    if not count:
+        return ""
+    return f" {count} of the {len(scales)} scales of its norms are negative: those channels' part of F is of the other sign."

@@ -78,14 +78,15 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     for i, subject in enumerate(subjects):
         colour = colours([subject.dynamic])[subject.dynamic]
         offset = (i - (len(subjects) - 1) / 2) * 0.6 / len(subjects)
+        marker = "osDv^P"[[other.dynamic for other in subjects[:i]].count(subject.dynamic) % 6]
         for norm in MARKERS:
             rows = [row for row in full if row["network"] == subject.name and row["norm"] == norm]
             at = [names.index((row["unit"], row["step"])) + offset for row in rows]
             values = [row["step_size_allowed"] for row in rows]
             size, face = (34, colour) if norm == "frozen" else (90, "none")
-            axis.scatter(at, values, size, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
+            axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
         name = f"{subject.name} ({INTEGRATORS[subject.dynamic].name})"
-        handles.append(Line2D([], [], linestyle="", marker="o", color=colour, label=name))
+        handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=name))
     for h in used:
         axis.axhline(h, color="black", linewidth=1.2, zorder=1)
         axis.annotate(
