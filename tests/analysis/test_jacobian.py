@@ -190,6 +190,8 @@ def test_limits_in_closed_form():
         1
     )  # |1 + h lambda| = 1 at lambda = -1 + i
     assert INTEGRATORS["resnet"].limit(np.array([2.0, -1])) == 0
+    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -1 + 3.8j, 0.1j])) == pytest.approx(2 / (1 + 3.8**2))
+    assert INTEGRATORS["parabolic"].limit(np.zeros(2)) == np.inf
     assert INTEGRATORS["second_order"].limit(np.array([-4.0, -1])) == 1  # omega = 2
     assert INTEGRATORS["hamiltonian"].limit(np.zeros(3)) == np.inf
     assert INTEGRATORS["parabolic"].growth(np.array([-4.0]), 0.25) == 0
