@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from pdenet_repro.analysis.finding import Picture
 from pdenet_repro.analysis.integrators import INTEGRATORS, ForwardEuler
@@ -47,6 +48,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
             axis.axhline(0, color="#999999", linewidth=0.5, zorder=0)
             axis.axvline(0, color="#999999", linewidth=0.5, zorder=0)
             axis.spines[["top", "right"]].set_visible(False)
+        column[0].xaxis.set_major_locator(MaxNLocator(6))
         column[0].set_title(f"{subject.name}\n{integrator.name}, h = {h:g}", fontsize=11)
         column[1].set_xlabel("real part of h λ")
     for axis, norm in zip(axes[:, 0], MARKERS, strict=True):
@@ -54,7 +56,9 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
     greys = _shades("#555555", units)
     handles = [Line2D([], [], linestyle="", marker="s", color=greys[i], label=f"unit {i + 1}") for i in range(units)]
     handles.append(Line2D([], [], linewidth=8, color=STABLE, label="stable: a step lets no mode grow"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=5 if len(subjects) > 1 else 2, frameon=False, fontsize=9
+    )
     grids = sorted({(row["unit"], row["grid"]) for row in layers if row["asymmetry"] != ""})
     return Picture(
         figure,
@@ -114,7 +118,9 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             [], [], linestyle="", marker="o", color="#333333", markerfacecolor="none", markersize=9, label="norm free"
         ),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=3 if len(subjects) > 2 else 4, frameon=False, fontsize=9
+    )
     return Picture(
         figure,
         "Step sizes that the layers allow",

@@ -49,7 +49,12 @@ def parts(subjects: Sequence[Subject], terms: Rows) -> Picture:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("share of the kernels")
     handles = [Patch(color=SHADES[group], label=NAMES[group]) for group in reversed(GROUPS)]
-    figure.legend(handles=handles[::-1], loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        handles=handles[::-1],
+        loc="outside lower center",
+        ncols=4 if len(subjects) > 2 else 2 * len(subjects) - 1,
+        frameon=False,
+    )
     return Picture(
         figure,
         "Kernels as differential operators",
@@ -95,7 +100,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         ),
         Line2D([], [], color="#777777", linestyle=":", label="chance"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(subjects) > 1 else 1, frameon=False)
     return Picture(
         figure,
         "Networks moved to other resolutions",
