@@ -1,7 +1,8 @@
 """The networks an analysis looks at: of finished runs, or at their initial weights."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Subject:
     network: PDENet
     folder: Path | None  # of its run; None: initial weights
     say: Callable[[str], None]
+    distinction: str = ""  # from others of the same dynamic
 
     @property
     def dynamic(self) -> str:
@@ -36,8 +38,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """For legends and tables; what tells it from the others is its dynamic, and whether it is trained."""
-        return label(self.dynamic) + ("" if self.folder else ", initial weights")
+        """For legends and tables: its dynamic, whether it is trained, and what tells it from others of the same name."""
+        return label(self.dynamic) + ("" if self.folder else ", initial weights") + self.distinction
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -87,7 +89,22 @@ def subjects(
             found.append(Subject(config, build_network(config).eval(), None, say))
     for subject in found:
         subject.network.to(device)
-    return found
+    return _told_apart(found)
+
+
+def _told_apart(found: Sequence[Subject]) -> list[Subject]:
+    """Where several have one name each gets the part of its folder that the others do not share, or a number."""
+    named = []
+    for subject in found:
+        same = [other for other in found if other.name == subject.name]
+        distinction = ""
+        if len(same) > 1:
+            folders = [other.folder.resolve() for other in same if other.folder]
+            distinction = f" {same.index(subject) + 1}"
+            if subject.folder and len(set(folders)) == len(same):
+                distinction = f", {subject.folder.resolve().relative_to(os.path.commonpath(folders))}"
+        named.append(replace(subject, distinction=distinction))
+    return named
 
 
 def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:

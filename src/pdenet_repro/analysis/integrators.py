@@ -1,0 +1,102 @@
+"""The time integrators as linear stability theory sees them: which eigenvalues they meet, which step sizes they allow.
+
+A step linearised at its features belongs to ``y' = L y``. Forward Euler multiplies a mode of eigenvalue ``lambda`` by
+``1 + h lambda``. For the two hyperbolic dynamics ``L^2`` is what the layers give: with ``q = lambda^2`` the modes of one
+step of leapfrog, and of symplectic Verlet, are multiplied by the roots of ``g^2 - (2 + h^2 q) g + 1``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from pdenet_repro.analysis.jacobian import Linear
+
+
+class Integrator(ABC):
+    """An integrator with step size ``h``; ``q`` are the eigenvalues of the matrix ``combine`` makes of the layers'."""
+
+    name: str
+    region: str  # of stability, in words
+
+    @abstractmethod
+    def eigenvalues(self, q: np.ndarray) -> np.ndarray:
+        """Those of ``y' = L y``, from q."""
+
+    @abstractmethod
+    def growth(self, q: np.ndarray, h: float) -> float:
+        """Largest factor by which one step multiplies a mode; at most 1: stable."""
+
+    @abstractmethod
+    def limit(self, q: np.ndarray) -> float:
+        """Largest step size at which the modes of the largest |q| do not grow; 0: none, inf: any.
+
+        For real negative q that is the limit of all modes. Slow modes off the axis that grow in the differential
+        equation itself are no matter of the step size: ``growth`` shows them.
+        """
+
+
+class ForwardEuler(Integrator):
+    """``|1 + h lambda| <= 1``: a disc around -1; real negative lambda: ``h <= 2/|lambda|``."""
+
+    name = "forward Euler"
+    region = "|1 + h lambda| <= 1"
+
+    def eigenvalues(self, q: np.ndarray) -> np.ndarray:
+        """q itself."""
+        return q
+
+    def growth(self, q: np.ndarray, h: float) -> float:
+        """``max |1 + h lambda|``."""
+        return float(np.abs(1 + h * q).max())
+
+    def limit(self, q: np.ndarray) -> float:
+        """``min -2 Re(lambda) / |lambda|^2`` of those at most a tenth smaller than the largest."""
+        largest = q[np.abs(q) >= 0.9 * np.abs(q).max()]
+        return max(0.0, float((-2 * largest.real / np.abs(largest) ** 2).min())) if largest.any() else np.inf
+
+
+class Wave(Integrator):
+    """Leapfrog or Verlet: ``h lambda`` on the segment from -2i to 2i, that is q real, ``-4 <= h^2 q <= 0``."""
+
+    region = "h lambda in [-2i, 2i]"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def eigenvalues(self, q: np.ndarray) -> np.ndarray:
+        """Both square roots of each q."""
+        root = np.sqrt(q.astype(complex))
+        return np.concatenate([root, -root])
+
+    def growth(self, q: np.ndarray, h: float) -> float:
+        """The larger root of ``g^2 - (2 + h^2 q) g + 1``."""
+        middle = 1 + h**2 * q.astype(complex) / 2
+        root = np.sqrt(middle**2 - 1)
+        return float(np.maximum(np.abs(middle + root), np.abs(middle - root)).max())
+
+    def limit(self, q: np.ndarray) -> float:
+        """``2 / |lambda|`` of the largest."""
+        largest = np.abs(q).max()
+        return float(2 / np.sqrt(largest)) if largest else np.inf
+
+
+INTEGRATORS: dict[str, Integrator] = {
+    "parabolic": ForwardEuler(),
+    "hamiltonian": Wave("Verlet"),
+    "second_order": Wave("leapfrog"),
+    "resnet": ForwardEuler(),
+}
+
+
+def combine(dynamic: str, layers: Sequence[Linear]) -> Linear:
+    """The map whose eigenvalues are q: the layer's Jacobian, or of ``L = [0 A; -B 0]`` (Hamiltonian) the block ``-A B``.
+
+    ``layers``: the Jacobians in the order of their evaluation in the step; A of ``F(Z; theta1)``, B of ``F(Y; theta2)``.
+    Where A and B are symmetric and negative semidefinite, ``A B`` has real eigenvalues >= 0, so lambda is imaginary.
+    """
+    if dynamic != "hamiltonian":
+        (only,) = layers
+        return only
+    A, B = layers
+    return Linear(lambda V: -A.product(B.product(V)), B.like)

@@ -1,0 +1,167 @@
+"""Jacobians of layers at given features: as a product with directions, as a dense matrix, and their eigenvalues.
+
+With the *norm frozen* the norm is the affine map with the mean and variance it has at those features. The Jacobian of the
+symmetric layer (6) is then ``-K^T diag(sigma' s / std) K``: symmetric, and negative semidefinite as long as no scale s is
+negative. With the norm's own contribution (mean and variance follow the features) it need be neither.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import linalg
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
+from torch import Tensor
+
+from pdenet_repro.networks.norms import NORMS, Norm
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.unit import Unit
+
+Product = Callable[[Tensor], Tensor]
+CHUNK = 128  # columns of a dense Jacobian at a time
+SYMMETRIC = 1e-10  # largest relative difference to the transpose that rounding in float64 may leave
+KRYLOV = 24  # dimension of the Krylov spaces; this many directions are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear map of features: ``product`` takes directions (B, C, H, W) to the same, each by itself."""
+
+    product: Product
+    like: Tensor  # (1, C, H, W): size, type and device of a direction
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns, C H W."""
+        return self.like.numel()
+
+    def dense(self) -> np.ndarray:
+        """(size, size), column by column the image of a unit vector."""
+        unit = torch.eye(self.size, dtype=self.like.dtype, device=self.like.device)
+        columns = [self.product(part.reshape(-1, *self.like.shape[1:])) for part in unit.split(CHUNK)]
+        return torch.cat(columns).reshape(self.size, self.size).T.cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (1, C, H, W)."""
+
+    F: Any  # SymmetricLayer or ResidualLayer
+    Y: Tensor
+    theta: Any
+
+    def jacobian(self, *, frozen: bool) -> Linear:
+        """``dF/dY`` at Y, with the norm frozen or with its contribution."""
+        F = self._frozen() if frozen else self.F
+
+        @torch.no_grad()
+        def product(V: Tensor) -> Tensor:
+            # the layer sees each example by itself: a batch of copies of Y differentiates in many directions at once
+            copies = self.Y.repeat(len(V), 1, 1, 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
+                return torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
+
+        return Linear(product, self.Y)
+
+    def _frozen(self) -> Any:
+        """The layer with its norm replaced by the affine map that the norm is at Y."""
+        F = copy.copy(self.F)
+
+        def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+            F.norm = freeze(self.F.norm, Z)
+            return F.norm(Z, scale, shift)
+
+        F.norm = freezing
+        with torch.no_grad():
+            F(self.Y, self.theta)
+        return F
+
+
+def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The norm as the affine map it is at features Z (1, C, H, W): mean and variance no longer follow the features."""
+    if norm.name in ("instance", "channel"):
+        variance, mean = torch.var_mean(Z, (2, 3) if norm.name == "instance" else 1, correction=0, keepdim=True)
+    elif norm.name == "channel_rms":
+        variance, mean = Z.square().sum(1, keepdim=True), torch.zeros_like(Z[:, :1])
+    elif norm.name == "none":
+        return norm
+    else:
+        raise ValueError(f"{norm.name} looks at other examples too: it is no map of one example's features")
+    factor = torch.rsqrt(variance + (NORMS[norm.name][1] if norm.eps is None else norm.eps))
+    return lambda Y, scale, shift: (Y - mean) * factor * scale[:, None, None] + shift[:, None, None]
+
+
+def unit_inputs(network: PDENet, images: Tensor) -> list[Tensor]:
+    """The features (N, C, H, W) that enter each unit, for images (N, 3, H, W)."""
+    inputs: list[Tensor] = []
+    hooks = [unit.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for unit in network.units]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return inputs
+
+
+@torch.no_grad()
+def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
+    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (1, C, H, W)."""
+    seen: list[Evaluation] = []
+    F, dynamic = unit.dynamic.F, copy.copy(unit.dynamic)
+
+    def recorded(Y: Tensor, theta: Any) -> Tensor:
+        seen.append(Evaluation(F, Y, theta))
+        return F(Y, theta)
+
+    dynamic.F = recorded  # type: ignore[assignment]
+    state = unit.start(Y)
+    for theta in unit.thetas():
+        seen.clear()
+        state = dynamic.step(state, theta)
+        yield list(seen)
+
+
+def asymmetry(matrix: np.ndarray) -> float:
+    """``|J - J^T| / |J|`` in the Frobenius norm; 0 for a zero matrix."""
+    size = linalg.norm(matrix)
+    return float(linalg.norm(matrix - matrix.T) / size) if size else 0.0
+
+
+def eigenvalues(matrix: np.ndarray) -> np.ndarray:
+    """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding."""
+    if asymmetry(matrix) <= SYMMETRIC:
+        return linalg.eigvalsh((matrix + matrix.T) / 2).astype(complex)
+    return linalg.eigvals(matrix)
+
+
+def extreme_eigenvalues(
+    linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3
+) -> np.ndarray:
+    """``count`` extreme eigenvalues by Lanczos (symmetric) or Arnoldi (not), from products alone; complex, no order.
+
+    ``which`` as in scipy: ``LM`` largest magnitude; ``LR`` (Arnoldi) largest real part, ``LA`` (Lanczos) largest. To a
+    relative ``tolerance``; of those that do not converge nothing is returned. The start is random, the same every time.
+    """
+    kind = np.float64 if linear.like.dtype == torch.float64 else np.float32
+
+    def product(v: np.ndarray) -> np.ndarray:
+        direction = torch.from_numpy(v.astype(kind)).reshape(linear.like.shape).to(linear.like.device)
+        return linear.product(direction).reshape(-1).cpu().numpy()
+
+    operator = LinearOperator((linear.size, linear.size), matvec=product, dtype=kind)
+    start = np.random.default_rng(0).standard_normal(linear.size).astype(kind)
+    method = eigsh if symmetric else eigs
+    try:
+        found = method(
+            operator, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
+            return_eigenvectors=False,
+        )  # fmt: skip
+    except ArpackNoConvergence as error:
+        found = error.eigenvalues
+    return np.asarray(found, complex)

@@ -1,0 +1,234 @@
+"""Jacobians, their spectra and the stability of the integrators, against autograd's dense Jacobians in float64."""
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.functional import jacobian
+
+from pdenet_repro.analysis.integrators import INTEGRATORS, combine
+from pdenet_repro.analysis.jacobian import (
+    Linear,
+    asymmetry,
+    eigenvalues,
+    evaluations,
+    extreme_eigenvalues,
+    freeze,
+)
+from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.layers import conv, conv_transpose
+from pdenet_repro.networks.norms import Norm
+from pdenet_repro.networks.unit import Unit
+
+NORMS = ("instance", "channel", "channel_rms", "none")
+
+
+def unit_and_features(dynamic, norm="instance", activation="relu", h=0.7, side=4, scale=0.4):
+    generator = torch.Generator().manual_seed(3)
+    unit = Unit(DYNAMICS[dynamic](h, Norm(norm), activation), 4, steps=2).double()
+    for name, parameter in unit.named_parameters():
+        parameter.data.normal_(std=scale, generator=generator)
+        if name.endswith("scale"):
+            parameter.data.abs_().add_(0.1)  # positive, as where training starts
+        parameter.requires_grad_(False)
+    return unit, torch.randn(1, 4, side, side, dtype=torch.float64, generator=generator)
+
+
+def dense_by_autograd(function, *inputs):
+    """(n, n) of a function of several features, all of them flattened one after the other."""
+    sizes, shapes = [each.numel() for each in inputs], [each.shape for each in inputs]
+
+    def flat(v):
+        parts = [part.reshape(shape) for part, shape in zip(v.split(sizes), shapes, strict=True)]
+        return torch.cat([out.flatten() for out in function(*parts)])
+
+    return jacobian(flat, torch.cat([each.flatten() for each in inputs])).numpy()
+
+
+def by_size(values):
+    return np.array(sorted(values, key=lambda value: (round(value.real, 7), round(value.imag, 7))))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("dynamic", ["parabolic", "resnet", "hamiltonian"])
+def test_the_jacobian_of_a_layer_is_autograd_s(dynamic, norm, activation):
+    unit, Y = unit_and_features(dynamic, norm, activation)
+    for layers in evaluations(unit, Y):
+        for layer in layers:
+            expected = dense_by_autograd(lambda Y, layer=layer: (layer.F(Y, layer.theta),), layer.Y)
+            assert np.abs(layer.jacobian(frozen=False).dense() - expected).max() < 1e-12
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_frozen_norm_is_the_norm_at_its_features_and_affine(norm):
+    generator = torch.Generator().manual_seed(4)
+    Z, other = torch.randn(2, 1, 4, 5, 5, dtype=torch.float64, generator=generator) * 2 + 1
+    scale, shift = torch.randn(2, 4, dtype=torch.float64, generator=generator)
+    frozen = freeze(Norm(norm), Z)
+    assert torch.allclose(frozen(Z, scale, shift), Norm(norm)(Z, scale, shift), rtol=1e-12)
+    if norm != "none":
+        assert not torch.allclose(frozen(other, scale, shift), Norm(norm)(other, scale, shift))
+    middle = frozen((Z + other) / 2, scale, shift)
+    assert torch.allclose(2 * middle, frozen(Z, scale, shift) + frozen(other, scale, shift), rtol=1e-12)
+
+
+def test_a_norm_over_other_examples_is_refused():
+    with pytest.raises(ValueError, match="batch_per_pixel looks at other examples"):
+        freeze(Norm("batch_per_pixel"), torch.zeros(1, 4, 2, 2))
+
+
+def test_the_frozen_jacobian_holds_the_statistics(close):
+    """Autograd with mean and variance detached, of the instance norm written out."""
+    unit, Y = unit_and_features("resnet")
+    (layer,) = next(evaluations(unit, Y))
+    K1, K2, s, b = layer.theta
+
+    def detached(Y):
+        Z = conv(Y, K1)
+        mean = Z.mean((2, 3), keepdim=True).detach()
+        deviation = (Z - mean).square().mean((2, 3), keepdim=True).add(1e-3).sqrt().detach()
+        return (conv_transpose(torch.relu((Z - mean) / deviation * s[:, None, None] + b[:, None, None]), K2),)
+
+    expected = dense_by_autograd(detached, Y)
+    close(torch.from_numpy(layer.jacobian(frozen=True).dense().copy()), torch.from_numpy(expected), 1e-12)
+    assert not np.allclose(layer.jacobian(frozen=False).dense(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_symmetric_layer_is_symmetric_and_negative_semidefinite_with_the_norm_frozen(norm):
+    unit, Y = unit_and_features("parabolic", norm)
+    for (layer,) in evaluations(unit, Y):
+        matrix = layer.jacobian(frozen=True).dense()
+        assert asymmetry(matrix) < 1e-14
+        found = eigenvalues(matrix)
+        assert np.abs(found.imag).max() == 0
+        assert found.real.max() < 1e-13 * np.abs(found).max()
+        assert found.real.min() < -0.1
+        assert np.allclose(np.sort(found.real), np.linalg.eigvalsh(matrix), atol=1e-12)
+        if norm != "none":
+            assert asymmetry(layer.jacobian(frozen=False).dense()) > 1e-3  # the norm's contribution is not symmetric
+    unit, Y = unit_and_features("resnet", norm)
+    (layer,) = next(evaluations(unit, Y))
+    found = eigenvalues(layer.jacobian(frozen=True).dense())
+    assert np.abs(found.imag).max() > 0.01
+    assert found.real.max() > 0.01
+
+
+def test_a_negative_scale_makes_eigenvalues_positive():
+    unit, Y = unit_and_features("parabolic")
+    unit.theta[0].scale.data.neg_()
+    (layer,) = next(evaluations(unit, Y))
+    assert eigenvalues(layer.jacobian(frozen=True).dense()).real.max() > 0.1
+
+
+def test_the_layers_are_evaluated_where_the_step_does_it():
+    unit, Y = unit_and_features("hamiltonian", h=0.7)
+    states = list(unit.trajectory(Y))
+    for (before, after), (first, second) in zip(
+        zip(states, states[1:], strict=False), evaluations(unit, Y), strict=True
+    ):
+        assert torch.equal(first.Y, before[1])
+        assert torch.equal(second.Y, after[0])
+        assert torch.equal(after[0], before[0] + 0.7 * first.F(first.Y, first.theta))
+        assert torch.equal(after[1], before[1] - 0.7 * second.F(second.Y, second.theta))
+
+
+def spectrum_q(dynamic, layers, frozen):
+    return eigenvalues(combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers]).dense())
+
+
+@pytest.mark.parametrize("norm", ["none", "instance"])
+def test_the_hamiltonian_flow_s_eigenvalues_are_autograd_s(norm):
+    unit, Y = unit_and_features("hamiltonian", norm)
+    first, second = next(evaluations(unit, Y))
+    flow = dense_by_autograd(lambda Y, Z: (first.F(Z, first.theta), -second.F(Y, second.theta)), second.Y, first.Y)
+    found = INTEGRATORS["hamiltonian"].eigenvalues(spectrum_q("hamiltonian", [first, second], frozen=False))
+    # a double eigenvalue 0 of a defective matrix is known to the root of the rounding only
+    assert np.allclose(by_size(found**2), by_size(np.linalg.eigvals(flow) ** 2), atol=1e-6)
+    if norm == "none":
+        assert np.abs(found.real).max() < 1e-6
+        assert np.abs(found.imag).max() > 0.1
+
+
+def test_with_the_norm_frozen_the_hamiltonian_flow_stays_on_the_imaginary_axis():
+    unit, Y = unit_and_features("hamiltonian", "instance")
+    for layers in evaluations(unit, Y):
+        q = spectrum_q("hamiltonian", layers, frozen=True)
+        assert np.abs(q.imag).max() < 1e-10
+        assert q.real.max() < 1e-10
+        free = spectrum_q("hamiltonian", layers, frozen=False)
+        assert max(np.abs(free.imag).max(), free.real.max()) > 1e-4
+
+
+@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("dynamic", DYNAMICS)
+def test_growth_is_the_spectral_radius_of_the_step_itself(dynamic, norm):
+    """Autograd's Jacobian of ``Dynamic.step`` from state to state, no linear stability theory in it."""
+    unit, Y = unit_and_features(dynamic, norm, "tanh", h=0.9)
+    states, thetas = list(unit.trajectory(Y)), unit.thetas()
+    for state, theta, layers in zip(states, thetas, evaluations(unit, Y), strict=False):
+        step = dense_by_autograd(lambda *parts, theta=theta: unit.dynamic.step(parts, theta), *state)
+        expected = np.abs(np.linalg.eigvals(step)).max()
+        found = INTEGRATORS[dynamic].growth(spectrum_q(dynamic, layers, frozen=False), 0.9)
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order"])
+def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
+    unit, Y = unit_and_features(dynamic)
+    integrator = INTEGRATORS[dynamic]
+    for layers in evaluations(unit, Y):
+        q = spectrum_q(dynamic, layers, frozen=True)
+        limit = integrator.limit(q)
+        assert integrator.growth(q, 0.999 * limit) < 1 + 1e-6
+        assert integrator.growth(q, 1.01 * limit) > 1.01
+
+
+def test_limits_in_closed_form():
+    assert INTEGRATORS["parabolic"].limit(np.array([-4.0, -1, 0])) == 0.5
+    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(
+        1
+    )  # |1 + h lambda| = 1 at lambda = -1 + i
+    assert INTEGRATORS["resnet"].limit(np.array([2.0, -1])) == 0
+    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -1 + 3.8j, 0.1j])) == pytest.approx(2 / (1 + 3.8**2))
+    assert INTEGRATORS["parabolic"].limit(np.zeros(2)) == np.inf
+    assert INTEGRATORS["second_order"].limit(np.array([-4.0, -1])) == 1  # omega = 2
+    assert INTEGRATORS["hamiltonian"].limit(np.zeros(3)) == np.inf
+    assert INTEGRATORS["parabolic"].growth(np.array([-4.0]), 0.25) == 0
+    # leapfrog beyond its limit: g^2 + 3 g + 1 for h^2 q = -5
+    assert INTEGRATORS["second_order"].growth(np.array([-5.0]), 1.0) == pytest.approx((3 + 5**0.5) / 2)
+
+
+@pytest.mark.parametrize("dynamic", DYNAMICS)
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_largest_eigenvalue_without_a_matrix(dynamic, frozen):
+    unit, Y = unit_and_features(dynamic, side=6)
+    symmetric = frozen and dynamic in ("parabolic", "second_order")
+    for layers in evaluations(unit, Y):
+        expected = spectrum_q(dynamic, layers, frozen)
+        linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
+        found = extreme_eigenvalues(linear, symmetric=symmetric)
+        assert np.abs(found).max() == pytest.approx(np.abs(expected).max(), rel=2e-3)
+        assert np.abs(expected - found[0]).min() < 2e-3 * abs(found[0])
+        single = [replaced(layer) for layer in layers]
+        rough = extreme_eigenvalues(
+            combine(dynamic, [layer.jacobian(frozen=frozen) for layer in single]), symmetric=symmetric
+        )
+        assert np.abs(rough).max() == pytest.approx(np.abs(expected).max(), rel=5e-3)
+
+
+def replaced(layer):
+    """The evaluation in float32, the precision of networks."""
+    return type(layer)(layer.F, layer.Y.float(), type(layer.theta)(*(weight.float() for weight in layer.theta)))
+
+
+def test_a_given_spectrum_is_found_without_a_matrix():
+    like = torch.zeros(1, 1, 20, 20, dtype=torch.float64)
+    spread = torch.linspace(-3, 2, 400, dtype=torch.float64).reshape(20, 20)
+    linear = Linear(lambda V: V * spread, like)
+    assert extreme_eigenvalues(linear, symmetric=True, tolerance=1e-8) == pytest.approx([-3])
+    assert extreme_eigenvalues(linear, symmetric=True, which="LA", tolerance=1e-8) == pytest.approx([2])
+    assert extreme_eigenvalues(linear, symmetric=False, which="LR", tolerance=1e-8) == pytest.approx([2])
+    assert sorted(extreme_eigenvalues(linear, symmetric=False, count=2, tolerance=1e-8).real) == pytest.approx(
+        [-3, -3 + 5 / 399]
+    )
