@@ -115,7 +115,8 @@ def compare(words: list[str], batch: int, given: argparse.Namespace) -> list[dic
         for name, times in seconds.items()
     ]
     show(rows, bound, max(rates))
-    return [*rows, {"dynamic": config.dynamic, "batch": batch, "variant": "bound", "flops_per_second": max(rates), "images_per_second": 1 / bound}]  # fmt: skip
+    best = {"variant": "bound", "flops_per_second": max(rates), "images_per_second": 1 / bound}
+    return [*rows, {"dynamic": config.dynamic, "batch": batch, **best}]
 
 
 def show(rows: list[dict[str, Any]], bound: float, rate: float) -> None:
@@ -178,7 +179,9 @@ def plain_step(config: Any, where: torch.device, workers: int) -> Callable[[], f
     network = plain_loop.PlainNetwork(config.dynamic, config.network.widths, config.network.steps)
     network.take_weights(build_network(config).state_dict())
     network.to(where).train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=config.schedule.learning_rate, momentum=config.optimizer.momentum)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=config.schedule.learning_rate, momentum=config.optimizer.momentum
+    )
     first = TrainingBatches(
         DeviceImages(dataset.train.pixels, dataset.train.labels, where),
         config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed,
@@ -205,7 +208,8 @@ def matrix_rate(where: torch.device, kind: torch.dtype) -> float:
     for n in (1024, 2048, 4096) if where.type == "cpu" else (4096, 8192):
         A, B = (torch.randn(n, n, device=where, dtype=kind) for _ in range(2))
         trials.append((2 * n**3, lambda A=A, B=B: A @ B))
-    images, kernel = torch.randn(32, 256, 12, 12, device=where, dtype=kind), torch.randn(256, 256, 3, 3, device=where, dtype=kind)  # fmt: skip
+    images = torch.randn(32, 256, 12, 12, device=where, dtype=kind)
+    kernel = torch.randn(256, 256, 3, 3, device=where, dtype=kind)
     trials.append((2 * 9 * 256 * 256 * 32 * 100, lambda: torch.nn.functional.conv2d(images, kernel)))  # 10 x 10 results
     best = 0.0
     for operations, run in trials:

@@ -129,7 +129,9 @@ def objective(network: PlainNetwork, scores: torch.Tensor, labels: torch.Tensor)
     return loss
 
 
-def train_step(network: PlainNetwork, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor) -> float:
+def train_step(
+    network: PlainNetwork, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
+) -> float:
     """One step of SGD with momentum and projection; returns the objective."""
     loss = objective(network, network(images), labels)
     optimizer.zero_grad()

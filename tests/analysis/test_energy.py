@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from flow_runs import finished_run, made_dataset, subject_of
+from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.__main__ import main
 from pdenet_repro.analysis.energy import course

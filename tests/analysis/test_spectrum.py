@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from finished import finished
+from small_runs import finished
 
 from pdenet_repro.analysis import spectrum
 from pdenet_repro.analysis.__main__ import main

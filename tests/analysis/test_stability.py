@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from flow_runs import finished_run, made_dataset, subject_of
+from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro import compose
 from pdenet_repro.analysis.__main__ import main

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from finished import finished
+from small_runs import finished
 
 from pdenet_repro import build_network, compose
 from pdenet_repro.analysis import stencils

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+from pdenet_repro.analysis.finding import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.errors import InvalidConfig
 
@@ -39,11 +40,11 @@ def applicable(
 
     Raises
     ------
-    InvalidConfig
+    DoesNotApply
         It applies to none.
     """
     kept = [subject for subject in subjects if applies(subject)]
     others = ", ".join(subject.name for subject in subjects if not applies(subject))
     if not kept:
-        raise InvalidConfig(f"{others}: {why_not}")
+        raise DoesNotApply(f"{others}: {why_not}")
     return kept, [f"Left out: {others}, {why_not}."] if others else []

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro import device
-from pdenet_repro.analysis.finding import Finding
+from pdenet_repro.analysis.finding import DoesNotApply, Finding
 from pdenet_repro.analysis.integrators import INTEGRATORS, Integrator, Wave, combine
 from pdenet_repro.analysis.jacobian import (
     asymmetry,
@@ -89,13 +89,11 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
 
 
 def _unknowns(subjects: Sequence[Subject], asked: int | None) -> int:
-    """The size of dense matrices; InvalidConfig for dynamics that are not known, and sizes that cannot be."""
+    """The size of dense matrices; DoesNotApply for dynamics that are not known, InvalidConfig for sizes that cannot be."""
     for subject in subjects:
         if subject.dynamic not in INTEGRATORS:
             known = ", ".join(INTEGRATORS)
-            raise InvalidConfig(
-                f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}"
-            )
+            raise DoesNotApply(f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}")
     widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
     least = max(width * _grids(side)[0] ** 2 for side, width in widths)
     unknowns = max(UNKNOWNS, least) if asked is None else asked
