@@ -108,9 +108,9 @@ class Hamiltonian(Dynamic):
         """The inverse step with the adjoints of its two lines."""
         (Y, Z), (gY, gZ), (theta1, theta2) = state, gradients, theta
         F, gF, g2 = pullback(Y, theta2, gZ)
-        Z, gY = Z + self.h * F, gY - self.h * gF
+        Z, gY = torch.add(Z, F, alpha=self.h), torch.sub(gY, gF, alpha=self.h)
         F, gF, g1 = pullback(Z, theta1, gY)
-        Y, gZ = Y - self.h * F, gZ + self.h * gF
+        Y, gZ = torch.sub(Y, F, alpha=self.h), torch.add(gZ, gF, alpha=self.h)
         return (Y, Z), (gY, gZ), ([self.h * g for g in g1], [-self.h * g for g in g2])
 
     def features(self, state: State) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
-from pdenet_repro.networks.dynamics import Dynamic, State
+from pdenet_repro.networks.dynamics import State
 
 if TYPE_CHECKING:
     from pdenet_repro.networks.unit import Unit
@@ -78,8 +78,9 @@ class Reversed(torch.autograd.Function):
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
         by_step: list[Sequence[Tensor]] = []
         with torch.autocast(ctx.device, dtype=ctx.autocast[1], enabled=ctx.autocast[0]):
+            pullback = getattr(unit.dynamic.F, "pullback", None) or Pullback(unit.dynamic.F)
             for theta in reversed(_per_step(unit, weights)):
-                state, gradients, of_theta = unit.dynamic.adjoint_step(state, gradients, theta, Pullback(unit.dynamic))
+                state, gradients, of_theta = unit.dynamic.adjoint_step(state, gradients, theta, pullback)
                 by_step.append([g for layer in of_theta for g in layer])
         found = torch.stack([part.norm() for part in state])
         unit.note_drift(((found - ctx.first_norm).abs() / ctx.first_norm.clamp_min(1e-30)).max())
@@ -87,10 +88,13 @@ class Reversed(torch.autograd.Function):
 
 
 class Pullback:
-    """A layer at a point, and its derivative transposed applied to a cotangent: the one evaluation of a reversed step."""
+    """A layer at a point, and its derivative transposed applied to a cotangent, by autograd: for any layer.
 
-    def __init__(self, dynamic: Dynamic) -> None:
-        self.F = dynamic.F
+    `SymmetricLayer.pullback` is the same by hand.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self.F = layer
 
     def __call__(self, Y: Tensor, theta: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """``F(Y; theta)``, ``(dF/dY)^T cotangent`` and ``(dF/dtheta)^T cotangent``, a tensor for each weight."""
