@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo analyse reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
+.PHONY: help setup demo analyse bench bench-gpu reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,7 @@ demo: setup ## the study in small, on the built-in images: figures and report in
 	$(BIN)/python -m pdenet_repro -m study=demo
 
 analyse: setup ## what the theory promises, measured on trained networks (after make demo; or FOLDER=outputs/stl10-paper)
+	$(if $(filter outputs/demo,$(FOLDER)),$(BIN)/python -m pdenet_repro -m study=demo dynamic=resnet data.fraction=0.2) # the control
 	$(BIN)/python -m pdenet_repro.analysis all $(FOLDER)
 
 reproduce-fig1 reproduce-fig2 reproduce-fig3: reproduce-%: setup ## Figure 1 of the paper, on STL-10 (and -fig2, -fig3)
@@ -40,6 +41,12 @@ reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA
 
 plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
 	$(STUDY) study=$* --plan
+
+bench: setup ## speed of training on the CPU: a plain loop, ours, the bound (about half an hour)
+	$(BIN)/python scripts/benchmark_training.py
+
+bench-gpu: setup ## the same on a GPU, with tf32 and bfloat16 (minutes)
+	$(BIN)/python scripts/benchmark_training.py --device cuda --batches 128 --steps 10 --output outputs/benchmarks/training-gpu.json
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

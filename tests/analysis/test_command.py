@@ -15,7 +15,7 @@ from pdenet_repro.analysis.finding import DoesNotApply, Finding, Picture
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.options import whole_number
 from pdenet_repro.report.__main__ import main as report
-from pdenet_repro.run_folder import config_digest, load_config
+from pdenet_repro.run_folder import RunFolder, config_digest, load_config
 from pdenet_repro.storage import sha256
 
 
@@ -56,7 +56,7 @@ def run(maker):
     save_file(weights, folder / "weights.safetensors", {"config": config_digest(config)})
     summary = json.loads((folder / "summary.json").read_text())
     summary["files_sha256"]["weights.safetensors"] = sha256(folder / "weights.safetensors")
-    (folder / "summary.json").write_text(json.dumps(summary))
+    RunFolder(config).finish(summary)
     return folder
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 from torch import Tensor
 
@@ -129,15 +128,15 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
 
 def asymmetry(matrix: np.ndarray) -> float:
     """``|J - J^T| / |J|`` in the Frobenius norm; 0 for a zero matrix."""
-    size = linalg.norm(matrix)
-    return float(linalg.norm(matrix - matrix.T) / size) if size else 0.0
+    size = np.linalg.norm(matrix)
+    return float(np.linalg.norm(matrix - matrix.T) / size) if size else 0.0
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding."""
     if asymmetry(matrix) <= SYMMETRIC:
-        return linalg.eigvalsh((matrix + matrix.T) / 2).astype(complex)
-    return linalg.eigvals(matrix)
+        return torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2)).numpy().astype(complex)
+    return torch.linalg.eigvals(torch.from_numpy(matrix)).numpy()  # SciPy's takes several times as long on some processors
 
 
 def extreme_eigenvalues(
