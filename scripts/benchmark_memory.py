@@ -102,14 +102,15 @@ class Pass:
         """Gradients of ``<v, unit(Y)>``."""
         self.module.zero_grad(set_to_none=True)
         self.Y = self.Y.detach().requires_grad_()
-        self.module(self.Y).backward(self.v)
+        self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
 
     def gradients(self) -> list[Tensor]:
         """With respect to the features, and to the six weights of a step, stacked over time."""
-        weights = [weight.grad for weight in self.module.parameters()]
-        if not isinstance(self.module, Unit):
-            weights = [torch.stack(weights[i::6]) for i in range(6)]
-        return [self.Y.grad, *weights]
+        if isinstance(self.module, Unit):
+            return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
+        halves = [module for module in self.module.modules() if isinstance(module, Half)]
+        by_layer = ([half.theta for half in halves if half.h > 0], [half.theta for half in halves if half.h < 0])
+        return [self.Y.grad, *(torch.stack([w.grad for w in over_time]) for t in by_layer for over_time in zip(*t, strict=True))]
 
     def gradient_mib(self) -> float:
         """Size of the gradients themselves, the same for all variants."""
