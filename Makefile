@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
+.PHONY: help setup demo reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 bench-memory bench-scaling test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -35,6 +35,16 @@ reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA
 
 plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
 	$(STUDY) study=$* --plan
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-memory: setup $(VENV)/bench-installed ## memory and time of backpropagation, against MemCNN and RevTorch (minutes)
+	$(BIN)/python scripts/benchmark_memory.py --plot
+
+bench-scaling: setup ## how time and memory grow with batch, steps, width, resolution, images (minutes)
+	$(BIN)/python scripts/benchmark_scaling.py --plot
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

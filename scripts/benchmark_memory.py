@@ -92,7 +92,9 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
 class Pass:
     """A forward and backward pass of one variant, to call."""
 
-    def __init__(self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32
+    ) -> None:
         where = torch.device(options.device)
         self.module = make(variant, steps, options.channels).to(where, dtype)
         shape = (2, options.batch, options.channels, options.side, options.side)
@@ -110,7 +112,10 @@ class Pass:
             return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
         halves = [module for module in self.module.modules() if isinstance(module, Half)]
         by_layer = ([half.theta for half in halves if half.h > 0], [half.theta for half in halves if half.h < 0])
-        return [self.Y.grad, *(torch.stack([w.grad for w in over_time]) for t in by_layer for over_time in zip(*t, strict=True))]
+        return [
+            self.Y.grad,
+            *(torch.stack([w.grad for w in over_time]) for t in by_layer for over_time in zip(*t, strict=True)),
+        ]
 
     def gradient_mib(self) -> float:
         """Size of the gradients themselves, the same for all variants."""
@@ -159,7 +164,9 @@ def check(variants: list[str], options: argparse.Namespace) -> float:
         for each in passes.values() for a, b in zip(each.gradients(), expected, strict=True)
     )  # fmt: skip
     if not worst < 1e-10:
-        sys.exit(f"error: the gradients of the variants differ by {worst:.1e}, relative; must agree to 1e-10 in float64")
+        sys.exit(
+            f"error: the gradients of the variants differ by {worst:.1e}, relative; must agree to 1e-10 in float64"
+        )
     return worst
 
 
@@ -204,7 +211,10 @@ def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[di
 
 def table(rows: list[dict[str, Any]]) -> str:
     """For the terminal and for Markdown."""
-    lines = ["| steps | backward pass | memory, MiB | time, least | median | to store, least | median |", "|--:|:--|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| steps | backward pass | memory, MiB | time, least | median | to store, least | median |",
+        "|--:|:--|--:|--:|--:|--:|--:|",
+    ]
     for r in rows:
         times = f"{r['min'] * 1e3:.0f} ms | {r['median'] * 1e3:.0f} ms | {r['to_store_min']:.2f} | {r['to_store_median']:.2f}"
         lines.append(f"| {r['steps']} | {LIBRARIES.get(r['variant'], r['variant'])} | {r['mib']:.1f} | {times} |")
@@ -224,10 +234,18 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for name in dict.fromkeys(row["variant"] for row in rows):
         chosen = [row for row in rows if row["variant"] == name]
         (colour, marker), steps = looks[name], [row["steps"] for row in chosen]
-        style = {"color": colour, "marker": marker, "label": LIBRARIES.get(name, name), "linewidth": 1.8, "markersize": 5}
+        style = {
+            "color": colour,
+            "marker": marker,
+            "label": LIBRARIES.get(name, name),
+            "linewidth": 1.8,
+            "markersize": 5,
+        }
         axes[0].plot(steps, [row["mib"] for row in chosen], **style)
         axes[1].plot(steps, [row["median"] for row in chosen], **style)
-    for axis, what in zip(axes, ("peak memory beyond weights and gradients, MiB", "forward and backward, s"), strict=True):
+    for axis, what in zip(
+        axes, ("peak memory beyond weights and gradients, MiB", "forward and backward, s"), strict=True
+    ):
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xticks(steps, [str(n) for n in steps])
