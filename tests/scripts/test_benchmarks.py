@@ -18,7 +18,7 @@ def run(script, *options):
 
 
 def test_memory(tmp_path):
-    sizes = "--steps 3 24 --channels 8 --side 32 --batch 8 --repeats 1".split()
+    sizes = ["--steps", "3", "24", "--channels", "8", "--side", "32", "--batch", "8", "--repeats", "1"]
     said = run("benchmark_memory.py", *sizes, "--output", tmp_path / "m.json", "--plot", tmp_path / "m.png")
     assert "gradients agree to" in said
     rows = json.loads((tmp_path / "m.json").read_text())["rows"]
@@ -30,7 +30,7 @@ def test_memory(tmp_path):
 
 
 def test_scaling(tmp_path):
-    sizes = "--axes batch images --points 2 --repeats 1".split()
+    sizes = ["--axes", "batch", "images", "--points", "2", "--repeats", "1"]
     said = run("benchmark_scaling.py", *sizes, "--output", tmp_path / "s.json", "--plot", tmp_path / "s.png")
     assert "images in a batch" in said
     rows = json.loads((tmp_path / "s.json").read_text())["rows"]
