@@ -180,11 +180,10 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
             rows += [{"variant": v, "steps": steps, "seconds": found[v]} for v in variants]
         else:
             for v in variants:
+                # what libraries allocate for themselves at first use
+                (make_pass(v) if options.deep else Pass(v, min(options.steps), options))()
                 once = make_pass(v)
-                once()  # what libraries allocate for themselves at first use
-                size = once.gradient_mib()
-                once.module.zero_grad() if not options.deep else once.network.zero_grad()
-                rows.append({"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - size})
+                rows.append({"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()})
                 del once
     return rows
 
