@@ -183,7 +183,9 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
                 # what libraries allocate for themselves at first use
                 (make_pass(v) if options.deep else Pass(v, min(options.steps), options))()
                 once = make_pass(v)
-                rows.append({"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()})
+                rows.append(
+                    {"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()}
+                )
                 del once
     return rows
 
@@ -241,10 +243,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             "markersize": 5,
         }
         axes[0].plot(steps, [row["mib"] for row in chosen], **style)
-        axes[1].plot(steps, [row["median"] for row in chosen], **style)
-    for axis, what in zip(
-        axes, ("peak memory beyond weights and gradients, MiB", "forward and backward, s"), strict=True
-    ):
+        axes[1].plot(steps, [row["min"] for row in chosen], **style)
+    for axis, what in zip(axes, ("peak memory without weights, MiB", "forward and backward, least s"), strict=True):
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xticks(steps, [str(n) for n in steps])

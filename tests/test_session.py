@@ -125,7 +125,13 @@ def test_training_curves_are_alike_however_features_are_had(tmp_path, dataset, d
 
 def test_features_that_cannot_be_had_back_are_warned_of(tmp_path, dataset, capsys):
     """Without norms and with h = 2 the wave-like features grow by orders of magnitude."""
-    words = ("dynamic=second_order", "network.norm=none", "network.steps=16", "network.step_size=2", "network.memory=reverse")
+    words = (
+        "dynamic=second_order",
+        "network.norm=none",
+        "network.steps=16",
+        "network.step_size=2",
+        "network.memory=reverse",
+    )
     path, _ = go(configuration(tmp_path, *words, "schedule.learning_rate=1e-6"), dataset)
     assert np.genfromtxt(path / "timings.csv", delimiter=",", names=True)["reversal_drift"][0] > 1e-3
     assert "the gradients are not to be trusted; use network.memory=recompute" in (path / "run.log").read_text()
