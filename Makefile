@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo analyse bench bench-gpu reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
+.PHONY: help setup demo analyse bench bench-gpu bench-memory bench-scaling reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,16 @@ bench: setup ## speed of training on the CPU: a plain loop, ours, the bound (abo
 
 bench-gpu: setup ## the same on a GPU, with tf32 and bfloat16 (minutes)
 	$(BIN)/python scripts/benchmark_training.py --device cuda --batches 128 --steps 10 --output outputs/benchmarks/training-gpu.json
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-memory: setup $(VENV)/bench-installed ## memory and time of backpropagation, against MemCNN and RevTorch (minutes)
+	$(BIN)/python scripts/benchmark_memory.py --plot
+
+bench-scaling: setup ## how time and memory grow with batch, steps, width, resolution, images (minutes)
+	$(BIN)/python scripts/benchmark_scaling.py --plot
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -108,6 +108,35 @@ def test_the_objective_in_the_metrics_is_the_sum_of_its_terms(tmp_path, dataset)
     assert (rows["largest_weight"] <= 1).all()
 
 
+@pytest.mark.parametrize("dynamic", ["hamiltonian", "second_order"])
+def test_training_curves_are_alike_however_features_are_had(tmp_path, dataset, dynamic):
+    curves = {}
+    for mode in ("store", "recompute", "reverse"):
+        words = (f"dynamic={dynamic}", "network.steps=6", "network.step_size=0.5", f"network.memory={mode}")
+        path, _ = go(configuration(tmp_path / mode, *words), dataset)
+        curves[mode] = np.genfromtxt(path / "metrics.csv", delimiter=",", names=True)["loss"]
+        drift = np.genfromtxt(path / "timings.csv", delimiter=",", names=True)["reversal_drift"]
+        assert (drift < 1e-4).all() if mode == "reverse" else np.isnan(drift).all()
+    assert np.array_equal(curves["recompute"], curves["store"])
+    assert np.allclose(curves["reverse"], curves["store"], rtol=1e-3)
+    assert "warning" not in (path / "run.log").read_text()
+
+
+def test_features_that_cannot_be_had_back_are_warned_of(tmp_path, dataset, capsys):
+    """Without norms and with h = 2 the wave-like features grow by orders of magnitude."""
+    words = (
+        "dynamic=second_order",
+        "network.norm=none",
+        "network.steps=16",
+        "network.step_size=2",
+        "network.memory=reverse",
+    )
+    path, _ = go(configuration(tmp_path, *words, "schedule.learning_rate=1e-6"), dataset)
+    assert np.genfromtxt(path / "timings.csv", delimiter=",", names=True)["reversal_drift"][0] > 1e-3
+    assert "the gradients are not to be trusted; use network.memory=recompute" in (path / "run.log").read_text()
+    assert "in epoch 1 the norm of features that were computed backwards was off by" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("variant", [PLAIN, VALIDATED], ids=["plain", "validated"])
 def test_repeated_it_is_the_same_bytes(tmp_path, dataset, variant):
     paths = [go(configuration(tmp_path / part, *variant), dataset)[0] for part in "ab"]

@@ -61,9 +61,7 @@ def set_up(config: Config) -> "torch.device":
         raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
     if device.type == "cpu":
         _keep_freed_memory()
-        _forget_peak_memory()
-    else:
-        torch.cuda.reset_peak_memory_stats(device)
+    forget_peak_memory(device)
     tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
@@ -114,8 +112,13 @@ def _keep_freed_memory() -> None:
     mallopt(m_top_pad, 64 * 2**20)
 
 
-def _forget_peak_memory() -> None:
-    """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (Linux)."""
+def forget_peak_memory(device: "torch.device") -> None:
+    """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (GPU, Linux)."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the run before freed
         with open("/proc/self/clear_refs", "w") as file:

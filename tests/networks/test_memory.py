@@ -8,7 +8,8 @@ import torch
 from pdenet_repro import build_network, compose
 from pdenet_repro.config import NetworkConfig
 from pdenet_repro.networks.dynamics import DYNAMICS
-from pdenet_repro.networks.memory import choose, stored_bytes
+from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
+from pdenet_repro.networks.memory import Pullback, choose, stored_bytes
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
 
@@ -67,6 +68,26 @@ def test_gradients_of_the_gradient_check(dynamic):
         p.data = torch.randn(p.shape, generator=generator, dtype=torch.float64)
     Y = torch.randn(1, 4, 3, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda Y, *_: unit(Y), (Y, *unit.parameters()), atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("norm", ["instance", "channel", "channel_rms", "none"])
+def test_the_pullback_by_hand_is_that_of_autograd(norm, activation):
+    layer = SymmetricLayer(Norm(norm), activation)
+    Y, v = torch.randn(2, 3, 6, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    K, s, b = torch.randn(6, 6, 3, 3).double(), torch.randn(6).double(), torch.randn(6).double()
+    found, expected = (pullback(Y, SymmetricWeights(K, s, b), v) for pullback in (layer.pullback, Pullback(layer)))
+    assert largest_difference([*found[:2], *found[2]], [*expected[:2], *expected[2]]) < 1e-12
+
+
+@pytest.mark.parametrize("dynamic", REVERSIBLE)
+def test_four_hundred_steps(dynamic):
+    expected, _ = gradients(dynamic, "store", 400)
+    found, drift = gradients(dynamic, "reverse", 400)
+    assert largest_difference(found, expected) < 1e-10
+    assert drift < 1e-12
+    _, drift = gradients(dynamic, "reverse", 400, dtype=torch.float32)
+    assert drift < 1e-4
 
 
 def saved_bytes(dynamic, memory, steps):

@@ -136,7 +136,9 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding."""
     if asymmetry(matrix) <= SYMMETRIC:
         return torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2)).numpy().astype(complex)
-    return torch.linalg.eigvals(torch.from_numpy(matrix)).numpy()  # SciPy's takes several times as long on some processors
+    return torch.linalg.eigvals(
+        torch.from_numpy(matrix)
+    ).numpy()  # SciPy's takes several times as long on some processors
 
 
 def extreme_eigenvalues(

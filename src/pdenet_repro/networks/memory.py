@@ -24,11 +24,9 @@ TOLERANCE = 1e-3  # relative drift of a norm in float32 from which on the gradie
 
 def run(unit: "Unit", state: State) -> State:
     """The last state of a unit from the first, the backward pass as ``unit.memory`` says."""
-    thetas = unit.thetas()
     if unit.memory == "reverse" and torch.is_grad_enabled():
-        flat = [weight for theta in thetas for layer in theta for weight in layer]
-        return Reversed.apply(unit, len(state), *state, *flat)
-    for theta in thetas:
+        return Reversed.apply(unit, len(state), *state, *unit.parameters())
+    for theta in unit.thetas():
         if unit.memory == "recompute" and torch.is_grad_enabled():
             state = checkpoint(
                 unit.dynamic.step, state, theta, use_reentrant=False, preserve_rng_state=False, determinism_check="none"
@@ -59,7 +57,7 @@ class Reversed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: "Unit", parts: int, *tensors: Tensor) -> State:
-        """First state (``parts`` features) and the weights of every step to the last state."""
+        """First state (``parts`` features) and the unit's weights over time to the last state."""
         ctx.unit, ctx.parts = unit, parts
         state, weights = tensors[:parts], tensors[parts:]
         ctx.device = state[0].device.type
@@ -76,15 +74,16 @@ class Reversed(torch.autograd.Function):
         """Step by step backwards: the state before, and the gradients with respect to it and to the weights."""
         unit, saved = ctx.unit, ctx.saved_tensors
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
-        by_step: list[Sequence[Tensor]] = []
+        of_weights = [torch.empty_like(weight) for weight in weights]
         with torch.autocast(ctx.device, dtype=ctx.autocast[1], enabled=ctx.autocast[0]):
             pullback = getattr(unit.dynamic.F, "pullback", None) or Pullback(unit.dynamic.F)
-            for theta in reversed(_per_step(unit, weights)):
+            for j, theta in reversed(list(enumerate(_per_step(unit, weights)))):
                 state, gradients, of_theta = unit.dynamic.adjoint_step(state, gradients, theta, pullback)
-                by_step.append([g for layer in of_theta for g in layer])
+                for over_time, value in zip(of_weights, (g for layer in of_theta for g in layer), strict=True):
+                    over_time[j] = value
         found = torch.stack([part.norm() for part in state])
         unit.note_drift(((found - ctx.first_norm).abs() / ctx.first_norm.clamp_min(1e-30)).max())
-        return None, None, *gradients, *(g for step in reversed(by_step) for g in step)
+        return None, None, *gradients, *of_weights
 
 
 class Pullback:
@@ -107,8 +106,9 @@ class Pullback:
 
 
 def _per_step(unit: "Unit", weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
-    """The flat weights as ``Unit.thetas`` has them."""
+    """Weights over time, in the order of ``unit.parameters()``, as ``Unit.thetas`` has them."""
     kind = unit.dynamic.layer.weights
+    over_time = [weight.unbind() for weight in weights]
     size = len(kind._fields)
-    layers = [kind(*weights[i : i + size]) for i in range(0, len(weights), size)]
-    return [tuple(layers[i : i + len(unit.theta)]) for i in range(0, len(layers), len(unit.theta))]
+    layers = [map(kind, *over_time[i : i + size]) for i in range(0, len(over_time), size)]
+    return list(zip(*layers, strict=True))

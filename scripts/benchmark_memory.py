@@ -1,0 +1,310 @@
+"""Memory and time of backpropagation through one Hamiltonian unit, stored, reversed, recomputed, and as MemCNN, RevTorch and
+torch.utils.checkpoint do it: ``python scripts/benchmark_memory.py --help``.
+
+One Verlet step is an additive coupling, so all six compute the same; that their gradients agree is checked first.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import measuring
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint_sequential
+
+from pdenet_repro import build_network, compose, device
+from pdenet_repro.errors import UserError
+from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.norms import Norm
+from pdenet_repro.networks.unit import Unit
+
+OURS = ("store", "reverse", "recompute")
+LIBRARIES = {"memcnn": "MemCNN", "revtorch": "RevTorch"}
+
+
+class Half(nn.Module):
+    """``h F(Y; theta)`` with its own copy of the weights of one time step: what couplings are made of."""
+
+    def __init__(self, layer: Callable[..., Tensor], theta: Any, step_size: float) -> None:
+        super().__init__()
+        self.layer, self.kind, self.h = layer, type(theta), step_size
+        self.theta = nn.ParameterList([weight.detach().clone() for weight in theta])
+
+    def forward(self, Y: Tensor) -> Tensor:
+        """(N, C/2, H, W) to the same."""
+        return self.h * self.layer(Y, self.kind(*self.theta))
+
+
+class Verlet(nn.Module):
+    """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
+
+    def __init__(self, f: Half, g: Half) -> None:
+        super().__init__()
+        self.f, self.g = f, g
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        Y, Z = features.chunk(2, dim=1)
+        Y = Y + self.f(Z)
+        return torch.cat([Y, Z + self.g(Y)], dim=1)
+
+
+class Checkpointed(nn.Sequential):
+    """About sqrt(steps) segments, as PyTorch's documentation advises."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        return checkpoint_sequential(self, round(math.sqrt(len(self))), features, use_reentrant=False)
+
+
+def make(variant: str, steps: int, channels: int) -> nn.Module:
+    """The unit with the same weights in every variant; final time 3, as the paper's three steps."""
+    memory = variant if variant in OURS else "store"
+    unit = Unit(DYNAMICS["hamiltonian"](3 / steps, Norm("instance"), "relu"), channels, steps, memory)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in unit.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    if variant in OURS:
+        return unit
+    F, h = unit.dynamic.F, unit.dynamic.h
+    halves = [(Half(F, theta1, h), Half(F, theta2, -h)) for theta1, theta2 in unit.thetas()]
+    if variant == "checkpoint":
+        return Checkpointed(*(Verlet(f, g) for f, g in halves))
+    library: Any = importlib.import_module(variant)
+    if variant == "revtorch":
+        return library.ReversibleSequence(nn.ModuleList(library.ReversibleBlock(f, g) for f, g in halves))
+    # the first block keeps the unit's input, which the layer before needs for its own derivative
+    couplings = [library.AdditiveCoupling(f, g) for f, g in halves]
+    return nn.Sequential(*(library.InvertibleModuleWrapper(c, keep_input=i == 0) for i, c in enumerate(couplings)))
+
+
+class Pass:
+    """A forward and backward pass of one variant, to call."""
+
+    def __init__(
+        self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32
+    ) -> None:
+        where = torch.device(options.device)
+        self.module = make(variant, steps, options.channels).to(where, dtype)
+        shape = (2, options.batch, options.channels, options.side, options.side)
+        self.Y, self.v = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(where, dtype)
+
+    def __call__(self) -> None:
+        """Gradients of ``<v, unit(Y)>``."""
+        self.module.zero_grad(set_to_none=True)
+        self.Y = self.Y.detach().requires_grad_()
+        self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
+
+    def gradients(self) -> list[Tensor]:
+        """With respect to the features, and to the six weights of a step, stacked over time."""
+        if isinstance(self.module, Unit):
+            return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
+        halves = [module for module in self.module.modules() if isinstance(module, Half)]
+        by_layer = ([half.theta for half in halves if half.h > 0], [half.theta for half in halves if half.h < 0])
+        return [
+            self.Y.grad,
+            *(torch.stack([w.grad for w in over_time]) for t in by_layer for over_time in zip(*t, strict=True)),
+        ]
+
+    def gradient_mib(self) -> float:
+        """Size of the gradients themselves, the same for all variants."""
+        return sum(gradient.nbytes for gradient in self.gradients()) / 2**20
+
+
+class DeepStep:
+    """A forward and backward pass of the whole network=deep."""
+
+    def __init__(self, memory: str, options: argparse.Namespace) -> None:
+        config = compose("network=deep", "dynamic=hamiltonian", f"network.memory={memory}")
+        where = torch.device(options.device)
+        self.network = build_network(config).to(where)
+        self.images = torch.randint(0, 256, (options.batch, 3, 96, 96), dtype=torch.uint8).to(where)
+
+    def __call__(self) -> None:
+        """Gradients of something that depends on all scores."""
+        self.network.zero_grad(set_to_none=True)
+        self.network(self.images).square().sum().backward()
+
+    def gradient_mib(self) -> float:
+        """Size of the gradients."""
+        return sum(p.nbytes for p in self.network.parameters()) / 2**20
+
+
+def present(variants: tuple[str, ...]) -> list[str]:
+    """Those of the libraries that are installed; a line for each that is not."""
+    found = []
+    for name in variants:
+        try:
+            importlib.import_module(name)
+            found.append(name)
+        except ImportError:
+            print(f"{LIBRARIES[name]} is missing, goes without (pip install -c constraints.txt -e '.[bench]')")
+    return found
+
+
+def check(variants: list[str], options: argparse.Namespace) -> float:
+    """Largest relative difference of any gradient from the stored one, in float64 at the fewest steps."""
+    passes = {name: Pass(name, min(options.steps), options, torch.float64) for name in variants}
+    for each in passes.values():
+        each()
+    expected = passes["store"].gradients()
+    worst = max(
+        ((a - b).abs().max() / b.abs().max()).item()
+        for each in passes.values() for a, b in zip(each.gradients(), expected, strict=True)
+    )  # fmt: skip
+    if not worst < 1e-10:
+        sys.exit(
+            f"error: the gradients of the variants differ by {worst:.1e}, relative; must agree to 1e-10 in float64"
+        )
+    return worst
+
+
+def part(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of numbers: ``seconds`` in turns, or ``peak`` MiB beyond weights, gradients and input."""
+    where, rows = torch.device(options.device), []
+    for steps in ["deep"] if options.deep else options.steps:
+        make_pass = (lambda v: DeepStep(v, options)) if options.deep else (lambda v, n=steps: Pass(v, n, options))
+        if name == "seconds":
+            found = measuring.interleaved({v: make_pass(v) for v in variants}, options.repeats, where)
+            rows += [{"variant": v, "steps": steps, "seconds": found[v]} for v in variants]
+        else:
+            for v in variants:
+                # what libraries allocate for themselves at first use
+                (make_pass(v) if options.deep else Pass(v, min(options.steps), options))()
+                once = make_pass(v)
+                rows.append(
+                    {"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()}
+                )
+                del once
+    return rows
+
+
+def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
+    """``part`` in a process of its own, whose memory is allocated as the environment says."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
+    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"error: measuring {name} failed with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each variant and depth: seconds, their least and median, ratios to store, MiB."""
+    stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
+    rows = []
+    for time, peak in zip(seconds, peaks, strict=True):
+        least, middle, of_store = min(time["seconds"]), median(time["seconds"]), stored[time["steps"]]
+        ratios = {"to_store_min": least / min(of_store), "to_store_median": middle / median(of_store)}
+        rows.append(time | {"min": least, "median": middle} | ratios | {"mib": peak["mib"]})
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """For the terminal and for Markdown."""
+    lines = [
+        "| steps | backward pass | memory, MiB | time, least | median | to store, least | median |",
+        "|--:|:--|--:|--:|--:|--:|--:|",
+    ]
+    for r in rows:
+        times = f"{r['min'] * 1e3:.0f} ms | {r['median'] * 1e3:.0f} ms | {r['to_store_min']:.2f} | {r['to_store_median']:.2f}"
+        lines.append(f"| {r['steps']} | {LIBRARIES.get(r['variant'], r['variant'])} | {r['mib']:.1f} | {times} |")
+    return "\n".join(lines)
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Memory and time against the number of steps, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    looks = {
+        "store": ("#000000", "o"), "reverse": ("#0072b2", "s"), "recompute": ("#009e73", "D"),
+        "memcnn": ("#d55e00", "^"), "revtorch": ("#cc79a7", "v"), "checkpoint": ("#e69f00", "P"),
+    }  # fmt: skip
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for name in dict.fromkeys(row["variant"] for row in rows):
+        chosen = [row for row in rows if row["variant"] == name]
+        (colour, marker), steps = looks[name], [row["steps"] for row in chosen]
+        style = {
+            "color": colour,
+            "marker": marker,
+            "label": LIBRARIES.get(name, name),
+            "linewidth": 1.8,
+            "markersize": 5,
+        }
+        axes[0].plot(steps, [row["mib"] for row in chosen], **style)
+        axes[1].plot(steps, [row["min"] for row in chosen], **style)
+    for axis, what in zip(axes, ("peak memory without weights, MiB", "forward and backward, least s"), strict=True):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xticks(steps, [str(n) for n in steps])
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set_xlabel("time steps of the unit")
+        axis.set_ylabel(what)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    print(f"look at   {path}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--steps", type=int, nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps")
+    made.add_argument("--channels", type=int, default=32, help="of the unit, both halves")
+    made.add_argument("--side", type=int, default=48, help="pixels of the features' side")
+    made.add_argument("--batch", type=int, default=8, help="images")
+    made.add_argument("--repeats", type=int, default=3, help="timed passes of each variant, in turns")
+    made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
+                      "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip
+    made.add_argument("--deep", action="store_true", help="the whole network=deep instead of a unit")
+    made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="numbers")
+    made.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="draw it too")
+    made.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
+    made.add_argument("--variants", nargs="+", help=argparse.SUPPRESS)
+    return made
+
+
+def main() -> None:
+    """Check that all compute the same, measure each in processes of its own, print, write, draw."""
+    warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN's, about PyTorch's old names
+    options = parser().parse_args()
+    try:
+        config = compose(f"device={options.device}")
+        device.refuse_missing_gpu(config)
+        if options.part != "peak" and options.allocator == "kept":
+            device.set_up(config)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    if options.part:
+        print(json.dumps(part(options.part, options.variants, options)))
+        return
+    origin = measuring.header(torch.device(options.device))
+    variants = list(OURS)
+    if not options.deep:
+        variants += [*present(tuple(LIBRARIES)), "checkpoint"]
+        print(f"gradients agree to {check(variants, options):.1e} in float64", flush=True)
+    rows = merge(in_a_process("seconds", variants, {}), in_a_process("peak", variants, measuring.RETURN_FREED))
+    print(table(rows))
+    measuring.write_json(options.output, **origin, options={k: str(v) for k, v in vars(options).items()}, rows=rows)
+    if options.plot:
+        plot(rows, options.plot)
+
+
+if __name__ == "__main__":
+    main()

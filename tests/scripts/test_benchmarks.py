@@ -1,0 +1,47 @@
+"""Each benchmark runs, on tiny sizes, and writes what it says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+pytestmark = pytest.mark.slow
+
+
+def run(script, *options):
+    done = subprocess.run([sys.executable, SCRIPTS / script, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_memory(tmp_path):
+    sizes = ["--steps", "3", "24", "--channels", "8", "--side", "32", "--batch", "8", "--repeats", "1"]
+    said = run("benchmark_memory.py", *sizes, "--output", tmp_path / "m.json", "--plot", tmp_path / "m.png")
+    assert "gradients agree to" in said
+    rows = json.loads((tmp_path / "m.json").read_text())["rows"]
+    mib = {(row["variant"], row["steps"]): row["mib"] for row in rows}
+    assert {name for name, _ in mib} >= {"store", "reverse", "recompute", "checkpoint"}
+    assert mib["store", 24] > 4 * mib["store", 3]
+    assert mib["reverse", 24] < mib["store", 24] / 4
+    assert (tmp_path / "m.png").stat().st_size > 10_000
+
+
+def test_scaling(tmp_path):
+    sizes = ["--axes", "batch", "images", "--points", "2", "--repeats", "1"]
+    said = run("benchmark_scaling.py", *sizes, "--output", tmp_path / "s.json", "--plot", tmp_path / "s.png")
+    assert "images in a batch" in said
+    rows = json.loads((tmp_path / "s.json").read_text())["rows"]
+    small, large = (row for row in rows if row["axis"] == "batch")
+    assert large["mib"] > 1.5 * small["mib"]
+    assert (tmp_path / "s.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("script", ["benchmark_memory.py", "benchmark_scaling.py"])
+def test_a_missing_gpu_is_refused(script):
+    done = subprocess.run([sys.executable, SCRIPTS / script, "--device", "cuda:77"], capture_output=True, text=True)
+    assert done.returncode
+    assert "device=cuda:77" in done.stderr
+    assert "Traceback" not in done.stderr
