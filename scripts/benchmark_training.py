@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from measuring import header, write_json
+from measuring import header, synchronize, write_json
 
 from pdenet_repro import build_network, compose, device
 from pdenet_repro.data import shapes, source
@@ -221,12 +221,6 @@ def matrix_rate(where: torch.device, kind: torch.dtype) -> float:
             synchronize(where)
             best = max(best, operations / (time.perf_counter() - begin))
     return best
-
-
-def synchronize(where: torch.device) -> None:
-    """Wait for the GPU."""
-    if where.type == "cuda":
-        torch.cuda.synchronize(where)
 
 
 if __name__ == "__main__":
