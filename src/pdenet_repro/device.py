@@ -142,6 +142,15 @@ def available_memory(device: "torch.device") -> int:
         return torch.cuda.mem_get_info(device)[0]
     with suppress(OSError), open("/proc/meminfo") as file:
         return int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
+    return whole_memory(device)
+
+
+def whole_memory(device: "torch.device") -> int:
+    """Bytes that the device, or on the CPU the machine, has."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -36,7 +36,8 @@ def make_trainer(
 ) -> Trainer:
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
     reversible = DYNAMICS[config.dynamic].reversible
-    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.available_memory(where))
+    # not the memory that is free now: a run that is resumed must choose the same
+    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
     optimizer = ProjectedSGD(

@@ -43,11 +43,11 @@ def stored_bytes(network: NetworkConfig, batch: int) -> int:
     return 4 * 3 * network.steps * batch * numbers  # float32
 
 
-def choose(network: NetworkConfig, reversible: bool, batch: int, available: int) -> str:
-    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of the ``available`` bytes."""
+def choose(network: NetworkConfig, reversible: bool, batch: int, size: int) -> str:
+    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of ``size`` bytes."""
     if network.memory != "auto":
         return network.memory
-    if stored_bytes(network, batch) <= available / 2:
+    if stored_bytes(network, batch) <= size / 2:
         return "store"
     return "reverse" if reversible else "recompute"
 
