@@ -116,7 +116,9 @@ def test_an_archive_of_other_content_is_refused(run, root, archive, server, memb
     assert "train_X.bin" not in content(root) or content(root)["train_X.bin"] == MEMBERS["train_X.bin"]
 
 
-@pytest.mark.parametrize("broken", [b"no gzip at all", gzip.compress(b"no tar" * 1000), None])
+@pytest.mark.parametrize(
+    "broken", [b"no gzip at all", gzip.compress(b"no tar" * 1000), None], ids=["no-gzip", "no-tar", "cut-short"]
+)
 def test_an_archive_that_cannot_be_unpacked_is_refused(run, archive, server, whole, broken):
     server.content = whole[: len(whole) // 2] if broken is None else broken
     with pytest.raises(DataError, match=r"cannot unpack .*; delete it and run the same command again"):
