@@ -47,8 +47,8 @@ def make_trainer(
         images, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
     )
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
-    if compilation.wanted(config, len(images), mode, where):
-        trainer.forward = compilation.compiled(trainer.forward, warn)
+    if compilation.wanted(config, len(images), where):
+        compilation.compile_run(trainer, config.evaluation.batch_size, warn)
     return trainer
 
 

@@ -41,43 +41,70 @@ def test_auto_compiles_what_is_long_enough():
     images = int(WORTHWHILE / training_flops(config.network, "parabolic") / config.schedule.epochs)
     batch = config.schedule.batch_size
     enough, too_few = (images // batch + 1) * batch, images // batch * batch
-    assert wanted(config, enough, "store", CPU)
-    assert not wanted(config, too_few, "store", CPU)
-    assert not wanted(config, enough, "reverse", CPU)
-    assert not wanted(compose("deterministic=true"), enough, "store", torch.device("cuda"))
-    assert wanted(compose("deterministic=true"), enough, "store", CPU)
-    assert not wanted(compose("performance=eager"), enough, "store", CPU)
-    assert wanted(compose("performance=compile"), batch, "store", CPU)
+    assert wanted(config, enough, CPU)
+    assert not wanted(config, too_few, CPU)
+    assert not wanted(compose("deterministic=true"), enough, torch.device("cuda"))
+    assert wanted(compose("deterministic=true"), enough, CPU)
+    assert not wanted(compose("performance=eager"), enough, CPU)
+    assert wanted(compose("performance=compile"), batch, CPU)
 
 
-def trained(performance, warnings=None, steps=4):
-    """Weights of a tiny network after a few steps, and the losses."""
-    config = compose("data=shapes", "network=tiny", "schedule=demo", "device=cpu", f"performance={performance}")
+def trained(performance, *words, warnings=None, steps=4):
+    """Weights of a tiny network after a few steps, the losses, and probabilities of a whole batch and a smaller one."""
+    words = ("data=shapes", "network=tiny", "schedule=demo", "device=cpu", "evaluation.batch_size=20", *words)
+    config = compose(*words, f"performance={performance}")
     random = np.random.RandomState(0)
     images = DeviceImages(random.randint(0, 256, (64, 3, 96, 96), dtype=np.uint8), random.randint(0, 10, 64), CPU)
     trainer = make_trainer(config, images, CPU, (warnings if warnings is not None else []).append)
     for _ in zip(range(steps), trainer.epoch(), strict=False):
         pass
-    return torch.cat([p.detach().flatten() for p in trainer.network.parameters()]), trainer.progress
+    weights = torch.cat([p.detach().flatten() for p in trainer.network.parameters()])
+    trainer.network.eval()
+    with torch.no_grad():
+        probabilities = torch.cat([trainer.network.probabilities(images.pixels[:n]) for n in (20, 7)])
+    return weights, trainer.progress, probabilities
 
 
 @pytest.mark.slow
-def test_compiled_steps_are_the_eager_ones_and_repeat_to_the_bit():
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("dynamic=parabolic", "network.memory=store"),
+        ("dynamic=hamiltonian", "network.memory=store", "network.steps=8", "network.step_size=0.25"),
+        ("dynamic=hamiltonian", "network.memory=reverse"),
+        ("dynamic=second_order", "network.memory=reverse", "precision=bfloat16"),
+        ("dynamic=parabolic", "network.memory=recompute"),
+    ],
+    ids=" ".join,
+)
+def test_compiled_steps_are_the_eager_ones_and_repeat_to_the_bit(words):
     warnings = []
-    eager, of_eager = trained("eager")
-    first, progress = trained("compile", warnings)
-    again, _ = trained("compile", warnings)
+    eager, of_eager, expected = trained("eager", *words)
+    first, progress, found = trained("compile", *words, warnings=warnings)
+    again, _, found_again = trained("compile", *words, warnings=warnings)
+    close = 2e-3 if "precision=bfloat16" in words else 1e-5
     assert warnings == []
     assert torch.equal(first, again)
-    assert (first - eager).abs().max() < 1e-5
-    assert progress.data_loss == pytest.approx(of_eager.data_loss, rel=1e-5)
-    assert progress.correct == of_eager.correct
+    assert torch.equal(found, found_again)
+    assert (first - eager).abs().max() < close
+    assert (found - expected).abs().max() < close
+    assert progress.data_loss == pytest.approx(of_eager.data_loss, rel=close)
+
+
+@pytest.mark.slow
+def test_a_step_is_compiled_once_however_many_there_are():
+    def compilations(steps):
+        torch._dynamo.utils.counters.clear()
+        trained("compile", "dynamic=hamiltonian", "network.memory=reverse", f"network.steps={steps}")
+        return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+    assert 0 < compilations(12) == compilations(5)
 
 
 def test_without_a_compiler_training_goes_on_after_one_line(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     warnings = []
-    found, _ = trained("compile", warnings)
+    found, *_ = trained("compile", warnings=warnings)
     assert len(warnings) == 1
     assert "no C++ compiler is found" in warnings[0]
     assert torch.equal(found, trained("eager")[0])
@@ -93,7 +120,7 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
     warnings = []
-    found, _ = trained("compile", warnings)
+    found, *_ = trained("compile", warnings=warnings)
     assert len(warnings) == 1
     assert "training is not compiled, only slower" in warnings[0]
     assert torch.equal(found, trained("eager")[0])

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdenet_repro.networks.layers import ResidualLayer, SymmetricLayer
+from pdenet_repro.networks.layers import ResidualLayer, SymmetricLayer, pullback
 from pdenet_repro.networks.norms import Norm
 
 State = tuple[Tensor, ...]
@@ -48,14 +48,16 @@ class Dynamic(ABC):
         """The state before the step that led to ``state``."""
         raise TypeError(f"{type(self).__name__} cannot be run backwards")
 
-    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
-        """The inverse step and the step's derivative transposed, sharing the evaluations of the layers.
+    def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
+        """The inverse step and the step's derivative transposed.
 
-        ``state`` and ``gradients`` are the state after the step and the objective's gradient with respect to it;
-        ``pullback(Y, theta_i, v)`` gives ``F(Y; theta_i)``, ``(dF/dY)^T v`` and ``(dF/dtheta_i)^T v``. Returns the state
-        before the step, the gradient with respect to it, and for each layer the gradients with respect to its weights.
+        ``state`` and ``gradients`` are the state after the step and the objective's gradient with respect to it. Returns
+        the state before the step, the gradient with respect to it, and that with respect to the weights. The dynamics
+        below do the same with one evaluation of each layer for both.
         """
-        raise TypeError(f"{type(self).__name__} cannot be run backwards")
+        before = self.inverse_step(state, theta)
+        transposed = torch.func.vjp(self.step, before, theta)[1]
+        return before, *transposed(gradients)
 
     def features(self, state: State) -> Tensor:
         """The features that leave the unit."""
@@ -104,14 +106,14 @@ class Hamiltonian(Dynamic):
         Y = Y - self.h * self.F(Z, theta1)
         return Y, Z
 
-    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
+    def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
         """The inverse step with the adjoints of its two lines."""
         (Y, Z), (gY, gZ), (theta1, theta2) = state, gradients, theta
-        F, gF, g2 = pullback(Y, theta2, gZ)
-        Z, gY = torch.add(Z, F, alpha=self.h), torch.sub(gY, gF, alpha=self.h)
-        F, gF, g1 = pullback(Z, theta1, gY)
-        Y, gZ = torch.sub(Y, F, alpha=self.h), torch.add(gZ, gF, alpha=self.h)
-        return (Y, Z), (gY, gZ), ([self.h * g for g in g1], [-self.h * g for g in g2])
+        F, gF, g2 = pullback(self.F, Y, theta2, -self.h * gZ)
+        Z, gY = Z + self.h * F, gY + gF
+        F, gF, g1 = pullback(self.F, Z, theta1, self.h * gY)
+        Y, gZ = Y - self.h * F, gZ + gF
+        return (Y, Z), (gY, gZ), (g1, g2)
 
     def features(self, state: State) -> Tensor:
         """Both halves, concatenated."""
@@ -137,12 +139,11 @@ class SecondOrder(Dynamic):
         (Y_next, Y), (theta_j,) = state, theta
         return Y, 2 * Y - Y_next + self.h**2 * self.F(Y, theta_j)
 
-    def adjoint_step(self, state: State, gradients: State, theta: Theta, pullback: Any) -> tuple[State, State, Any]:
+    def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
         """The inverse step with its adjoint."""
         (Y_next, Y), (g_next, g), (theta_j,) = state, gradients, theta
-        F, gF, g_theta = pullback(Y, theta_j, g_next)
-        before = (Y, 2 * Y - Y_next + self.h**2 * F)
-        return before, (g + 2 * g_next + self.h**2 * gF, -g_next), ([self.h**2 * each for each in g_theta],)
+        F, gF, g_theta = pullback(self.F, Y, theta_j, self.h**2 * g_next)
+        return (Y, 2 * Y - Y_next + self.h**2 * F), (g + 2 * g_next + gF, -g_next), (g_theta,)
 
 
 class ResNet(Dynamic):

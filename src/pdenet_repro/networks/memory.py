@@ -29,10 +29,10 @@ def run(unit: "Unit", state: State) -> State:
     for theta in unit.thetas():
         if unit.memory == "recompute" and torch.is_grad_enabled():
             state = checkpoint(
-                unit.dynamic.step, state, theta, use_reentrant=False, preserve_rng_state=False, determinism_check="none"
+                unit.step, state, theta, use_reentrant=False, preserve_rng_state=False, determinism_check="none"
             )
         else:
-            state = unit.dynamic.step(state, theta)
+            state = unit.step(state, theta)
     return state
 
 
@@ -63,8 +63,9 @@ class Reversed(torch.autograd.Function):
         ctx.device = state[0].device.type
         ctx.autocast = torch.is_autocast_enabled(ctx.device), torch.get_autocast_dtype(ctx.device)
         ctx.first_norm = torch.stack([part.norm() for part in state])
+        state = tuple(part.detach() for part in state)  # no graph is wanted, nor compiled
         for theta in _per_step(unit, weights):
-            state = unit.dynamic.step(state, theta)
+            state = unit.step(state, theta)
         ctx.save_for_backward(*state, *weights)
         return state
 
@@ -76,33 +77,13 @@ class Reversed(torch.autograd.Function):
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
         of_weights = [torch.empty_like(weight) for weight in weights]
         with torch.autocast(ctx.device, dtype=ctx.autocast[1], enabled=ctx.autocast[0]):
-            pullback = getattr(unit.dynamic.F, "pullback", None) or Pullback(unit.dynamic.F)
             for j, theta in reversed(list(enumerate(_per_step(unit, weights)))):
-                state, gradients, of_theta = unit.dynamic.adjoint_step(state, gradients, theta, pullback)
+                state, gradients, of_theta = unit.adjoint_step(state, gradients, theta)
                 for over_time, value in zip(of_weights, (g for layer in of_theta for g in layer), strict=True):
                     over_time[j] = value
         found = torch.stack([part.norm() for part in state])
         unit.note_drift(((found - ctx.first_norm).abs() / ctx.first_norm.clamp_min(1e-30)).max())
         return None, None, *gradients, *of_weights
-
-
-class Pullback:
-    """A layer at a point, and its derivative transposed applied to a cotangent, by autograd: for any layer.
-
-    `SymmetricLayer.pullback` is the same by hand.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        self.F = layer
-
-    def __call__(self, Y: Tensor, theta: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """``F(Y; theta)``, ``(dF/dY)^T cotangent`` and ``(dF/dtheta)^T cotangent``, a tensor for each weight."""
-        with torch.enable_grad():
-            Y = Y.detach().requires_grad_()
-            weights = [weight.detach().requires_grad_() for weight in theta]
-            value = self.F(Y, type(theta)(*weights))
-        of_Y, *of_theta = torch.autograd.grad(value, [Y, *weights], cotangent.to(value.dtype))
-        return value.detach(), of_Y, of_theta
 
 
 def _per_step(unit: "Unit", weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:

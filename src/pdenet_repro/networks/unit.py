@@ -38,6 +38,7 @@ class Unit(nn.Module):
     """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
     ``memory``: where the backward pass gets the features from, ``store``, ``recompute`` or ``reverse`` (memory.py).
+    ``step``, ``adjoint_step``: those of the dynamic; may be put compiled in their place.
     ``drift``: how far the norm of a first state that was run back to is from the true one's, relative; the largest
     since it was set to 0.
     """
@@ -48,7 +49,8 @@ class Unit(nn.Module):
         super().__init__()
         if memory == "reverse" and not dynamic.reversible:
             raise ValueError(f"{type(dynamic).__name__} cannot be run backwards: memory must be store or recompute")
-        self.dynamic, self.memory = dynamic, memory
+        self.dynamic, self.steps, self.memory = dynamic, steps, memory
+        self.step, self.adjoint_step = dynamic.step, dynamic.adjoint_step
         self.register_buffer("drift", torch.zeros(()), persistent=False)
         self.theta = nn.ModuleList(
             TimeWeights(dynamic.layer.weights, layer_channels, steps)

@@ -31,6 +31,27 @@ class Progress:
     images: int = 0
 
 
+class ToHost:
+    """A tensor's values, copied beside what a GPU is given to do next: waiting for them is not waiting for that."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.copied = tensor, None
+        if tensor.is_cuda:
+            beside = torch.cuda.Stream(tensor.device)
+            beside.wait_stream(torch.cuda.current_stream(tensor.device))
+            with torch.cuda.stream(beside):
+                self.host = torch.empty_like(tensor, device="cpu", pin_memory=True)
+                self.host.copy_(tensor, non_blocking=True)
+                self.copied = beside.record_event()
+
+    def values(self) -> list[float]:
+        """Of the tensor, as soon as they are there."""
+        if self.copied is None:
+            return self.tensor.tolist()
+        self.copied.synchronize()
+        return self.host.tolist()
+
+
 class Trainer:
     """Minimises the objective over shuffled batches; its whole state goes in and out as named tensors and values."""
 
@@ -87,15 +108,16 @@ class Trainer:
 
     def _one_step(self, images: Tensor, labels: Tensor) -> None:
         total, report = self.forward(images, labels)
-        data, smoothness, decay, correct = report.tolist()
+        on_its_way = ToHost(report)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        data, smoothness, decay, correct = on_its_way.values()
         if not math.isfinite(data + smoothness + decay):
             raise NonFiniteLoss(
                 f"the objective is {data + smoothness + decay} at epoch {self.progress.epoch}, step "
                 f"{self.progress.step + 1}, learning rate {self.rate:g}; the weights of the step before are kept. "
                 f"Lower schedule.learning_rate or network.step_size, or choose another network.norm"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
