@@ -17,6 +17,19 @@ def run(script, *options):
     return done.stdout
 
 
+def test_training(tmp_path):
+    sizes = ["--batches", "8", "--rounds", "1", "--steps", "1", "--workers", "0", "--variants", "eager"]
+    tiny = ["--dynamics", "hamiltonian", "--settings", "data=shapes", "network=tiny", "evaluation.batch_size=10"]
+    said = run("benchmark_training.py", *sizes, *tiny, "--output", tmp_path / "t.json")
+    assert "hamiltonian, batch 8" in said
+    plain, eager = json.loads((tmp_path / "t.json").read_text())["results"]
+    assert (plain["variant"], eager["variant"]) == ("plain", "eager")
+    assert plain["times_plain"] == 1
+    assert eager["times_bound"] > 1
+    epochs, images = 120, sum(500 * k // 8 * 8 for k in range(1, 11))
+    assert eager["study_seconds"] > epochs * images * eager["seconds_per_image"][0]
+
+
 def test_memory(tmp_path):
     sizes = ["--steps", "3", "24", "--channels", "8", "--side", "32", "--batch", "8", "--repeats", "1"]
     said = run("benchmark_memory.py", *sizes, "--output", tmp_path / "m.json", "--plot", tmp_path / "m.png")

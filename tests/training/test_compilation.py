@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pdenet_repro import build_network, compose
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.networks.cost import forward_flops, training_flops
+from pdenet_repro.networks.cost import forward_flops, training_flops, training_numbers
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.session import make_trainer
 from pdenet_repro.training.compilation import WORTHWHILE, wanted
@@ -34,6 +34,17 @@ def test_the_paper_network_costs_what_the_paper_says():
     network = compose().network
     assert training_flops(network, "parabolic") == pytest.approx(10.3e9, rel=0.01)
     assert training_flops(network, "hamiltonian") == pytest.approx(5.3e9, rel=0.01)
+
+
+def test_the_fewest_numbers_moved_by_hand():
+    """One unit of two channels and one step on 4x4 pixels, three channels after it."""
+    network = compose("network=tiny", "network.widths=[2]", "network.last_width=3", "network.steps=1").network
+    opening = (
+        16 * (3 + 2) + 16 * (2 + 2) + 16 * (2 + 2) + 16 * (2 + 2 + 3)
+    )  # conv; norm; statistics of g, Z; g, Z, image
+    layer = 16 * 2 * (2 + 3 + 3 + 5)
+    connector = 16 * (2 + 3) + (16 * 3 + 3) + (3 + 16 * 3) + (3 + 16 * (3 + 2 + 2))
+    assert training_numbers(network, side=4) == opening + layer + connector
 
 
 def test_auto_compiles_what_is_long_enough():
