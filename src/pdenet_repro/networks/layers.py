@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pdenet_repro.networks import winograd
 from pdenet_repro.networks.norms import Norm
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
@@ -17,11 +18,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh"
 
 def conv(Y: Tensor, K: Tensor) -> Tensor:
     """``K Y``: cross-correlation with zero padding, no bias, the size of the image kept; ``K``: (C_out, C_in, k, k), k odd."""
+    if winograd.pays(Y, K):
+        return winograd.conv(Y, K)
     return F.conv2d(Y, K, padding=K.shape[-1] // 2)
 
 
 def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
     """``K^T Z``: the exact adjoint of ``conv`` with the same kernel, (N, C_out, H, W) to (N, C_in, H, W)."""
+    if winograd.pays(Z, K):
+        return winograd.conv_transpose(Z, K)
     return F.conv_transpose2d(Z, K, padding=K.shape[-1] // 2)
 
 

@@ -1,0 +1,78 @@
+"""3x3 convolution with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3) for compiled code on the CPU.
+
+Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). Images are cut into tiles of 6x6 pixels that overlap
+by two; with their matrices A, B, G a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result,
+``A^T [ (G g G^T) * (B^T d B) ] A``, the product elementwise: for all tiles and channels 36 matrix products. What stands
+around them is sums of a few neighbours, which TorchInductor fuses, and differentiates: the backward pass has a quarter of the
+multiplications too. PyTorch's own kernels for this (oneDNN) no longer have the algorithm.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BT = (
+    (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1),
+)  # fmt: skip
+G = (
+    (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1),
+)  # fmt: skip
+AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+
+FEWEST_CHANNELS = 64  # below, the sums around the products take what the products save (docs/performance.md)
+
+
+def pays(Y: Tensor, K: Tensor) -> bool:
+    """Whether a convolution of ``Y`` with ``K`` is being compiled for the CPU, in float32, and is faster this way."""
+    return (
+        torch.compiler.is_compiling()
+        and Y.device.type == "cpu"
+        and Y.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and K.shape[2:] == (3, 3)
+        and min(K.shape[:2]) >= FEWEST_CHANNELS
+        and Y.shape[2] % 4 == Y.shape[3] % 4 == 0
+    )
+
+
+def conv(Y: Tensor, K: Tensor) -> Tensor:
+    """``K Y`` with zero padding: Y (N, C_in, H, W), K (C_out, C_in, 3, 3) to (N, C_out, H, W); H and W multiples of 4."""
+    return _pixels(_tiles(Y) @ _kernel(K, flip=False).transpose(1, 2), Y)
+
+
+def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
+    """``K^T Z``, the adjoint: Z (N, C_out, H, W) to (N, C_in, H, W). A convolution with the kernel turned by 180 degrees."""
+    return _pixels(_tiles(Z) @ _kernel(K, flip=True), Z)
+
+
+def _along(M: tuple[tuple[float, ...], ...], parts: tuple[Tensor, ...]) -> list[Tensor]:
+    """``M`` applied to the vector of ``parts``; its zeros cost nothing."""
+    terms = [[m * part for m, part in zip(row, parts, strict=True) if m] for row in M]
+    return [sum(rest, first) for first, *rest in terms]
+
+
+def _tiles(Y: Tensor) -> Tensor:
+    """``B^T d B`` of every tile: (N, C, H, W) to (36, tiles, C). First along columns, then rows: one pass each."""
+    height, width = Y.shape[2:]
+    Y = F.pad(Y.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    half = torch.stack(_along(BT, tuple(Y[:, i : i + height - 3 : 4] for i in range(6))))
+    whole = torch.stack(_along(BT, tuple(half[:, :, :, j : j + width - 3 : 4] for j in range(6))), 1)
+    return whole.flatten(2, 4).flatten(0, 1)
+
+
+def _kernel(K: Tensor, flip: bool) -> Tensor:
+    """``G g G^T`` of every pair of channels: (C_out, C_in, 3, 3) to (36, C_out, C_in)."""
+    matrix = torch.tensor(G, dtype=K.dtype)
+    both = torch.kron(matrix, matrix)
+    return ((both.flip(1) if flip else both) @ K.reshape(-1, 9).T).reshape(36, *K.shape[:2])
+
+
+def _pixels(M: Tensor, like: Tensor) -> Tensor:
+    """``A^T m A`` of every tile, put together: (36, tiles, C) to (N, C, H, W), with N, H, W of ``like``."""
+    n, _, height, width = like.shape
+    M = M.reshape(6, 6, n, height // 4, width // 4, M.shape[-1])
+    half = torch.stack(_along(AT, M.unbind(1)), 4)
+    whole = torch.stack(_along(AT, half.unbind(0)), 2)
+    return whole.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
