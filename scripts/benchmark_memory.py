@@ -1,7 +1,7 @@
 """Memory and time of backpropagation through one Hamiltonian unit, stored, reversed, recomputed, and as MemCNN, RevTorch and
 torch.utils.checkpoint do it: ``python scripts/benchmark_memory.py --help``.
 
-One Verlet step is an additive coupling, so all six compute the same; that their gradients agree is checked first.
+One Verlet step is an additive coupling, so all of them compute the same; that their gradients agree is checked first.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,9 +28,17 @@ from pdenet_repro.errors import UserError
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
+from pdenet_repro.training.compilation import Compiler
 
 OURS = ("store", "reverse", "recompute")
+COMPILED = ("store, compiled", "reverse, compiled")
 LIBRARIES = {"memcnn": "MemCNN", "revtorch": "RevTorch"}
+
+
+@cache
+def compiler() -> Compiler:
+    """One for all units of this process: a new one forgets what was compiled before."""
+    return Compiler(print)
 
 
 class Half(nn.Module):
@@ -69,13 +78,16 @@ class Checkpointed(nn.Sequential):
 
 def make(variant: str, steps: int, channels: int) -> nn.Module:
     """The unit with the same weights in every variant; final time 3, as the paper's three steps."""
-    memory = variant if variant in OURS else "store"
+    memory = variant.split(",")[0] if variant in OURS + COMPILED else "store"
     unit = Unit(DYNAMICS["hamiltonian"](3 / steps, Norm("instance"), "relu"), channels, steps, memory)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in unit.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
     if variant in OURS:
+        return unit
+    if variant in COMPILED:
+        unit.step, unit.adjoint_step = (compiler()(step, variant) for step in (unit.step, unit.adjoint_step))
         return unit
     F, h = unit.dynamic.F, unit.dynamic.h
     halves = [(Half(F, theta1, h), Half(F, theta2, -h)) for theta1, theta2 in unit.thetas()]
@@ -100,10 +112,14 @@ class Pass:
         shape = (2, options.batch, options.channels, options.side, options.side)
         self.Y, self.v = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(where, dtype)
 
-    def __call__(self) -> None:
-        """Gradients of ``<v, unit(Y)>``."""
+    def forget(self) -> None:
+        """Let go of the gradients of the last call."""
         self.module.zero_grad(set_to_none=True)
         self.Y = self.Y.detach().requires_grad_()
+
+    def __call__(self) -> None:
+        """Gradients of ``<v, unit(Y)>``."""
+        self.forget()
         self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
 
     def gradients(self) -> list[Tensor]:
@@ -131,9 +147,13 @@ class DeepStep:
         self.network = build_network(config).to(where)
         self.images = torch.randint(0, 256, (options.batch, 3, 96, 96), dtype=torch.uint8).to(where)
 
+    def forget(self) -> None:
+        """Let go of the gradients of the last call."""
+        self.network.zero_grad(set_to_none=True)
+
     def __call__(self) -> None:
         """Gradients of something that depends on all scores."""
-        self.network.zero_grad(set_to_none=True)
+        self.forget()
         self.network(self.images).square().sum().backward()
 
     def gradient_mib(self) -> float:
@@ -180,13 +200,15 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
             rows += [{"variant": v, "steps": steps, "seconds": found[v]} for v in variants]
         else:
             for v in variants:
-                # what libraries allocate for themselves at first use
-                (make_pass(v) if options.deep else Pass(v, min(options.steps), options))()
                 once = make_pass(v)
+                once()  # compiles, and allocates what libraries keep for themselves
+                once.forget()
                 rows.append(
                     {"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()}
                 )
                 del once
+    if set(variants) & set(COMPILED) and not compiler().works:
+        sys.exit("error: the compiler failed, so that the rows called compiled are not")
     return rows
 
 
@@ -229,6 +251,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     looks = {
         "store": ("#000000", "o"), "reverse": ("#0072b2", "s"), "recompute": ("#009e73", "D"),
         "memcnn": ("#d55e00", "^"), "revtorch": ("#cc79a7", "v"), "checkpoint": ("#e69f00", "P"),
+        "store, compiled": ("#000000", "o"), "reverse, compiled": ("#0072b2", "s"),
     }  # fmt: skip
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -241,6 +264,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             "label": LIBRARIES.get(name, name),
             "linewidth": 1.8,
             "markersize": 5,
+            "linestyle": "--" if name in COMPILED else "-",
         }
         axes[0].plot(steps, [row["mib"] for row in chosen], **style)
         axes[1].plot(steps, [row["min"] for row in chosen], **style)
@@ -255,7 +279,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     print(f"look at   {path}")
@@ -267,8 +291,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--steps", type=int, nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps")
     made.add_argument("--channels", type=int, default=32, help="of the unit, both halves")
     made.add_argument("--side", type=int, default=48, help="pixels of the features' side")
-    made.add_argument("--batch", type=int, default=8, help="images")
-    made.add_argument("--repeats", type=int, default=3, help="timed passes of each variant, in turns")
+    made.add_argument("--batch", type=int, default=4, help="images")
+    made.add_argument("--repeats", type=int, default=7, help="timed passes of each variant, in turns")
     made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
                       "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip
@@ -297,6 +321,7 @@ def main() -> None:
     origin = measuring.header(torch.device(options.device))
     variants = list(OURS)
     if not options.deep:
+        variants += COMPILED if compiler().found else ()
         variants += [*present(tuple(LIBRARIES)), "checkpoint"]
         print(f"gradients agree to {check(variants, options):.1e} in float64", flush=True)
     rows = merge(in_a_process("seconds", variants, {}), in_a_process("peak", variants, measuring.RETURN_FREED))

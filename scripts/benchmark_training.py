@@ -4,29 +4,31 @@
     python scripts/benchmark_training.py --device cuda               # GPU: also tf32 (make bench-gpu)
 
 Each variant runs in a process of its own, in turns with the plain loop (scripts/plain_loop.py), so that what disturbs the
-machine disturbs both; that both compute the same objective is checked first. On a GPU all variants are started at once: they
-compile side by side. Images per second are the best of the rounds; ratios the median over the rounds. The bound is the longer of
-two times: of the convolutions' arithmetic at the rate of the fastest matrix product in the variant's precision, and of the
-fewest bytes moved (networks/cost.py) at the bandwidth of a copy, both measured in the same run. The last column is what
-Figure 2's ten runs of a dynamic would take: training, compilation once, evaluation.
+machine disturbs both; that both compute the same objective is checked first. Images per second are the best of the rounds;
+ratios the median over the rounds. The bound is the longer of two times: of the direct convolutions' arithmetic at the rate of
+the fastest matrix product in the variant's precision, and of the fewest bytes moved (networks/cost.py) at the bandwidth of a
+copy, both measured in the same run. Convolutions with fewer multiplications (networks/winograd.py) can be faster than it. The
+last column is what Figure 2's ten runs of a dynamic would take: training, one first step, evaluation.
 """
 
 import argparse
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
-from functools import cached_property
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from measuring import header, synchronize, write_json
+from measuring import copy_rate, header, matrix_rate, synchronize, write_json
 
 from pdenet_repro import build_network, compose, device
 from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
+from pdenet_repro.errors import UserError
 from pdenet_repro.networks.cost import training_flops, training_numbers
 from pdenet_repro.plan import work_left
 from pdenet_repro.session import make_trainer
@@ -51,13 +53,27 @@ VARIANTS = {  # name: settings; the plain loop is a variant of its own
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print, write what is known after every table."""
     given = arguments()
-    results: list[dict[str, Any]] = []
+    where = torch.device(given.device)
+    offered = VARIANTS[where.type]
+    unknown = sorted(set(given.variants or ()) - set(offered))
+    if unknown:
+        sys.exit(f"error: --variants {unknown[0]!r}: must be one of {', '.join(map(repr, offered))}")
+    try:
+        device.refuse_missing_gpu(compose(f"device={given.device}"))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    chosen = {name: offered[name] for name in given.variants or offered}
+    origin, results = header(where), list[dict[str, Any]]()
     for words in [[f"dynamic={name}", *given.settings] for name in given.dynamics]:
         for batch in given.batches:
-            results += compare([*words, f"schedule.batch_size={batch}", f"device={given.device}"], batch, given)
-    write_json(given.output, results=results, **header(torch.device(given.device)))
+            words_of_all = [*words, f"schedule.batch_size={batch}", f"device={given.device}"]
+            with ExitStack() as stack:
+                rows = compare(words_of_all, batch, chosen, given, stack)
+            show(rows)
+            results += rows
+            write_json(given.output, **origin, results=results)
 
 
 def arguments() -> argparse.Namespace:
@@ -66,7 +82,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
     parser.add_argument("--batches", nargs="+", type=int, default=[32, 128])
-    parser.add_argument("--variants", nargs="+", help="some of those below, default all; plain always runs")
+    parser.add_argument("--variants", nargs="+", help="beside the plain loop; default all: "
+                        + "; ".join(f"{kind}: {', '.join(map(repr, names))}" for kind, names in VARIANTS.items()))  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="of a round")
     parser.add_argument("--workers", type=int, default=2, help="processes of the plain loop's DataLoader")
@@ -75,69 +92,93 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(words: list[str], batch: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    """All variants of one dynamic and batch size."""
-    where = torch.device(given.device)
-    offered = VARIANTS[where.type]
-    chosen = {name: offered[name] for name in given.variants or offered}
-    plain = Party(words, True, given.workers)
-    # the CPU's memory has no room for all of them in batches of 128; a GPU's has, and compilers want its many cores
-    groups = [chosen] if where.type == "cuda" else [{name: settings} for name, settings in chosen.items()]
+def compare(
+    words: list[str], batch: int, chosen: dict[str, list[str]], given: argparse.Namespace, stack: ExitStack
+) -> list[dict[str, Any]]:
+    """Rows of the plain loop and of all variants, of one dynamic and batch size."""
+    on_gpu = given.device.startswith("cuda")
+    if on_gpu:
+        compile_all(words, chosen, given)
+    plain = Party("plain", words, True, given.workers, stack)
+    plain.first = plain.ask("first")
     rows: list[dict[str, Any]] = []
-    for group in groups:
-        parties = {name: Party([*words, *settings], False, given.workers) for name, settings in group.items()}
-        for name, party in parties.items():
-            deviation = abs(party.first["loss"] / plain.first["loss"] - 1)
-            close = 1e-4 if compose(*party.words).precision == "float32" else 0.02
-            assert deviation < close, f"{name} computes another objective than the plain loop: {deviation:.1e} off"
-        seconds: dict[str, list[float]] = {name: [] for name in ["plain", *parties]}
-        for _ in range(given.rounds):
-            for name, party in {"plain": plain, **parties}.items():
-                seconds[name].append(party.ask("train", given.steps) / (given.steps * batch))
-        if not rows:
-            rows.append(row("plain", plain, seconds["plain"], seconds["plain"], batch))
-        rows += [row(name, party, seconds["plain"], seconds[name], batch) for name, party in parties.items()]
-        for each in parties.values():
-            each.end()
-    plain.end()
-    show(rows)
+    # the CPU's memory has no room for all of them in batches of 128, a GPU's has; their first steps have it for themselves
+    for group in [chosen] if on_gpu else [{name: settings} for name, settings in chosen.items()]:
+        with ExitStack() as inner:
+            parties = [Party(name, [*words, *more], False, 0, inner) for name, more in group.items()]
+            for party in parties:
+                party.first = party.ask("first")
+                deviation = abs(party.first["loss"] / plain.first["loss"] - 1)
+                if not deviation < (1e-4 if party.precision == "float32" else 0.02):
+                    sys.exit(f"error: {party.name} computes another objective than the plain loop: {deviation:.1e} off")
+            seconds: dict[str, list[float]] = {party.name: [] for party in [plain, *parties]}
+            for _ in range(given.rounds):
+                for party in [plain, *parties]:
+                    seconds[party.name].append(party.ask("train", given.steps) / (given.steps * batch))
+            for party in [*([] if rows else [plain]), *parties]:
+                rows.append(row(party, seconds["plain"], seconds[party.name], batch))
     return rows
 
 
-class Party:
-    """A process that trains in one way and answers how long it took."""
+def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.Namespace) -> None:
+    """Fill the compiler's cache, for all variants at once: it is their processors that take the time."""
+    with ExitStack() as stack:
+        settings = [[*words, *more] for more in chosen.values() if "performance=compile" in more]
+        parties = [Party("compiling", each, False, 0, stack) for each in settings]
+        for what in ("first", "evaluate"):
+            for party in parties:
+                party.send(what, 1)
+            for party in parties:
+                party.receive()
 
-    def __init__(self, words: list[str], plain: bool, workers: int) -> None:
+
+class Party:
+    """A process that trains in one way and answers how long it took; leaves with ``stack``, whatever happens."""
+
+    def __init__(self, name: str, words: list[str], plain: bool, workers: int, stack: ExitStack) -> None:
         context = multiprocessing.get_context("spawn")
-        self.words = words
+        self.name, self.words, self.precision = name, words, compose(*words).precision
+        self.first: dict[str, float] = {}
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs, words, plain, workers))
         self.process.start()
+        theirs.close()
+        stack.callback(self.leave)
 
-    @cached_property
-    def first(self) -> dict[str, float]:
-        """Objective and seconds of the first step."""
-        return self.pipe.recv()
-
-    def ask(self, what: str, amount: int = 0) -> Any:
-        """For ``train`` and ``evaluate`` the seconds of so many steps or batches; for ``peak`` MiB."""
+    def send(self, what: str, amount: int = 1) -> None:
+        """``first``: two steps, the first of which compiles; ``train``, ``evaluate``: so many steps or batches; ``peak``."""
         self.pipe.send((what, amount))
-        return self.pipe.recv()
 
-    def end(self) -> None:
-        """Have the process leave."""
-        self.pipe.send(("end", 0))
-        self.process.join()
+    def receive(self) -> Any:
+        """Objective and seconds of the first step; seconds; MiB. Ends the program where the process failed."""
+        try:
+            answer = self.pipe.recv()
+        except EOFError:
+            sys.exit(f"error: the process of {self.name!r} ended: out of memory?")
+        if isinstance(answer, str):
+            sys.exit(f"error: {self.name}: {answer}")
+        return answer
+
+    def ask(self, what: str, amount: int = 1) -> Any:
+        """Send and receive."""
+        self.send(what, amount)
+        return self.receive()
+
+    def leave(self) -> None:
+        """Have the process end."""
+        self.pipe.close()
+        self.process.join(20)
+        self.process.kill()
 
 
-def row(name: str, party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
+def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
     """What is known of a variant; ``plain``, ``seconds``: of an image, in rounds."""
     config, times = compose(*party.words), median(seconds)
     where = torch.device(config.device)
     found = {
         "dynamic": config.dynamic,
         "batch": batch,
-        "variant": name,
+        "variant": party.name,
         "images_per_second": 1 / min(seconds),
         "times_plain": median(p / t for p, t in zip(plain, seconds, strict=True)),
         "first_step_seconds": party.first["seconds"],
@@ -156,15 +197,15 @@ def row(name: str, party: Party, plain: list[float], seconds: list[float], batch
         "bound_transfer": transfer,
         "times_bound": times / max(arithmetic, transfer),
     }
-    if name != "plain":
-        once, again = (party.ask("evaluate", 1) for _ in range(2))
+    if party.name != "plain":
+        once, again = (party.ask("evaluate") for _ in range(2))
         images = config.evaluation.batch_size
         runs = [
             compose(*party.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
         ]
         left = [work_left(standing(run)) for run in runs]
         training, evaluation = (sum(getattr(each, of) for each in left) for of in ("train", "evaluate"))
-        found["evaluated_per_second"] = images / again
+        found["first_evaluation_seconds"], found["evaluated_per_second"] = once, images / again
         found["study_seconds"] = training * times + evaluation * again / images + found["first_step_seconds"] + once
     return found
 
@@ -190,25 +231,30 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
     """The process of a `Party`."""
-    config = compose(*words)
-    where = torch.device(config.device)
-    begin = time.perf_counter()
-    step, evaluate = plain_step(config, where, workers) if plain else own_step(config, where)
-    loss = step()
-    synchronize(where)
-    pipe.send({"loss": loss, "seconds": time.perf_counter() - begin})
-    step()
-    while (asked := pipe.recv())[0] != "end":
-        what, amount = asked
-        if what == "peak":
-            pipe.send(device.peak_memory(where))
-            continue
-        synchronize(where)
-        begin = time.perf_counter()
-        for _ in range(amount):
-            step() if what == "train" else evaluate()
-        synchronize(where)
-        pipe.send(time.perf_counter() - begin)
+    try:
+        config = compose(*words)
+        where = torch.device(config.device)
+        step, evaluate = plain_step(config, where, workers) if plain else own_step(config, where)
+        answer: Any
+        while True:
+            what, amount = pipe.recv()
+            synchronize(where)
+            begin = time.perf_counter()
+            if what == "first":
+                answer = {"loss": step(), "seconds": time.perf_counter() - begin}
+                step()
+            elif what == "peak":
+                answer = device.peak_memory(where)
+            else:
+                for _ in range(amount):
+                    step() if what == "train" else evaluate()
+                synchronize(where)
+                answer = time.perf_counter() - begin
+            pipe.send(answer)
+    except EOFError:  # the other side has left
+        return
+    except Exception as error:  # whatever it is, the other side waits for an answer
+        pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Callable[[], Any]]:
@@ -262,38 +308,6 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
 
     steps = forever()
     return lambda: next(steps), None
-
-
-def matrix_rate(where: torch.device, precision: str) -> float:
-    """Floating-point operations per second of the fastest of a few large products: of matrices, and as a convolution."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    kind = {"device": where, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
-    trials = []
-    for n in (1024, 2048, 4096) if where.type == "cpu" else (4096, 8192):
-        A, B = (torch.randn(n, n, **kind) for _ in range(2))
-        trials.append((2 * n**3, lambda A=A, B=B: A @ B))
-    images, kernel = torch.randn(32, 256, 12, 12, **kind), torch.randn(256, 256, 3, 3, **kind)
-    trials.append((2 * 9 * 256 * 256 * 32 * 100, lambda: torch.nn.functional.conv2d(images, kernel)))  # 10 x 10 results
-    return max(operations / fastest(run, where) for operations, run in trials)
-
-
-def copy_rate(where: torch.device) -> float:
-    """Bytes per second, read and written, of copying a tensor much larger than any cache."""
-    source = torch.zeros(2**26 if where.type == "cpu" else 2**28, device=where)
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / fastest(lambda: target.copy_(source), where)
-
-
-def fastest(run: Callable[[], Any], where: torch.device) -> float:
-    """Seconds of the fastest of five calls after a first one."""
-    times = []
-    for _ in range(6):
-        synchronize(where)
-        begin = time.perf_counter()
-        run()
-        synchronize(where)
-        times.append(time.perf_counter() - begin)
-    return min(times[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: where numbers come from, timing in turns, writing them down."""
+"""What the benchmarks share: where numbers come from, timing in turns, rates of the machine, writing numbers down."""
 
 import json
 import time
@@ -45,6 +45,38 @@ def interleaved(
             if repeat >= 0:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
+
+
+def matrix_rate(where: torch.device, precision: str) -> float:
+    """Floating-point operations per second of the fastest of a few large products: of matrices, and as a convolution."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    kind = {"device": where, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
+    trials = []
+    for n in (1024, 2048, 4096) if where.type == "cpu" else (4096, 8192):
+        A, B = (torch.randn(n, n, **kind) for _ in range(2))
+        trials.append((2 * n**3, lambda A=A, B=B: A @ B))
+    images, kernel = torch.randn(32, 256, 12, 12, **kind), torch.randn(256, 256, 3, 3, **kind)
+    trials.append((2 * 9 * 256 * 256 * 32 * 100, lambda: torch.nn.functional.conv2d(images, kernel)))  # 10 x 10 results
+    return max(operations / fastest(run, where) for operations, run in trials)
+
+
+def copy_rate(where: torch.device) -> float:
+    """Bytes per second, read and written, of copying a tensor much larger than any cache."""
+    source = torch.zeros(2**26 if where.type == "cpu" else 2**28, device=where)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / fastest(lambda: target.copy_(source), where)
+
+
+def fastest(run: Callable[[], Any], where: torch.device) -> float:
+    """Seconds of the fastest of five calls after a first one."""
+    times = []
+    for _ in range(6):
+        synchronize(where)
+        begin = time.perf_counter()
+        run()
+        synchronize(where)
+        times.append(time.perf_counter() - begin)
+    return min(times[1:])
 
 
 def peak_growth(function: Callable[[], Any], where: torch.device) -> float:

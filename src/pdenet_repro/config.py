@@ -148,7 +148,7 @@ class Config:
     device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
     performance: str = knob(
-        "eager or compiled training steps; auto: compiled where it pays",
+        "eager or compiled training and evaluation; auto: compiled where it pays",
         "auto",
         choices=("auto", "eager", "compile"),
         result=False,

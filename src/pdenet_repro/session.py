@@ -9,6 +9,7 @@ import numpy as np
 
 from pdenet_repro import device
 from pdenet_repro.config import Config
+from pdenet_repro.data import source
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import choose
@@ -22,7 +23,7 @@ from pdenet_repro.run_folder import RunFolder
 from pdenet_repro.tracking import Bars, Log, epoch_line
 from pdenet_repro.training import compilation
 from pdenet_repro.training.checkpoint import Checkpoint, Checkpoints
-from pdenet_repro.training.evaluation import accuracy, class_probabilities
+from pdenet_repro.training.evaluation import accuracy, class_probabilities, largest_batch
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.trainer import Trainer
@@ -48,7 +49,8 @@ def make_trainer(
     )
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
     if compilation.wanted(config, len(images), where):
-        compilation.compile_run(trainer, config.evaluation.batch_size, warn)
+        evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
+        compilation.compile_run(trainer, evaluated, warn)
     return trainer
 
 

@@ -52,9 +52,24 @@ def test_scaling(tmp_path):
     assert (tmp_path / "s.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("script", ["benchmark_memory.py", "benchmark_scaling.py"])
+@pytest.mark.parametrize("script", ["benchmark_memory.py", "benchmark_scaling.py", "benchmark_training.py"])
 def test_a_missing_gpu_is_refused(script):
     done = subprocess.run([sys.executable, SCRIPTS / script, "--device", "cuda:77"], capture_output=True, text=True)
     assert done.returncode
     assert "device=cuda:77" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--variants", "fast"), "--variants 'fast': must be one of 'eager', 'compiled', 'compiled, bfloat16'"),
+        (("--settings", "data=stl10", "data.root=/nowhere"), "error: plain: "),
+    ],
+)
+def test_what_cannot_be_measured_is_said_and_nothing_is_left_running(options, said):
+    command = [sys.executable, SCRIPTS / "benchmark_training.py", *options, "--dynamics", "parabolic"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode
+    assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -127,11 +127,32 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (str(broken),))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
     warnings = []
-    found, *_ = trained("compile", warnings=warnings)
+    with torch._inductor.config.patch({"force_disable_caches": True, "cpp.cxx": (str(broken),)}):
+        weights, _, probabilities = trained("compile", warnings=warnings)
+    assert [line.split(":")[0] for line in warnings] == [
+        "training is not compiled, only slower",
+        "evaluation is not compiled, only slower",
+    ]
+    expected, _, expected_probabilities = trained("eager")
+    assert torch.equal(weights, expected)
+    assert torch.equal(probabilities, expected_probabilities)
+
+
+@pytest.mark.slow
+def test_what_fails_in_the_backward_pass_alone_is_caught_too(monkeypatch):
+    from torch._inductor import compile_fx
+
+    def fail(*arguments, is_backward=False, compile=compile_fx.fx_codegen_and_compile, **keywords):
+        if is_backward:
+            raise RuntimeError("no backward")
+        return compile(*arguments, is_backward=is_backward, **keywords)
+
+    monkeypatch.setattr(compile_fx, "fx_codegen_and_compile", fail)
+    warnings = []
+    with torch._inductor.config.patch({"force_disable_caches": True, "cpp.cxx": (None, "g++")}):
+        found, *_ = trained("compile", warnings=warnings)
     assert len(warnings) == 1
-    assert "training is not compiled, only slower" in warnings[0]
+    assert "training is not compiled" in warnings[0]
     assert torch.equal(found, trained("eager")[0])

@@ -10,7 +10,13 @@ from pdenet_repro import compose
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.errors import NonFiniteLoss
 from pdenet_repro.networks.build import build_network
-from pdenet_repro.training.evaluation import accuracy, class_probabilities, confusion_matrix
+from pdenet_repro.training.evaluation import (
+    accuracy,
+    batch_count,
+    class_probabilities,
+    confusion_matrix,
+    largest_batch,
+)
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate, scaled_milestones
@@ -99,6 +105,13 @@ def test_probabilities_are_those_of_the_evaluated_network_in_order():
     network.train()
     with torch.no_grad():
         assert not np.allclose(found, torch.softmax(network(images.pixels), 1).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize(("images", "size", "sizes"), [(23, 10, [8, 8, 7]), (8000, 256, [250] * 32), (3, 5, [3])])
+def test_batches_of_an_evaluation_are_nearly_equal(images, size, sizes):
+    parts = torch.arange(images).tensor_split(batch_count(images, size))
+    assert [len(part) for part in parts] == sizes
+    assert largest_batch(images, size) == sizes[0]
 
 
 def test_a_network_under_evaluation_goes_back_to_training_even_when_stopped():

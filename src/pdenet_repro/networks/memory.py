@@ -3,7 +3,7 @@
 ``store`` keeps them all, as autograd does. ``recompute`` keeps the state at every time and computes the inside of a step
 again (any dynamic). ``reverse`` keeps the last state only and runs the dynamic backwards (Section 4 of the paper,
 "Computational benefits"): the memory of a unit does not grow with its number of steps. Each layer is then evaluated once
-more than with ``store``: the inverse step and its derivative share that evaluation.
+more than with ``store``: the inverse step and its derivative share that evaluation (`Dynamic.adjoint_step`).
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pdenet_repro.training.trainer import Trainer
 
 # Floating-point operations of a whole training from which on `auto` compiles: about 17 minutes on two CPU cores. The first
-# compilation of a network takes about a minute there; the next run of a sweep finds it cached (docs/performance.md).
+# compilation of a network takes two or three there; the next run of a sweep finds it cached (docs/performance.md).
 WORTHWHILE = 2e14
 
 # Time steps of a unit up to which they are compiled as one piece; a longer unit's step is compiled once, for all of them.
@@ -36,8 +36,8 @@ def wanted(config: Config, images: int, device: torch.device) -> bool:
     return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE
 
 
-def compile_run(trainer: "Trainer", evaluation_batch: int, warn: Callable[[str], None]) -> None:
-    """Have the trainer's steps, and its network's probabilities of ``evaluation_batch`` images, compiled at their first call.
+def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> None:
+    """Have the trainer's steps, and its network's probabilities of ``evaluated`` images, compiled at their first call.
 
     As a whole where units are short and store their steps; otherwise the time steps of the units, a unit's all alike.
     """
@@ -45,42 +45,57 @@ def compile_run(trainer: "Trainer", evaluation_batch: int, warn: Callable[[str],
     units: list[Any] = list(network.units)
     as_it_was = probabilities = network.probabilities
     if all(unit.memory == "store" and unit.steps <= UNROLLED for unit in units):
-        trainer.forward, probabilities = compiled(trainer.forward), compiled(probabilities)
+        trainer.forward = compiled(trainer.forward, "training")
+        probabilities = compiled(probabilities, "evaluation")
     else:
         for unit in units:
-            unit.step, unit.adjoint_step = compiled(unit.step), compiled(unit.adjoint_step)
+            unit.step = compiled(unit.step, "a time step")
+            unit.adjoint_step = compiled(unit.adjoint_step, "a time step backwards")
 
-    def of_whole_batches(images: torch.Tensor) -> torch.Tensor:
-        if len(images) == evaluation_batch:
+    def of_one_size(images: torch.Tensor) -> torch.Tensor:
+        if len(images) == evaluated:
             return probabilities(images)
-        with torch.compiler.set_stance("force_eager"):  # what is left of a split is not worth compiling for
+        with torch.compiler.set_stance("force_eager"):  # a few batches of another size are not worth compiling for
             return as_it_was(images)
 
-    network.probabilities = of_whole_batches  # type: ignore[method-assign]
+    network.probabilities = of_one_size  # type: ignore[method-assign]
 
 
 class Compiler:
-    """Compiles functions for one run; where there is no compiler or it fails they are as they were, after one warning."""
+    """Compiles functions for one run; what cannot be compiled stays as it was, after a warning for each name."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
-        self.warn, self.works = warn, _compiler() is not None
-        if not self.works:
+        self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
+        if not self.found:
             warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # of a missing GPU, which is no fault
         torch._dynamo.reset()  # each run of a sweep is compiled for itself; the limit on recompilations is for one
-        torch._dynamo.config.recompile_limit = 64  # for one function: the step of all units, forward and in evaluation
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, compiled when it is called."""
+    @property
+    def works(self) -> bool:
+        """Whether all that was called so far is compiled."""
+        return self.found and not self.failed
+
+    def __call__(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """``function``, compiled when it is called; ``name``: for the warning."""
         fast = torch.compile(function, dynamic=False)
+        usable = self.found
 
         def fast_or_as_it_was(*arguments: Any) -> Any:
-            if self.works:
+            nonlocal usable
+            if usable:
+                # here, for these settings are those of a thread, and autograd has its own
+                torch._dynamo.config.recompile_limit = (
+                    64  # a step's code is that of all units, in training and evaluation
+                )
+                torch._functorch.config.force_non_lazy_backward_lowering = True  # what fails is to fail now
                 try:
                     return fast(*arguments)
                 except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                    self.works = False
-                    self.warn(f"training is not compiled, only slower: {' '.join(str(error).split())[:200]}")
+                    usable = False
+                    if name not in self.failed:
+                        self.warn(f"{name} is not compiled, only slower: {' '.join(str(error).split())[:200]}")
+                    self.failed.add(name)
             return function(*arguments)
 
         return fast_or_as_it_was

@@ -10,6 +10,16 @@ from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
 
 
+def batch_count(images: int, batch_size: int) -> int:
+    """Into how many batches of nearly equal size, at most ``batch_size``, so many images are cut."""
+    return -(-images // batch_size)
+
+
+def largest_batch(images: int, batch_size: int) -> int:
+    """The size of the first of these batches; others may have one image less."""
+    return -(-images // batch_count(images, batch_size))
+
+
 @torch.no_grad()
 def class_probabilities(
     network: PDENet,
@@ -27,7 +37,7 @@ def class_probabilities(
     network.eval()
     try:
         parts, done = [], 0
-        for pixels in images.pixels.tensor_split(-(-len(images) // batch_size)):
+        for pixels in images.pixels.tensor_split(batch_count(len(images), batch_size)):
             with autocast():
                 parts.append(network.probabilities(pixels).cpu())
             done += len(pixels)

@@ -32,23 +32,18 @@ class Progress:
 
 
 class ToHost:
-    """A tensor's values, copied beside what a GPU is given to do next: waiting for them is not waiting for that."""
+    """A tensor's values on their way from a GPU: waiting for them is not waiting for what it is given to do afterwards."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.copied = tensor, None
+        self.host, self.copied = tensor.to("cpu", non_blocking=True), None
         if tensor.is_cuda:
-            beside = torch.cuda.Stream(tensor.device)
-            beside.wait_stream(torch.cuda.current_stream(tensor.device))
-            with torch.cuda.stream(beside):
-                self.host = torch.empty_like(tensor, device="cpu", pin_memory=True)
-                self.host.copy_(tensor, non_blocking=True)
-                self.copied = beside.record_event()
+            self.copied = torch.cuda.Event()
+            self.copied.record()
 
     def values(self) -> list[float]:
-        """Of the tensor, as soon as they are there."""
-        if self.copied is None:
-            return self.tensor.tolist()
-        self.copied.synchronize()
+        """As soon as they are there."""
+        if self.copied is not None:
+            self.copied.synchronize()
         return self.host.tolist()
 
 
