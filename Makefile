@@ -42,7 +42,7 @@ reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA
 plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
 	$(STUDY) study=$* --plan
 
-bench: setup ## speed of training on the CPU: a plain loop, ours, the bound (about half an hour)
+bench: setup ## speed of training on the CPU: a plain loop, ours, the bound (about 40 minutes)
 	$(BIN)/python scripts/benchmark_training.py
 
 bench-gpu: setup ## the same on a GPU, with tf32 and bfloat16 (minutes)

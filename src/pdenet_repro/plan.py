@@ -109,7 +109,8 @@ def show(configs: Sequence[Config]) -> None:
         found = devices.hardware(devices.set_up(configs[0]))
         where = found["gpu"] or f"{found['cpu']} with {found['threads']} threads"
         print(
-            f"about {duration(sum(seconds))} on {where}, one run after the other, judged from {STEPS} steps of each network"
+            f"about {duration(sum(seconds))} on {where}, one run after the other, judged from {STEPS} steps of each network "
+            f"that are not compiled (long runs are, and take less)"
         )
     for run in runs:
         if run.state is State.FAILED:

@@ -1,0 +1,63 @@
+"""From how many channels on do Winograd's convolutions pay? One symmetric layer forward and backward, compiled, both ways, on
+the CPU: ``python scripts/benchmark_winograd.py``. This is where networks/winograd.py has its FEWEST_CHANNELS from.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from measuring import header, interleaved, write_json
+from torch import Tensor
+
+from pdenet_repro import compose, device
+from pdenet_repro.networks import winograd
+from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
+from pdenet_repro.networks.norms import Norm
+
+SIZES = ((256, 12), (128, 24), (64, 48), (32, 96), (128, 12), (64, 24), (32, 48))  # channels and pixels of a side
+
+
+def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[], list[Tensor]]:
+    """Of a layer that is compiled with Winograd's convolutions from ``fewest`` channels on."""
+    random = torch.Generator().manual_seed(0)
+    Y, v = torch.randn(2, batch, channels, side, side, generator=random).to(memory_format=torch.channels_last)
+    K = (0.5 / channels) ** 0.5 / 3 * torch.randn(channels, channels, 3, 3, generator=random)
+    inputs = [weight.requires_grad_() for weight in (Y.detach(), K, torch.ones(channels), torch.zeros(channels))]
+    layer = torch.compile(SymmetricLayer(Norm("instance"), "tanh").__call__, dynamic=False)
+
+    def run() -> list[Tensor]:
+        winograd.FEWEST_CHANNELS = fewest  # part of what compiled code is chosen by
+        return list(torch.autograd.grad(layer(inputs[0], SymmetricWeights(*inputs[1:])), inputs, v))
+
+    return run
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/winograd.json"))
+    given = parser.parse_args()
+    origin = header(device.set_up(compose("device=cpu")))
+    rows: list[dict[str, Any]] = []
+    print("| channels, pixels | direct | Winograd | ratio | gradients differ by |\n|---|---:|---:|---:|---:|")
+    for channels, side in SIZES:
+        torch._dynamo.reset()
+        ways = {way: gradients(channels, side, given.batch, n) for way, n in (("direct", 1 << 30), ("winograd", 1))}
+        pairs = list(zip(*(run() for run in ways.values()), strict=True))
+        found = interleaved(ways, given.repeats)
+        direct, ours = (median(found[way]) for way in ways)
+        row = {"channels": channels, "side": side, "seconds": found, "ratio": direct / ours}
+        row["difference"] = max(float((b - a).norm() / a.norm()) for a, b in pairs)
+        rows.append(row)
+        cells = (f"{channels}, {side}x{side}", f"{1e3 * direct:.0f} ms", f"{1e3 * ours:.0f} ms", f"{row['ratio']:.2f}")
+        print(f"| {' | '.join(cells)} | {row['difference']:.1e} |", flush=True)
+    write_json(given.output, **origin, batch=given.batch, rows=rows)
+
+
+if __name__ == "__main__":
+    main()
