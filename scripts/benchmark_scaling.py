@@ -48,7 +48,7 @@ class Epoch:
         config = compose(
             f"dynamic={dynamic}", "network=tiny", f"network.widths=[{sizes['width']},{sizes['width']}]",
             f"network.steps={sizes['steps']}", f"schedule.batch_size={sizes['batch']}", "network.memory=store",
-            f"device={where}",
+            "performance=eager", f"device={where}",
         )  # fmt: skip
         random = np.random.default_rng(0)
         count = sizes["images"] or sizes["batch"]
@@ -144,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dynamic", default="parabolic", help="of the two units")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to vary")
-    parser.add_argument("--points", type=int, default=3, help="values of each, from the smallest on")
+    parser.add_argument("--points", type=int, default=4, help="values of each, from the smallest on")
     parser.add_argument("--repeats", type=int, default=2, help="timed epochs or steps, in turns")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="numbers")

@@ -23,7 +23,8 @@ SIZES = ((256, 12), (128, 24), (64, 48), (32, 96), (128, 12), (64, 24), (32, 48)
 def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[], list[Tensor]]:
     """Of a layer that is compiled with Winograd's convolutions from ``fewest`` channels on."""
     random = torch.Generator().manual_seed(0)
-    Y, v = torch.randn(2, batch, channels, side, side, generator=random).to(memory_format=torch.channels_last)
+    features = torch.randn(2, batch, channels, side, side, generator=random)
+    Y, v = (each.contiguous(memory_format=torch.channels_last) for each in features)
     K = (0.5 / channels) ** 0.5 / 3 * torch.randn(channels, channels, 3, 3, generator=random)
     inputs = [weight.requires_grad_() for weight in (Y.detach(), K, torch.ones(channels), torch.zeros(channels))]
     layer = torch.compile(SymmetricLayer(Norm("instance"), "tanh").__call__, dynamic=False)
