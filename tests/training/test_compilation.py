@@ -61,8 +61,9 @@ def test_auto_compiles_what_is_long_enough():
 
 
 def trained(performance, *words, warnings=None, steps=4):
-    """Weights of a tiny network after a few steps, the losses, and probabilities of a whole batch and a smaller one."""
-    words = ("data=shapes", "network=tiny", "schedule=demo", "device=cpu", "evaluation.batch_size=20", *words)
+    """Weights of a one-unit network after a few steps, the losses, and probabilities of a whole batch and a smaller one."""
+    one_unit = ("network=tiny", "network.widths=[8]")
+    words = ("data=shapes", *one_unit, "schedule=demo", "device=cpu", "evaluation.batch_size=20", *words)
     config = compose(*words, f"performance={performance}")
     random = np.random.RandomState(0)
     images = DeviceImages(random.randint(0, 256, (64, 3, 96, 96), dtype=np.uint8), random.randint(0, 10, 64), CPU)
