@@ -17,7 +17,7 @@ from pdenet_repro.networks import winograd
 from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
 from pdenet_repro.networks.norms import Norm
 
-SIZES = ((256, 12), (128, 24), (64, 48), (32, 96), (128, 12), (64, 24), (32, 48))  # channels and pixels of a side
+SIZES = ("256x12", "128x24", "64x48", "32x96", "128x12", "64x24", "32x48")
 
 
 def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[], list[Tensor]]:
@@ -39,6 +39,7 @@ def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[],
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="channels x pixels of a side")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/winograd.json"))
@@ -46,7 +47,7 @@ def main() -> None:
     origin = header(device.set_up(compose("device=cpu")))
     rows: list[dict[str, Any]] = []
     print("| channels, pixels | direct | Winograd | ratio | gradients differ by |\n|---|---:|---:|---:|---:|")
-    for channels, side in SIZES:
+    for channels, side in (map(int, size.split("x")) for size in given.sizes):
         torch._dynamo.reset()
         ways = {way: gradients(channels, side, given.batch, n) for way, n in (("direct", 1 << 30), ("winograd", 1))}
         pairs = list(zip(*(run() for run in ways.values()), strict=True))

@@ -52,6 +52,22 @@ def test_scaling(tmp_path):
     assert (tmp_path / "s.png").stat().st_size > 10_000
 
 
+def test_winograd(tmp_path):
+    said = run("benchmark_winograd.py", "--sizes", "32x8", "--batch", "2", "--repeats", "1", "--output", tmp_path / "w")
+    assert "| 32, 8x8 |" in said
+    (row,) = json.loads((tmp_path / "w").read_text())["rows"]
+    assert row["ratio"] > 0
+    assert 0 < row["difference"] < 1e-4
+
+
+def test_startup(tmp_path):
+    tiny = ["--repeats", "1", "--runs", "network=tiny schedule=demo"]
+    said = run("benchmark_startup.py", *tiny, "--output", tmp_path / "s.json")
+    assert "| first step of network=tiny schedule=demo |" in said
+    seconds = json.loads((tmp_path / "s.json").read_text())["seconds"]
+    assert [len(times) for times in seconds.values()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("script", ["benchmark_memory.py", "benchmark_scaling.py", "benchmark_training.py"])
 def test_a_missing_gpu_is_refused(script):
     done = subprocess.run([sys.executable, SCRIPTS / script, "--device", "cuda:77"], capture_output=True, text=True)

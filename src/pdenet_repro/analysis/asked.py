@@ -1,11 +1,18 @@
-"""What a command asks for: numbers in its options, and the networks to which its question applies."""
+"""What a command asks for: images and numbers in its options, and the networks to which its question applies."""
 
+import argparse
 import math
 from collections.abc import Callable, Sequence
 
 from pdenet_repro.analysis.finding import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.errors import InvalidConfig
+
+
+def add_images(parser: argparse.ArgumentParser, default: int) -> None:
+    """The option ``--images``: how many random test images are looked at. `Subject.test_images` knows how many there are."""
+    words = f"random test images (default {default})"
+    parser.add_argument("--images", type=int, default=default, metavar="N", help=words)
 
 
 def numbers(option: str, words: str, low: float, high: float, *, whole: bool = False) -> list[float]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.analysis import along, energy_pictures, wave
+from pdenet_repro.analysis.asked import add_images
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.passage import entering_features, norms
 from pdenet_repro.analysis.subjects import Subject
@@ -32,7 +33,7 @@ FEW = 8  # images in that setting, at most, and images whose states along a unit
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be varied."""
-    parser.add_argument("--images", type=int, default=16, metavar="N", help="test images (default 16)")
+    add_images(parser, 16)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro.analysis import reversibility_pictures
-from pdenet_repro.analysis.asked import applicable, numbers
+from pdenet_repro.analysis.asked import add_images, applicable, numbers
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.passage import entering_features, standardized, state_norms, units
 from pdenet_repro.analysis.subjects import Subject
@@ -58,7 +58,7 @@ PRECISIONS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be varied."""
-    parser.add_argument("--images", type=int, default=32, metavar="N", help="test images (default 32)")
+    add_images(parser, 32)
     parser.add_argument(
         "--refine", default="1,2,4,8,16", metavar="A,B,...",
         help="time steps for one, of the same length together, in float32 (default 1,2,4,8,16)",

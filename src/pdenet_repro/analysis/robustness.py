@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdenet_repro.analysis.asked import add_images
 from pdenet_repro.analysis.attacks import NORMS, attack, judge, perturbed
 from pdenet_repro.analysis.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.finding import Finding, Picture
@@ -36,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Images, strengths, effort of the attack."""
     defaults = {name: each.strengths for name, each in CORRUPTIONS.items()} | BUDGETS
     known = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for name, values in defaults.items())
-    parser.add_argument("--images", type=whole_number(1), default=40, metavar="N", help="test images (default 40)")
+    add_images(parser, 40)
     parser.add_argument(
         "--strengths", type=_strengths, action="append", default=[], metavar="NAME=A,B,...",
         help=f"strengths of one damage or norm, growing; may be repeated; defaults: {known}",

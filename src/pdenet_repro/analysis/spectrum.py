@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro import device
+from pdenet_repro.analysis.asked import add_images
 from pdenet_repro.analysis.finding import DoesNotApply, Finding
 from pdenet_repro.analysis.integrators import INTEGRATORS, Integrator, Wave, combine
 from pdenet_repro.analysis.jacobian import (
@@ -47,7 +48,7 @@ class NotConverged(UserError):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
-    parser.add_argument("--images", type=int, default=1, metavar="N", help="random test images (default 1)")
+    add_images(parser, 1)
     parser.add_argument(
         "--unknowns", type=int, metavar="N",
         help="channels x height x width at most of the small grids whose eigenvalues are all computed (default 512, more "

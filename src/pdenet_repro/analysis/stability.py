@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import along, contraction, longtime
-from pdenet_repro.analysis.asked import numbers
+from pdenet_repro.analysis.asked import add_images, numbers
 from pdenet_repro.analysis.finding import Finding, Picture
 from pdenet_repro.analysis.operator_norm import euler_bound
 from pdenet_repro.analysis.passage import (
@@ -42,7 +42,7 @@ SAME_CLASS = "another image of the class"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be varied."""
-    parser.add_argument("--images", type=int, default=32, metavar="N", help="test images (default 32)")
+    add_images(parser, 32)
     parser.add_argument(
         "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
         help="norms of the perturbations over that of the image (default 0.01,0.1,0.5)",

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pdenet_repro.analysis.asked import add_images
 from pdenet_repro.analysis.differential import GROUPS, coefficients, rescaled, shares
 from pdenet_repro.analysis.finding import Finding
 from pdenet_repro.analysis.stencil_pictures import accuracies, parts
@@ -33,7 +34,7 @@ VALUES = 2**22  # of the largest features of a batch: 16 MiB in float32, some te
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
-    parser.add_argument("--images", type=int, default=100, metavar="N", help="random test images (default 100)")
+    add_images(parser, 100)
     parser.add_argument(
         "--sides",
         default="48,72,144",

@@ -22,6 +22,9 @@ WORTHWHILE = 2e14
 # Time steps of a unit up to which they are compiled as one piece; a longer unit's step is compiled once, for all of them.
 UNROLLED = 6
 
+# Shapes, strides and modes for which one function may be compiled: a time step's code is that of all units.
+SHAPES = 64
+
 
 def wanted(config: Config, images: int, device: torch.device) -> bool:
     """Whether a run is to be compiled; ``images``: of an epoch.
@@ -85,9 +88,7 @@ class Compiler:
             nonlocal usable
             if usable:
                 # here, for these settings are those of a thread, and autograd has its own
-                torch._dynamo.config.recompile_limit = (
-                    64  # a step's code is that of all units, in training and evaluation
-                )
+                torch._dynamo.config.recompile_limit = SHAPES
                 torch._functorch.config.force_non_lazy_backward_lowering = True  # what fails is to fail now
                 try:
                     return fast(*arguments)
