@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pdenet_repro.analysis.finding import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.options import whole_number
 
 
 def add_images(parser: argparse.ArgumentParser, default: int) -> None:
     """The option ``--images``: how many random test images are looked at. `Subject.test_images` knows how many there are."""
     words = f"random test images (default {default})"
-    parser.add_argument("--images", type=int, default=default, metavar="N", help=words)
+    parser.add_argument("--images", type=whole_number(1), default=default, metavar="N", help=words)
 
 
 def numbers(option: str, words: str, low: float, high: float, *, whole: bool = False) -> list[float]:
