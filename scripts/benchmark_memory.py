@@ -28,6 +28,7 @@ from pdenet_repro.errors import UserError
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
+from pdenet_repro.options import whole_number
 from pdenet_repro.training.compilation import Compiler
 
 OURS = ("store", "reverse", "recompute")
@@ -289,11 +290,13 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.add_argument("--steps", type=int, nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps")
-    made.add_argument("--channels", type=int, default=32, help="of the unit, both halves")
-    made.add_argument("--side", type=int, default=48, help="pixels of the features' side")
-    made.add_argument("--batch", type=int, default=4, help="images")
-    made.add_argument("--repeats", type=int, default=7, help="timed passes of each variant, in turns")
+    made.add_argument(
+        "--steps", type=whole_number(1), nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps"
+    )
+    made.add_argument("--channels", type=whole_number(1), default=32, help="of the unit, both halves")
+    made.add_argument("--side", type=whole_number(1), default=48, help="pixels of the features' side")
+    made.add_argument("--batch", type=whole_number(1), default=4, help="images")
+    made.add_argument("--repeats", type=whole_number(1), default=7, help="timed passes of each variant, in turns")
     made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
                       "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip

@@ -19,6 +19,7 @@ import torch
 from pdenet_repro import compose, device
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.errors import UserError
+from pdenet_repro.options import whole_number
 from pdenet_repro.session import make_trainer
 
 
@@ -144,8 +145,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dynamic", default="parabolic", help="of the two units")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to vary")
-    parser.add_argument("--points", type=int, default=4, help="values of each, from the smallest on")
-    parser.add_argument("--repeats", type=int, default=2, help="timed epochs or steps, in turns")
+    parser.add_argument("--points", type=whole_number(1), default=4, help="values of each, from the smallest on")
+    parser.add_argument("--repeats", type=whole_number(1), default=2, help="timed epochs or steps, in turns")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="numbers")
     parser.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/scaling.png"), help="draw it too")

@@ -14,6 +14,8 @@ from statistics import median
 import torch
 from measuring import header, write_json
 
+from pdenet_repro.options import whole_number
+
 PROGRAM = [sys.executable, "-m", "pdenet_repro"]
 
 
@@ -45,7 +47,7 @@ def until_the_first_step(*words: str) -> float:
 def main() -> None:
     """Measure, print, write; a first round, which fills the system's file cache, is not counted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=whole_number(1), default=5)
     runs = ["network=tiny schedule=demo", "network=paper schedule=paper"]
     parser.add_argument("--runs", nargs="+", default=runs, help="settings of runs, each in quotes")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/startup.json"))

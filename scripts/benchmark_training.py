@@ -30,6 +30,7 @@ from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.errors import UserError
 from pdenet_repro.networks.cost import training_flops, training_numbers
+from pdenet_repro.options import whole_number
 from pdenet_repro.plan import work_left
 from pdenet_repro.session import make_trainer
 from pdenet_repro.study import standing
@@ -81,12 +82,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[32, 128])
+    parser.add_argument("--batches", nargs="+", type=whole_number(1), default=[32, 128])
     parser.add_argument("--variants", nargs="+", help="beside the plain loop; default all: "
                         + "; ".join(f"{kind}: {', '.join(map(repr, names))}" for kind, names in VARIANTS.items()))  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2, help="of a round")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the plain loop's DataLoader")
+    parser.add_argument("--rounds", type=whole_number(1), default=3)
+    parser.add_argument("--steps", type=whole_number(1), default=2, help="of a round")
+    parser.add_argument("--workers", type=whole_number(0), default=2, help="processes of the plain loop's DataLoader")
     parser.add_argument("--settings", nargs="*", default=["data=shapes"], help="of the runs; data=stl10 data.root=...")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/training.json"))
     return parser.parse_args()

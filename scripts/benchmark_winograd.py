@@ -16,6 +16,7 @@ from pdenet_repro import compose, device
 from pdenet_repro.networks import winograd
 from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
 from pdenet_repro.networks.norms import Norm
+from pdenet_repro.options import whole_number
 
 SIZES = ("256x12", "128x24", "64x48", "32x96", "128x12", "64x24", "32x48")
 
@@ -40,8 +41,8 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="channels x pixels of a side")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch", type=whole_number(1), default=32)
+    parser.add_argument("--repeats", type=whole_number(1), default=7)
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/winograd.json"))
     given = parser.parse_args()
     origin = header(device.set_up(compose("device=cpu")))

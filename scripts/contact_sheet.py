@@ -12,6 +12,7 @@ from PIL import Image
 
 from pdenet_repro.data import shapes, stl10
 from pdenet_repro.errors import UserError
+from pdenet_repro.options import whole_number
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -51,7 +52,7 @@ def main() -> None:
         description="Draw a contact sheet: some training images of every class, by column."
     )
     parser.add_argument("--root", type=Path, help="folder of STL-10; without it the built-in shapes are drawn")
-    parser.add_argument("--rows", type=int, default=6, help="images of each class (default: %(default)s)")
+    parser.add_argument("--rows", type=whole_number(1), default=6, help="images of each class (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("docs/images/shapes.png"), help="default: %(default)s")
     options = parser.parse_args()
     try:

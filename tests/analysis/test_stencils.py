@@ -113,4 +113,5 @@ def test_refusals(capsys):
     for sides in ("0", "47", "48,half", "2", "400"):
         expected = f"--sides {sides}: must be numbers of pixels with commas between, multiples of 2 from 4 to 384"
         assert expected in refused("--sides", sides)
-    assert "--images 0: must be 1 to 1000" in refused("--images", "0")
+    assert "--images 0: must be a whole number of at least 1" in refused("--images", "0")
+    assert "--images 1001: must be 1 to 1000" in refused("--images", "1001")
