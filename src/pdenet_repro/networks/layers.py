@@ -77,5 +77,11 @@ class ResidualLayer:
 
 def pullback(layer: Callable[[Tensor, Any], Tensor], Y: Tensor, theta: Any, v: Tensor) -> tuple[Tensor, Tensor, Any]:
     """``F(Y; theta)`` of a layer F, and its derivatives transposed, ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``."""
-    value, transposed = torch.func.vjp(layer, Y, theta)[:2]
-    return value, *transposed(v.to(value.dtype))
+    if torch.compiler.is_compiling():  # torch.func can be compiled, a backward pass cannot
+        value, transposed = torch.func.vjp(layer, Y, theta)[:2]
+        return value, *transposed(v.to(value.dtype))
+    with torch.enable_grad():  # the same, with less to do around it
+        inputs = [each.detach().requires_grad_() for each in (Y, *theta)]
+        value = layer(inputs[0], type(theta)(*inputs[1:]))
+        of_Y, *of_theta = torch.autograd.grad(value, inputs, v.to(value.dtype))
+    return value.detach(), of_Y, type(theta)(*of_theta)
