@@ -34,6 +34,7 @@ from pdenet_repro.training.compilation import Compiler
 OURS = ("store", "reverse", "recompute")
 COMPILED = ("store, compiled", "reverse, compiled")
 LIBRARIES = {"memcnn": "MemCNN", "revtorch": "RevTorch"}
+VARIANTS = (*OURS, *COMPILED, *LIBRARIES, "checkpoint")
 
 
 @cache
@@ -162,16 +163,16 @@ class DeepStep:
         return sum(p.nbytes for p in self.network.parameters()) / 2**20
 
 
-def present(variants: tuple[str, ...]) -> list[str]:
-    """Those of the libraries that are installed; a line for each that is not."""
-    found = []
-    for name in variants:
+def available(variants: list[str], deep: bool) -> list[str]:
+    """Those that can be had: of the whole network ours alone; else a line for each library that is not installed."""
+    missing = set(COMPILED) if deep or not compiler().found else set()
+    for name in (v for v in variants if v in LIBRARIES and not deep):
         try:
             importlib.import_module(name)
-            found.append(name)
         except ImportError:
+            missing.add(name)
             print(f"{LIBRARIES[name]} is missing, goes without (pip install -c constraints.txt -e '.[bench]')")
-    return found
+    return [v for v in variants if v not in missing and (v in OURS or not deep)]
 
 
 def check(variants: list[str], options: argparse.Namespace) -> float:
@@ -300,11 +301,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
                       "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip
+    made.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="what is measured beside store")
     made.add_argument("--deep", action="store_true", help="the whole network=deep instead of a unit")
     made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="numbers")
     made.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="draw it too")
     made.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
-    made.add_argument("--variants", nargs="+", help=argparse.SUPPRESS)
     return made
 
 
@@ -323,10 +324,8 @@ def main() -> None:
         print(json.dumps(part(options.part, options.variants, options)))
         return
     origin = measuring.header(torch.device(options.device))
-    variants = list(OURS)
+    variants = available([v for v in VARIANTS if v == "store" or v in options.variants], options.deep)
     if not options.deep:
-        variants += COMPILED if compiler().found else ()
-        variants += [*present(tuple(LIBRARIES)), "checkpoint"]
         print(f"gradients agree to {check(variants, options):.1e} in float64", flush=True)
     rows = merge(in_a_process("seconds", variants, {}), in_a_process("peak", variants, measuring.RETURN_FREED))
     print(table(rows))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 SWEEP = (
     "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
-    "data.fraction=0.05,0.1", "evaluation.every=2", "device=cpu", "checkpoint.seconds=0.2", "name=sweep",
+    "data.fraction=0.05,0.1", "evaluation.every=0", "device=cpu", "checkpoint.seconds=0.2", "name=sweep",
 )  # fmt: skip
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
 REPORT = ("figure1.png", "figure2.pdf", "figure3.csv", "results.md", "report.html")
