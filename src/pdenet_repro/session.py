@@ -168,6 +168,8 @@ class Session:
             if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
                 self._save()
             clock = time.monotonic()
+        device.synchronize(self.device)  # the last step's backward pass
+        self.seconds += time.monotonic() - clock
         # Before the epoch is closed: a stop while evaluating comes back to this point.
         accuracies = self._epoch_accuracies()
         row = trainer.finish_epoch() | accuracies
@@ -183,7 +185,7 @@ class Session:
         self.seconds = 0.0
         if drift is not None and not drift <= memory.TOLERANCE:
             self.log.warn(
-                f"in epoch {row['epoch']} the norm of features that were computed backwards was off by {drift:.1e}: the "
+                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm: the "
                 f"gradients are not to be trusted; use network.memory=recompute, or a smaller network.step_size"
             )
         self.rows.append(row)

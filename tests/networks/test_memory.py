@@ -141,6 +141,46 @@ def test_drift_is_noticed_where_the_dynamic_expands():
     assert not unit.drift <= 1e-3
 
 
+@pytest.mark.parametrize(("dynamic", "std"), [("second_order", 0.2), ("second_order", 0.3), ("hamiltonian", 0.35)])
+def test_drift_is_the_error_of_the_first_state_and_about_that_of_the_gradients(dynamic, std):
+    """Features that grow, without a norm; the norm of the first state hardly tells."""
+    random = torch.Generator().manual_seed(0)
+    scheme = DYNAMICS[dynamic](1.0, Norm("none"), "tanh")
+    unit = Unit(scheme, 8, 20, "reverse")
+    for theta in unit.theta:
+        torch.nn.init.normal_(theta.kernel, std=std, generator=random)
+    Y, v = torch.randn(2, 4, 8, 12, 12, generator=random)
+    exact = Unit(scheme, 8, 20).double()
+    exact.load_state_dict(unit.state_dict())
+    for each in (unit, exact):
+        (each(Y) * v).sum().backward()
+    off = [(p.grad - q.grad).norm() / q.grad.norm() for p, q in zip(unit.parameters(), exact.parameters(), strict=True)]
+    with torch.no_grad():
+        *_, last = unit.trajectory(Y)
+        pairs = list(zip(unit.inverse(last), unit.start(Y), strict=True))
+    error = max((found - first).norm() / first.norm() for found, first in pairs)
+    of_norm = max(abs(found.norm() / first.norm() - 1) for found, first in pairs)
+    assert error > 5e-4
+    assert error / 10 < unit.drift < 10 * error  # rounded otherwise on the way back
+    assert unit.drift / 10 < max(off) < 10 * unit.drift
+    assert of_norm < error / 10
+
+
+def test_rounded_weights_are_not_kept_until_the_last_step():
+    unit = Unit(DYNAMICS["hamiltonian"](0.1, Norm("instance"), "relu"), 8, 3, "reverse")
+    kept = []
+
+    def step(*arguments):
+        kept.append(torch.is_autocast_cache_enabled())
+        return unit.dynamic.adjoint_step(*arguments)
+
+    unit.adjoint_step = step
+    with torch.autocast("cpu", torch.bfloat16):
+        out = unit(torch.randn(2, 8, 16, 16, requires_grad=True))
+    out.sum().backward()
+    assert kept == [False] * 3
+
+
 def test_the_whole_network_alike_in_every_mode():
     images = torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     found = {}

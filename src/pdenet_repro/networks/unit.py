@@ -39,8 +39,8 @@ class Unit(nn.Module):
 
     ``memory``: where the backward pass gets the features from, ``store``, ``recompute`` or ``reverse`` (memory.py).
     ``step``, ``adjoint_step``: those of the dynamic; may be put compiled in their place.
-    ``drift``: how far the norm of a first state that was run back to is from the true one's, relative; the largest
-    since it was set to 0.
+    ``drift``: how far a first state that was run back to is from the true one, relative to its norm, estimated; the
+    largest since it was set to 0.
     """
 
     drift: Tensor
