@@ -24,12 +24,6 @@ def header(where: torch.device) -> dict[str, Any]:
     return found
 
 
-def synchronize(where: torch.device) -> None:
-    """Wait until the device has done what it was asked for."""
-    if where.type == "cuda":
-        torch.cuda.synchronize(where)
-
-
 def interleaved(
     functions: Mapping[str, Callable[[], Any]], repeats: int, where: torch.device | None = None
 ) -> dict[str, list[float]]:
@@ -38,10 +32,10 @@ def interleaved(
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(-1, repeats):
         for name, function in functions.items():
-            synchronize(where)
+            device.synchronize(where)
             start = time.perf_counter()
             function()
-            synchronize(where)
+            device.synchronize(where)
             if repeat >= 0:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
@@ -71,10 +65,10 @@ def fastest(run: Callable[[], Any], where: torch.device) -> float:
     """Seconds of the fastest of five calls after a first one."""
     times = []
     for _ in range(6):
-        synchronize(where)
+        device.synchronize(where)
         begin = time.perf_counter()
         run()
-        synchronize(where)
+        device.synchronize(where)
         times.append(time.perf_counter() - begin)
     return min(times[1:])
 
@@ -88,7 +82,7 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
     device.forget_peak_memory(where)
     before = torch.cuda.memory_allocated(where) / 2**20 if where.type == "cuda" else device.peak_memory(where)
     function()
-    synchronize(where)
+    device.synchronize(where)
     return device.peak_memory(where) - before
 
 

@@ -86,7 +86,7 @@ def _claim_gpu() -> int:
     count = torch.cuda.device_count()
     for index in range(count):
         identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
-        lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{getpass.getuser()}-gpu-{identity}.lock", timeout=0)
+        lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{_user()}-gpu-{identity}.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
@@ -94,6 +94,14 @@ def _claim_gpu() -> int:
         _claimed[index] = lock
         return index
     return os.getpid() % count
+
+
+def _user() -> str:
+    """Their name, or number where they have none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _keep_freed_memory() -> None:
@@ -110,6 +118,14 @@ def _keep_freed_memory() -> None:
     mallopt(m_mmap_max, 0)
     mallopt(m_trim_threshold, 2**31 - 1)
     mallopt(m_top_pad, 64 * 2**20)
+
+
+def synchronize(device: "torch.device") -> None:
+    """Wait until the device has done what it was asked for."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def forget_peak_memory(device: "torch.device") -> None:

@@ -55,13 +55,18 @@ def run(config: Config) -> None:
     log.say(result_line(summary, folder))
 
 
+# What PyTorch, CUDA and its libraries say.
+NO_MEMORY = "OutOfMemoryError|out of memory|ALLOC_FAILED|can't allocate memory"
+
+
 def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
     """What to change, where an allocation failed; None for any other error."""
-    if not isinstance(error, MemoryError) and not re.search("OutOfMemoryError|can't allocate memory", repr(error)):
+    if not isinstance(error, MemoryError) and not re.search(NO_MEMORY, repr(error)):
         return None
     return OutOfMemory(
         f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="
-        f"{config.evaluation.batch_size} with network.widths={config.network.widths}; make one of them smaller"
+        f"{config.evaluation.batch_size} with network.widths={config.network.widths}; make one of them smaller, or use "
+        "network.memory=recompute (reverse for hamiltonian and second_order)"
     )
 
 

@@ -1,0 +1,35 @@
+"""The device and its memory, where a person or a library words things otherwise."""
+
+import os
+
+import pytest
+import torch
+
+from pdenet_repro import compose, device
+from pdenet_repro.run import out_of_memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["python", "pytorch", "cpu", "driver", "cublas"],
+)
+def test_too_little_memory_is_told_from_other_errors(error):
+    said = str(out_of_memory(error, compose("schedule.batch_size=64")))
+    assert "schedule.batch_size=64" in said
+    assert "network.memory=recompute" in said
+    assert out_of_memory(RuntimeError("shapes do not match"), compose()) is None
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch):
+    def no_name():
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr(device.getpass, "getuser", no_name)
+    assert device._user() == str(os.getuid())
