@@ -316,7 +316,7 @@ def main() -> None:
     try:
         config = compose(f"device={options.device}")
         device.refuse_missing_gpu(config)
-        if options.part != "peak" and options.allocator == "kept":
+        if options.device != "cpu" or (options.part != "peak" and options.allocator == "kept"):
             device.set_up(config)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -155,7 +155,7 @@ def main() -> None:
     try:
         config = compose(f"device={options.device}")
         device.refuse_missing_gpu(config)
-        if options.part != "peak":
+        if options.device != "cpu" or options.part != "peak":
             device.set_up(config)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from measuring import copy_rate, header, matrix_rate, synchronize, write_json
+from measuring import copy_rate, header, matrix_rate, write_json
 
 from pdenet_repro import build_network, compose, device
 from pdenet_repro.data import shapes, source
@@ -51,6 +51,8 @@ VARIANTS = {  # name: settings; the plain loop is a variant of its own
         "eager, bfloat16": ["performance=eager", "precision=bfloat16"],
     },
 }
+
+ROOM = 40 * 2**30  # bytes of a GPU's memory in which all of them fit at once, by estimate
 
 
 def main() -> None:
@@ -97,14 +99,15 @@ def compare(
     words: list[str], batch: int, chosen: dict[str, list[str]], given: argparse.Namespace, stack: ExitStack
 ) -> list[dict[str, Any]]:
     """Rows of the plain loop and of all variants, of one dynamic and batch size."""
-    on_gpu = given.device.startswith("cuda")
-    if on_gpu:
+    where = torch.device(given.device)
+    # the CPU's memory has no room for all of them in batches of 128, a large GPU's has; their first steps have it for themselves
+    together = where.type == "cuda" and device.whole_memory(where) > ROOM
+    if together:
         compile_all(words, chosen, given)
     plain = Party("plain", words, True, given.workers, stack)
     plain.first = plain.ask("first")
     rows: list[dict[str, Any]] = []
-    # the CPU's memory has no room for all of them in batches of 128, a GPU's has; their first steps have it for themselves
-    for group in [chosen] if on_gpu else [{name: settings} for name, settings in chosen.items()]:
+    for group in [chosen] if together else [{name: settings} for name, settings in chosen.items()]:
         with ExitStack() as inner:
             parties = [Party(name, [*words, *more], False, 0, inner) for name, more in group.items()]
             for party in parties:
@@ -199,7 +202,7 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
         "times_bound": times / max(arithmetic, transfer),
     }
     if party.name != "plain":
-        once, again = (party.ask("evaluate") for _ in range(2))
+        once, again = party.ask("evaluate"), party.ask("evaluate", 3) / 3
         images = config.evaluation.batch_size
         runs = [
             compose(*party.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
@@ -207,7 +210,10 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
         left = [work_left(standing(run)) for run in runs]
         training, evaluation = (sum(getattr(each, of) for each in left) for of in ("train", "evaluate"))
         found["first_evaluation_seconds"], found["evaluated_per_second"] = once, images / again
-        found["study_seconds"] = training * times + evaluation * again / images + found["first_step_seconds"] + once
+        found["study_seconds"] = training * times + evaluation * again / images
+        found["study_seconds"] += len(runs) * (
+            found["first_step_seconds"] + once
+        )  # each run waits for its compiled code
     return found
 
 
@@ -239,7 +245,7 @@ def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
         answer: Any
         while True:
             what, amount = pipe.recv()
-            synchronize(where)
+            device.synchronize(where)
             begin = time.perf_counter()
             if what == "first":
                 answer = {"loss": step(), "seconds": time.perf_counter() - begin}
@@ -249,7 +255,7 @@ def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
             else:
                 for _ in range(amount):
                     step() if what == "train" else evaluate()
-                synchronize(where)
+                device.synchronize(where)
                 answer = time.perf_counter() - begin
             pipe.send(answer)
     except EOFError:  # the other side has left

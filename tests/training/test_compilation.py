@@ -49,12 +49,14 @@ def test_the_fewest_numbers_moved_by_hand():
 
 def test_auto_compiles_what_is_long_enough():
     config = compose()
-    images = int(WORTHWHILE / training_flops(config.network, "parabolic") / config.schedule.epochs)
+    images = int(WORTHWHILE["cpu"] / training_flops(config.network, "parabolic") / config.schedule.epochs)
     batch = config.schedule.batch_size
     enough, too_few = (images // batch + 1) * batch, images // batch * batch
     assert wanted(config, enough, CPU)
     assert not wanted(config, too_few, CPU)
-    assert not wanted(compose("deterministic=true"), enough, torch.device("cuda"))
+    assert not wanted(config, enough, torch.device("cuda"))
+    assert wanted(config, 5 * enough, torch.device("cuda"))
+    assert not wanted(compose("deterministic=true"), 5 * enough, torch.device("cuda"))
     assert wanted(compose("deterministic=true"), enough, CPU)
     assert not wanted(compose("performance=eager"), enough, CPU)
     assert wanted(compose("performance=compile"), batch, CPU)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Floating-point operations of a whole training from which on `auto` compiles: about 17 minutes on two CPU cores. The first
 # compilation of a network takes two or three there; the next run of a sweep finds it cached (docs/performance.md).
-WORTHWHILE = 2e14
+# On a GPU, which has more of them a second and no faster a compiler, the number is an estimate.
+WORTHWHILE = {"cpu": 2e14, "cuda": 1e15}
 
 # Time steps of a unit up to which they are compiled as one piece; a longer unit's step is compiled once, for all of them.
 UNROLLED = 6
@@ -36,7 +37,7 @@ def wanted(config: Config, images: int, device: torch.device) -> bool:
     if config.deterministic and device.type == "cuda":
         return False
     passes = config.schedule.epochs * (images // config.schedule.batch_size) * config.schedule.batch_size
-    return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE
+    return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE[device.type]
 
 
 def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> None:

@@ -38,7 +38,7 @@ class ToHost:
         self.host, self.copied = tensor.to("cpu", non_blocking=True), None
         if tensor.is_cuda:
             self.copied = torch.cuda.Event()
-            self.copied.record()
+            self.copied.record(torch.cuda.current_stream(tensor.device))
 
     def values(self) -> list[float]:
         """As soon as they are there."""
