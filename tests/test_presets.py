@@ -148,3 +148,14 @@ def test_compose_refuses_what_the_command_line_refuses():
 
 def test_a_configuration_is_plain_values():
     assert asdict(compose())["network"]["widths"] == [16, 64, 128, 256]
+
+
+@pytest.mark.parametrize("name", ["2024_11_25", "1e3", "true", "1.50", "fig2", "-3", "a.b"])
+def test_a_name_stays_as_it_is_typed(name):
+    assert compose(f"name={name}").name == name
+    assert compose(f"output_root={name}").output_root == name
+
+
+def test_the_names_of_a_sweep_stay_as_they_are_typed():
+    sweep = presets.compose_sweep(["data=shapes", "name=1_0,1.0,x"])
+    assert [config.name for config in sweep] == ["1_0", "1.0", "x"]

@@ -121,6 +121,19 @@ def test_a_read_only_folder_is_named(tmp_path):
         pass
 
 
+def test_an_attempt_that_failed_before_it_saved_anything_does_not_hold_the_folder(tmp_path):
+    first, second = RunFolder(small(tmp_path)), RunFolder(small(tmp_path, "schedule.learning_rate=0.3"))
+    with first.locked():
+        first.begin("...")
+        with pytest.raises(RunFolderError, match="another configuration"):  # it may be training
+            second.finished()
+        first.record_failure(ValueError("too fast"))
+        assert second.finished() is None
+        first.write("metrics.csv", "epoch\n1\n")
+        with pytest.raises(RunFolderError, match="another configuration"):
+            second.finished()
+
+
 def test_rows_are_written_exactly(tmp_path):
     folder = RunFolder(small(tmp_path))
     folder.path.mkdir(parents=True)

@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_costs_steps_not_the_result(tmp_path, dataset):
     newest.write_bytes(newest.read_bytes()[:-1])
     path, _ = go(config, dataset)
     assert contents(path) == contents(undisturbed)
-    assert "is damaged" in (path / "run.log").read_text()
+    assert "cannot be used (its SHA-256 begins with" in (path / "run.log").read_text()
     assert not (path / "checkpoints").exists()
 
 

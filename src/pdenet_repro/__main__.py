@@ -21,7 +21,7 @@ LAUNCHERS = {
     "processes": "hydra_submitit_launcher",
     "slurm": "hydra_submitit_launcher",
 }
-OPTIONS = SWEEP | SHOW | {"-r", "--resolve", "--plan"}
+OPTIONS = SWEEP | SHOW | {"--resolve", "--plan"}
 
 
 def main(arguments: list[str]) -> int:

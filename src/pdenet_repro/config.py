@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
@@ -17,6 +18,8 @@ from omegaconf import MISSING
 from pdenet_repro.errors import InvalidConfig
 
 IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
+MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
+LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
 
 
 def knob(
@@ -60,10 +63,12 @@ class DataConfig:
 class NetworkConfig:
     """The four-unit architecture of Section 4 of the paper, and what its text leaves open."""
 
-    widths: list[int] = knob("channels of the units, first to last", low=1)
-    last_width: int | None = knob("channels after the last connector; null: as the last unit", None, low=1)
-    steps: int = knob("time steps of a unit", low=1)
-    step_size: float = knob("time step h", above=0)
+    widths: list[int] = knob("channels of the units, first to last", low=1, high=MOST_CHANNELS)
+    last_width: int | None = knob(
+        "channels after the last connector; null: as the last unit", None, low=1, high=MOST_CHANNELS
+    )
+    steps: int = knob("time steps of a unit", low=1, high=100_000)
+    step_size: float = knob("time step h", above=0, high=1e30)
     activation: str = knob("sigma", choices=("relu", "tanh"))
     norm: str = knob("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
     norm_eps: float | None = knob("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
@@ -88,7 +93,7 @@ class ScheduleConfig:
 
     epochs: int = knob("passes over the training images", low=1)
     batch_size: int = knob("images a step; what does not fill the last batch of an epoch is left out", low=1)
-    learning_rate: float = knob("of the first epoch", above=0)
+    learning_rate: float = knob("of the first epoch", above=0, high=1e30)
     milestones: list[int] = knob("epochs after which the rate is multiplied by factor", low=1)
     factor: float = knob("of the learning rate at each milestone", above=0, high=1)
 
@@ -98,10 +103,10 @@ class ObjectiveConfig:
     """The regulariser (11) beside the mean cross-entropy."""
 
     smoothness: str = knob("in time, of a unit's weights", choices=("tv", "h1", "none"))
-    alpha1: float = knob("weight of the smoothness term", low=0)
+    alpha1: float = knob("weight of the smoothness term", low=0, high=1e30)
     eps: float = knob("inside the root of the total variation", above=0)
-    alpha2: float = knob("weight of the decay term", low=0)
-    alpha2_classifier: float | None = knob("the same for the classifier; null: alpha2", None, low=0)
+    alpha2: float = knob("weight of the decay term", low=0, high=1e30)
+    alpha2_classifier: float | None = knob("the same for the classifier; null: alpha2", None, low=0, high=1e30)
     decay: str = knob("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
 
 
@@ -198,6 +203,8 @@ def allowed(entry: Any) -> str:
 def _fits(value: Any, rule: Any) -> bool:
     if rule["choices"]:
         return value in rule["choices"]
+    if isinstance(value, list | dict):  # inside a list of numbers
+        return False
     if not isinstance(value, int | float):
         return True
     return (
@@ -259,3 +266,14 @@ def _complaints(config: Config) -> Iterator[str]:
         yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
     if not config.output_root:
         yield "output_root=: must name a folder"
+    for key, path in (
+        ("name", config.name),
+        ("output_root", config.output_root),
+        ("data.root", config.data.root or ""),
+    ):
+        if any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+            yield f"{key}={path[:40]}...: must have no part of more than {LONGEST_NAME} bytes between two /"
+        try:
+            Path(path).expanduser()
+        except RuntimeError:
+            yield f"{key}={path}: there is no user {path[1:].split('/')[0]} here; must name a folder"

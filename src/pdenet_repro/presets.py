@@ -53,8 +53,8 @@ def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictCon
 def readable(words: Sequence[str]) -> list[str]:
     """Words of a command with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=~/data``.
 
-    Refuses the ``~key`` of that grammar, for a key taken out would silently get the schema's default, and ``+key``, for one
-    added would silently do nothing.
+    Refuses the ``~key`` of that grammar, for a key taken out would silently get the schema's default, ``+key``, for one
+    added would silently do nothing, and a list of presets, for all but the last would silently be left out.
     """
     from pdenet_repro.refusal import complaint
 
@@ -65,7 +65,21 @@ def readable(words: Sequence[str]) -> list[str]:
             raise InvalidConfig(
                 f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
             )
-    return [re.sub(r"^([\w.]+)=(~[^'\",]*)$", r"\1='\2'", word) for word in words]
+        key, _, value = word.partition("=")
+        if key in GROUPS and (value.startswith("[") or value == "null"):
+            raise InvalidConfig(f"{word}: must be one of {', '.join(choices(key))}")
+        if re.match(r"(glob|interval)\(", value):
+            raise InvalidConfig(f"{word}: must be values with commas between them, or range(from,to,step)")
+    return [_quoted(re.sub(r"^([\w.]+)=(~[^'\",]*)$", r"\1='\2'", word)) for word in words]
+
+
+def _quoted(word: str) -> str:
+    """``name=2024_11_25`` with quotes, where Hydra's grammar would read a number or a truth value: a name stays as typed."""
+    key, _, values = word.partition("=")
+    if key not in ("name", "output_root", "data.root"):
+        return word
+    no_text = re.compile(r"[+-]?[\d_.]*\d[\d_.]*(e[+-]?\d+)?|true|false|nan|[+-]?inf", re.IGNORECASE)
+    return f"{key}=" + ",".join(f"'{value}'" if no_text.fullmatch(value) else value for value in values.split(","))
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -109,6 +123,9 @@ def compose_sweep(overrides: Sequence[str]) -> list[Config]:
     with _composing(words, sweep=True) as hydra_compose:
         axes = hydra_compose("config", whole, return_hydra_config=True).hydra.sweeper.params or {}
         parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in axes.items()] + words)
+        for each in parsed:
+            if each.is_sweep_override() and not any(True for _ in each.sweep_string_iterator()):
+                raise InvalidConfig(f"{each.input_line}: holds no value; must have one at least")
         (runs,) = BasicSweeper.split_arguments(parsed, None)
         # Composing takes Hydra a tenth of a second and more: once for each choice of presets, then values are put in.
         compose_presets = cache(lambda choices: hydra_compose("config", [*choices]))

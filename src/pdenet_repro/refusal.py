@@ -1,7 +1,7 @@
 """Why Hydra refused a command, in one sentence: the key, the value, what is allowed."""
 
 import difflib
-from typing import Any
+from typing import Any, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -45,7 +45,8 @@ def complaint(text: str, sweep: bool = False) -> str | None:
     if override.is_sweep_override() and key == "study":
         return f"{text}: must be one study at a time; study=all has the runs of all figures"
     if override.is_sweep_override() and not sweep:
-        return f"{text}: several values make a sweep, which needs -m; for a list write {key}=[...]"
+        is_list = key in entries and get_origin(entries[key].type) is list
+        return f"{text}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
     return next(filter(None, (_value_complaint(key, part, entries) for part in _single(text, override))), None)
 
 

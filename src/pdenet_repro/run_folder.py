@@ -92,6 +92,8 @@ class RunFolder:
                 )
             return None
         different = differences(load_config(self.path), self.config)
+        if different and self._nothing_to_lose():
+            return None
         if different:
             raise OtherConfiguration(
                 f"{self.path} holds a run of another configuration ({'; '.join(different)}); "
@@ -101,6 +103,11 @@ class RunFolder:
         if summary:
             verify(self.path, summary)
         return summary
+
+    def _nothing_to_lose(self) -> bool:
+        """Whether an attempt failed here before it saved anything: the next one may have other settings."""
+        saved = ("checkpoints", "metrics.csv", "weights.safetensors", "summary.json")
+        return (self.path / "failure.json").is_file() and not any((self.path / name).exists() for name in saved)
 
     @contextmanager
     def locked(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:

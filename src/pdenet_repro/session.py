@@ -19,7 +19,7 @@ from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.results import Outcome, write_results
-from pdenet_repro.run_folder import RunFolder
+from pdenet_repro.run_folder import RunFolder, config_digest
 from pdenet_repro.tracking import Bars, Log, epoch_line
 from pdenet_repro.training import compilation
 from pdenet_repro.training.checkpoint import Checkpoint, Checkpoints
@@ -72,7 +72,7 @@ class Session:
         self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
         self.trainer = make_trainer(config, self.train, self.device, log.warn)
         self.network = self.trainer.network
-        self.checkpoints = Checkpoints(folder.path / "checkpoints")
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", config_digest(config))
         self.rows: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self.seconds = 0.0  # of training in the current epoch

@@ -99,3 +99,10 @@ def test_clear_leaves_nothing(checkpoints):
     checkpoints.save(checkpoint(1))
     checkpoints.clear()
     assert not checkpoints.folder.exists()
+
+
+def test_one_of_another_run_is_set_aside(checkpoints, warnings):
+    checkpoints.save(checkpoint(1))
+    Checkpoints(checkpoints.folder, "another").save(checkpoint(2))
+    assert checkpoints.load(warnings.append).step == 1
+    assert "it is of a run of another configuration" in warnings[0]

@@ -31,18 +31,19 @@ class Checkpoints:
     """Checkpoints of one run, in one folder; the last two are kept.
 
     A file is named after its step and the start of its SHA-256, so that one rename puts both in place and damage
-    shows. Safetensors, not pickle: loading a file from elsewhere runs no code.
+    shows. Safetensors, not pickle: loading a file from elsewhere runs no code. ``run``: what the run is known by, so
+    that a checkpoint of another run is not gone on from.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, run: str = "") -> None:
+        self.folder, self.run = folder, run
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write, read back, and only then drop all but the last two; StorageError if the disk is full."""
         make_folder(self.folder)
         if any(step == checkpoint.step for step, _ in self._found()):
             return
-        data = save_tensors(checkpoint.tensors, {"values": json.dumps(checkpoint.values)})
+        data = save_tensors(checkpoint.tensors, {"values": json.dumps(checkpoint.values), "run": self.run})
         path = self.folder / f"step-{checkpoint.step:08d}-{_digest(data)}.safetensors"
         write_atomically(path, data)
         if _digest(path.read_bytes()) == _digest(data):
@@ -50,7 +51,7 @@ class Checkpoints:
                 old.unlink(missing_ok=True)
 
     def load(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """The newest undamaged checkpoint, None if there is none; ``warn`` is told each damaged one, set aside."""
+        """The newest usable checkpoint, None if there is none; ``warn`` is told each damaged or foreign one, set aside."""
         if self.folder.is_dir():
             remove_leftovers(self.folder)
         for step, path in reversed(self._found()):
@@ -59,10 +60,13 @@ class Checkpoints:
                 if _digest(data) not in path.name:
                     raise ValueError(f"its SHA-256 begins with {_digest(data)}")
                 with safe_open(path, "pt") as file:
-                    values = json.loads(file.metadata()["values"])
+                    metadata = file.metadata()
+                if metadata["run"] != self.run:
+                    raise ValueError("it is of a run of another configuration")
+                values = json.loads(metadata["values"])
                 return Checkpoint(step, load_tensors(data), values)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                warn(f"checkpoint {path} is damaged ({error}); it is set aside as {path.name}.damaged")
+                warn(f"checkpoint {path} cannot be used ({error}); it is set aside as {path.name}.damaged")
                 path.replace(path.with_name(path.name + ".damaged"))
         return None
 
