@@ -50,7 +50,11 @@ def kinds(monkeypatch):
 
 @pytest.fixture
 def run(maker):
-    folder = maker("dynamic=parabolic", right=range(100))
+    return make(maker, "parabolic")
+
+
+def make(maker, dynamic):
+    folder = maker(f"dynamic={dynamic}", right=range(100))
     config = load_config(folder)
     weights = {name: value.contiguous() for name, value in build_network(config).state_dict().items()}
     save_file(weights, folder / "weights.safetensors", {"config": config_digest(config)})
@@ -73,6 +77,36 @@ def test_all_goes_on_and_says_how_each_kind_went(kinds, run, tmp_path, capsys):
     content = json.loads((study / "analysis" / "good.json").read_text())
     assert content["meaning"] == "about good"
     assert (study / "analysis" / "good.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_of_several_runs_does_not_take_the_place_of_the_study(kinds, run, maker, tmp_path, capsys):
+    study, other = tmp_path / "made", make(maker, "resnet")
+    make(maker, "hamiltonian")
+    assert command.main(["good", str(study)]) == 0
+    assert command.main(["good", str(run)]) == 0
+    assert command.main(["good", str(run), str(other)]) == 2
+    assert "--output: must be given for some of the runs of" in capsys.readouterr().err
+    whole, single = (json.loads((each / "analysis" / "good.json").read_text()) for each in (study, run))
+    assert (whole["sentences"], single["sentences"]) == (["3 networks, 3 images."], ["1 networks, 3 images."])
+
+
+def test_what_an_earlier_finding_left_is_gone(kinds, run, monkeypatch, tmp_path):
+    def more(subjects, given):
+        return Finding(tables={"good": [{"x": 1}], "good_more": [{"x": 2}]})
+
+    kind(monkeypatch, "good", more)
+    assert command.main(["good", str(run)]) == 0
+    (tmp_path / "made" / "analysis" / "mine.csv").write_text("kept")
+    kind(monkeypatch, "good", found)
+    assert command.main(["good", str(run)]) == 0
+    names = {path.name for path in (tmp_path / "made" / "analysis").iterdir()}
+    assert names == {"good.json", "good.png", "good.pdf", "good.csv", "mine.csv"}
+
+
+def test_a_study_without_a_finished_run_is_named(kinds, run, tmp_path, capsys):
+    (run / "summary.json").unlink()
+    assert command.main(["good", str(tmp_path / "made")]) == 2
+    assert "made: none of its runs is finished" in capsys.readouterr().err
 
 
 def test_all_succeeds_where_a_kind_does_not_apply(kinds, run, tmp_path, monkeypatch):

@@ -141,7 +141,12 @@ def _show_in_report(study: Path) -> None:
 
 
 def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
-    """The study that all runs belong to, if its folder is written into, and the folder to write into."""
+    """The study that all runs belong to, if its folder is written into, and the folder to write into.
+
+    What some of a study's runs say does not take the place of what the study says: one run has a folder of its own.
+    """
+    from pdenet_repro.analysis.subjects import of_study
+
     if given.output:
         return None, given.output
     studies = {each.folder.resolve().parents[2] if each.folder else None for each in found}
@@ -149,8 +154,15 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
         raise InvalidConfig("--output: must be given for initial weights, and for runs of more than one study")
     (study,) = studies
     assert study is not None
+    folders = {each.folder.resolve() for each in found if each.folder}
     relative = Path(os.path.relpath(study))
-    return relative, relative / "analysis"
+    if folders >= {each.resolve() for each in of_study(study)}:
+        return relative, relative / "analysis"
+    if len(folders) > 1:
+        raise InvalidConfig(
+            f"--output: must be given for some of the runs of {relative}; {relative}/analysis is of all"
+        )
+    return None, Path(os.path.relpath(folders.pop())) / "analysis"
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path
     ``report/analyses.py`` reads.
     """
     make_folder(folder)
+    old = _files(folder / f"{kind}.json")
     for name, picture in finding.pictures.items():
         save(picture.figure, folder / name)
     for name, rows in finding.tables.items():
@@ -54,4 +55,17 @@ def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path
     captions = {name: {"heading": each.heading, "caption": each.caption} for name, each in finding.pictures.items()}
     content = {"kind": kind, "sentences": finding.sentences, "pictures": captions, "tables": list(finding.tables)}
     write_atomically(folder / f"{kind}.json", json.dumps(content | origin, indent=2) + "\n")
+    for name in old - _files(folder / f"{kind}.json"):
+        (folder / name).unlink(missing_ok=True)
     return [folder / f"{name}.png" for name in finding.pictures]
+
+
+def _files(path: Path) -> set[str]:
+    """Names of the pictures and tables of a finding, by its JSON; none where that is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+        names = [f"{name}{end}" for name in content["pictures"] for end in (".png", ".pdf")]
+        names += [f"{name}.csv" for name in content["tables"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    return {name for name in names if name.startswith(path.stem) and "/" not in name}

@@ -13,7 +13,7 @@ from pdenet_repro import presets
 from pdenet_repro.config import Config, check
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
-from pdenet_repro.errors import InvalidConfig
+from pdenet_repro.errors import InvalidConfig, RunFolderError
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
@@ -80,7 +80,7 @@ def subjects(
         Settings that are not allowed.
     """
     settings = [word for word in words if "=" in word and not Path(word).exists()]
-    folders = [Path(word).expanduser() for word in words if word not in settings]
+    folders = [_folder(word) for word in words if word not in settings]
     found = [subject for folder in folders for subject in _trained(folder, data_root, say)]
     if settings:
         for config in presets.compose_sweep(settings):
@@ -90,6 +90,13 @@ def subjects(
     for subject in found:
         subject.network.to(device)
     return _told_apart(found)
+
+
+def _folder(word: str) -> Path:
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        raise RunFolderError(f"{word}: there is no such user; must be a run, a study or settings with =") from None
 
 
 def _told_apart(found: Sequence[Subject]) -> list[Subject]:
@@ -107,13 +114,19 @@ def _told_apart(found: Sequence[Subject]) -> list[Subject]:
     return named
 
 
+def of_study(folder: Path) -> list[Path]:
+    """The runs that stand for a study, or for all in a folder of studies; none where none is finished."""
+    studies = [study for study in collect(folder).values() if study.runs]
+    return [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics]
+
+
 def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:
-    folders = [folder]
-    if not (folder / "config.yaml").exists():
-        studies = [study for study in collect(folder).values() if study.runs]
-        folders = [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics] or folders
+    whole = not (folder / "config.yaml").exists()
+    chosen = of_study(folder) if whole else [folder]
+    if not chosen and any(folder.rglob("config.yaml")):
+        raise RunFolderError(f"{folder}: none of its runs is finished; finish one, or name another study")
     found = []
-    for path in folders:
+    for path in chosen or [folder]:
         network, config = load_run(path)
         config.data.root = data_root or config.data.root
         found.append(Subject(config, network, path, say))
