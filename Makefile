@@ -13,7 +13,7 @@ SEEDS ?=
 EXTRA ?=
 # For the analyse target: the study whose networks are looked at
 FOLDER ?= outputs/demo
-STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
+STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),'data.root=$(DATA_ROOT)') $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z0-9 -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{sub(/ .*/, "", $$1); printf "  make %-15s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ demo: setup ## the study in small, on the built-in images: figures and report in
 
 analyse: setup ## what the theory promises, measured on trained networks (after make demo; or FOLDER=outputs/stl10-paper)
 	$(if $(filter outputs/demo,$(FOLDER)),$(BIN)/python -m pdenet_repro -m study=demo dynamic=resnet data.fraction=0.2) # the control
-	$(BIN)/python -m pdenet_repro.analysis all $(FOLDER)
+	$(BIN)/python -m pdenet_repro.analysis all '$(FOLDER)'
 
 reproduce-fig1 reproduce-fig2 reproduce-fig3: reproduce-%: setup ## Figure 1 of the paper, on STL-10 (and -fig2, -fig3)
 	$(STUDY) study=$*

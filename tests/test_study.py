@@ -3,7 +3,7 @@
 import pytest
 
 from pdenet_repro import compose, plan, presets, study
-from pdenet_repro.errors import InvalidConfig, OtherConfiguration
+from pdenet_repro.errors import InvalidConfig, OtherConfiguration, StorageError
 from pdenet_repro.plan import Work, work_left
 from pdenet_repro.run_folder import RunFolder, path_of
 from pdenet_repro.study import State, standing
@@ -130,3 +130,19 @@ def test_the_calibration_measures(tmp_path):
     training, evaluation = plan.seconds_an_image(compose(*SMALL, "device=cpu"))
     assert evaluation > 0
     assert training > 0
+
+
+@pytest.mark.parametrize("taken", ["root", "name"])
+def test_a_sweep_that_cannot_write_says_so_before_it_starts(tmp_path, taken):
+    root = tmp_path / "outputs"
+    (root if taken == "root" else root / "swept").parent.mkdir(exist_ok=True)
+    (root if taken == "root" else root / "swept").write_text("in the way")
+    words = ["data=shapes", "network=tiny", "schedule=demo", f"output_root={root}", "name=swept", "seed=0,1"]
+    with pytest.raises(StorageError, match=r"cannot write .*a file stands where a folder is needed"):
+        study.prepare(study.configurations(words))
+
+
+def test_the_folder_of_a_sweep_is_that_of_its_single_settings(tmp_path):
+    words = ["data=shapes", f"output_root={tmp_path}", "name=n-${network.steps}", "network.steps=1,2"]
+    preset = compose("data=shapes").network.steps
+    assert presets.sweep_folder(words) == tmp_path / f"n-{preset}"

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pdenet_repro import presets
 from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.interrupt import Interrupted
+from pdenet_repro.tracking import outlive_readers
 
 SWEEP = {"-m", "--multirun"}
 SHOW = {"-c", "--cfg"}
@@ -76,13 +77,17 @@ def _carry_out(words: list[str]) -> int:
     launcher = next((word.partition("=")[2] for word in words[::-1] if word.startswith("hydra/launcher=")), "basic")
     try:
         if study.prepare(runs):
-            with study.elsewhere(launcher, runs):
+            with study.elsewhere(launcher, runs, words):
                 command()
     except (HydraException, OmegaConfBaseException, UserError):
         raise
     except Exception as error:  # of a launcher: a job of the cluster was cancelled, a worker was killed
         print(f"the launcher reports: {' '.join(str(error).split())[:300]}", file=sys.stderr)
-    return study.conclude(runs)
+    try:
+        return study.conclude(runs)
+    except KeyboardInterrupt:
+        print("stopped while figures and report were drawn; the same command draws them", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _refuse_options(words: list[str]) -> None:
@@ -111,4 +116,5 @@ def _show(error: UserError, cause: Exception | None = None) -> None:
 
 
 if __name__ == "__main__":
+    outlive_readers()
     sys.exit(main(sys.argv[1:]))

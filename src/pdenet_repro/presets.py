@@ -132,6 +132,17 @@ def compose_sweep(overrides: Sequence[str]) -> list[Config]:
         return [to_config(_with_values(run, compose_presets)) for run in runs]
 
 
+def sweep_folder(overrides: Sequence[str]) -> Path:
+    """Where Hydra puts what is of a whole sweep: it knows the settings that are the same in all runs, and presets."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = readable(overrides)
+    with _composing(words, sweep=True) as hydra_compose:
+        parsed = OverridesParser.create().parse_overrides(words)
+        single = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
+        return Path(hydra_compose("config", single, return_hydra_config=True).hydra.sweep.dir)
+
+
 def _with_values(run: Sequence[str], compose_presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -21,8 +21,8 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EDQUOT: "free some of the quota and run the same command again",
             errno.EACCES: "choose a folder you may write to (output_root=, or --output of a report)",
             errno.EROFS: "choose a folder you may write to (output_root=, or --output of a report)",
-            errno.ENOTDIR: "a file stands where a folder is needed; choose another output_root=",
-            errno.EEXIST: "a file stands where a folder is needed; choose another output_root=",
+            errno.ENOTDIR: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
+            errno.EEXIST: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
         }.get(error.errno or 0, "everything saved before is untouched")
         raise StorageError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
 

@@ -22,10 +22,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pdenet_repro import interrupt, lock, presets
+from pdenet_repro import interrupt, lock, presets, tracking
 from pdenet_repro.config import Config, knobs, value_of
 from pdenet_repro.errors import InvalidConfig, OtherConfiguration, RunFolderBusy, RunFolderError, UserError
 from pdenet_repro.run_folder import RunFolder, path_of
+from pdenet_repro.storage import make_folder
 
 to_launch: list[bool] = []  # of the runs of a sweep, in the sweeper's order
 WATCH_SECONDS = 5.0
@@ -125,6 +126,7 @@ def job(composed: DictConfig) -> None:
     presets.register()
     if multiprocessing.current_process().name != "MainProcess":
         interrupt.stop_with_parent()
+        tracking.outlive_readers()
     hydra: Any = HydraConfig.instance().cfg
     number = OmegaConf.select(hydra, "hydra.job.num")  # none: not a sweep
     try:
@@ -151,7 +153,8 @@ def job(composed: DictConfig) -> None:
 def prepare(configs: Sequence[Config]) -> bool:
     """Find the runs to launch, and read the data that they will read, so that what is wrong with those is said once.
 
-    False if there is nothing to launch: every run is done, or another process is at it.
+    False if there is nothing to launch: every run is done, or another process is at it. StorageError where a study has
+    no folder and none can be made.
     """
     from pdenet_repro.data import source
 
@@ -162,12 +165,14 @@ def prepare(configs: Sequence[Config]) -> bool:
         (config.data.name, config.data.root, config.data.fold is None): config.data for config in missing
     }.values():
         source.load(data, print)
+    for folder in dict.fromkeys(path_of(config).parents[2] for config in missing):
+        make_folder(folder)  # what cannot be written is said now, and once
     print(f"{len(missing)} of {len(configs)} runs to do", flush=True)
     return bool(missing)
 
 
 @contextmanager
-def elsewhere(launcher: str, configs: Sequence[Config]) -> Iterator[None]:
+def elsewhere(launcher: str, configs: Sequence[Config], words: Sequence[str]) -> Iterator[None]:
     """What this process does while others train: nothing for the basic launcher, which trains in this one."""
     if launcher == "basic":
         yield
@@ -177,13 +182,13 @@ def elsewhere(launcher: str, configs: Sequence[Config]) -> Iterator[None]:
     else:
         with (
             interrupt.leaving_at_once("its jobs go on; the same command later submits what is missing and reports"),
-            _watching(configs),
+            _watching(configs, presets.sweep_folder([word for word in words if not word.startswith("-")]) / "jobs"),
         ):
             yield
 
 
 @contextmanager
-def _watching(configs: Sequence[Config]) -> Iterator[None]:
+def _watching(configs: Sequence[Config], jobs: Path) -> Iterator[None]:
     """Jobs print into files of their own: say where those are, and how many runs are done."""
     stopped = threading.Event()
 
@@ -195,8 +200,7 @@ def _watching(configs: Sequence[Config]) -> Iterator[None]:
                 print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
                 known = count
 
-    jobs = dict.fromkeys(str(path_of(config).parents[2] / "jobs") for config in configs)
-    print(f"submitting; each job prints into {', '.join(jobs)}", flush=True)
+    print(f"submitting; each job prints into {jobs}", flush=True)
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:

@@ -2,8 +2,10 @@
 
 import datetime
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,45 @@ from pdenet_repro.storage import storage_errors
 from pdenet_repro.text import duration
 
 Item = TypeVar("Item")
+
+
+class Unread:
+    """A stream whose reader may leave (``| head``) or whose disk may fill: what is lost are lines, not the work.
+
+    After the first error everything goes to the null device.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """As any stream; never an OSError."""
+        with self._surviving():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As any stream; never an OSError."""
+        with self._surviving():
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())  # what is still in its buffer goes there too
+            os.close(null)
+
+
+def outlive_readers() -> None:
+    """Have this process go on when nobody reads what it prints any more."""
+    if not isinstance(sys.stdout, Unread):
+        sys.stdout, sys.stderr = Unread(sys.stdout), Unread(sys.stderr)
 
 
 class Log:

@@ -20,7 +20,8 @@ SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv"
 
 def start(folder, *more, **keywords):
     words = [sys.executable, *keywords.pop("options", ()), "-m", "pdenet_repro", *RUN, *more]
-    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | keywords
+    return subprocess.Popen(words, cwd=folder, text=True, **streams)
 
 
 def finish(process):
@@ -106,6 +107,15 @@ def test_two_at_once_and_a_finished_run(tmp_path, undisturbed):
     assert "0.1" in err
     assert "0.05" in err
     assert contents(tmp_path) == undisturbed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_terminal_that_is_gone_costs_lines_not_the_run(tmp_path, undisturbed):
+    with open("/dev/full", "w") as full:
+        process = start(tmp_path, stdout=full)
+        assert finish(process)[0] == 0
+    assert contents(tmp_path) == undisturbed
+    assert "test accuracy" in (run_folder(tmp_path) / "run.log").read_text()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

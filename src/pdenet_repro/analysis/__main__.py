@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.options import Parser, whole_number
+from pdenet_repro.tracking import outlive_readers
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -166,4 +167,5 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
 
 
 if __name__ == "__main__":
+    outlive_readers()
     sys.exit(main(sys.argv[1:]))

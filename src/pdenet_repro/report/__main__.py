@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pdenet_repro.errors import UserError
 from pdenet_repro.options import Parser, whole_number
+from pdenet_repro.tracking import outlive_readers
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +32,9 @@ def main(arguments: list[str]) -> int:
             traceback.print_exception(error)
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
+        return 130
     return 0 if whole else 2
 
 
@@ -47,4 +51,5 @@ def _indices(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
+    outlive_readers()
     sys.exit(main(sys.argv[1:]))
