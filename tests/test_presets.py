@@ -144,6 +144,8 @@ def test_compose_refuses_what_the_command_line_refuses():
         compose("dynamic=wave")
     with pytest.raises(InvalidConfig, match=r"data\.fracton: there is no such key; did you mean data\.fraction\?"):
         compose("data.fracton=0.1")
+    with pytest.raises(InvalidConfig, match="seed=-1: must be a whole number of at least 0"):
+        compose("seed=-1")
 
 
 def test_a_configuration_is_plain_values():

@@ -67,6 +67,8 @@ def _carry_out(words: list[str]) -> int:
 
         plan.show(study.configurations(words))
         return 0
+    if SHOW & {word.partition("=")[0] for word in words}:
+        presets.compose(*(word for word in words if "=" in word and not word.startswith("-")))  # refuses, or not
     if not SWEEP & set(words):
         study.refusals.clear()
         command()

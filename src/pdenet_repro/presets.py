@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pdenet_repro.config import Config
+from pdenet_repro.config import Config, check
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.training.schedule import scaled_milestones
 
@@ -104,7 +104,9 @@ def compose(*overrides: str) -> Config:
     """
     words = readable(overrides)
     with _composing(words) as hydra_compose:
-        return to_config(hydra_compose("config", words))
+        config = to_config(hydra_compose("config", words))
+    check(config)
+    return config
 
 
 def compose_sweep(overrides: Sequence[str]) -> list[Config]:

@@ -35,6 +35,7 @@ CASES = [
     (["--cfg"], "--cfg : must be --cfg job, --cfg hydra or --cfg all"),
     (["--cfg", "jobs"], "--cfg jobs: must be --cfg job"),
     (["-m", "--cfg", "job"], "--cfg shows the configuration of one run; leave out -m"),
+    (["--cfg", "job", "data.fraction=5"], "data.fraction=5.0: must be a number above 0 and at most 1"),
     (["--cfg=x"], "--cfg x: must be --cfg job"),
     # choices
     (["dynamic=wave"], "dynamic=wave: must be one of hamiltonian, parabolic, resnet, second_order"),

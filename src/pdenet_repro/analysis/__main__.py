@@ -101,10 +101,8 @@ def _refused(error: UserError) -> int:
 def _subjects(given: argparse.Namespace) -> list["Subject"]:
     from pdenet_repro import device, presets
     from pdenet_repro.analysis.subjects import subjects
-    from pdenet_repro.config import check
 
     config = presets.compose(f"device={given.device}")
-    check(config)
     device.refuse_missing_gpu(config)
     return subjects(given.networks, device.set_up(config), given.data_root, print)
 
