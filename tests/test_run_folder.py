@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.run_folder import RunFolder, config_digest, differences, load_config, path_of
+from pdenet_repro.storage import make_folder
 
 
 def small(tmp_path, *more):
@@ -112,6 +114,21 @@ def test_a_file_in_the_way_is_named(tmp_path):
         RunFolder(small(tmp_path)).locked(),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["failure.json", "command.txt"])
+def test_a_folder_in_the_way_is_named(tmp_path, name):
+    folder = RunFolder(small(tmp_path))
+    with folder.locked():
+        (folder.path / name).mkdir()
+        with pytest.raises(StorageError, match=rf"cannot write .*{name}: .*; a folder stands where a file is needed"):
+            folder.begin("")
+
+
+def test_a_folder_that_takes_no_files_is_named_before_there_is_one_to_write():
+    """/proc is a folder that nobody, root included, may write to."""
+    with pytest.raises(StorageError, match="cannot write /proc: "):
+        make_folder(Path("/proc"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

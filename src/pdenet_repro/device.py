@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdenet_repro.config import Config
+from pdenet_repro.control_group import memory_limits
 from pdenet_repro.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -156,18 +157,20 @@ def available_memory(device: "torch.device") -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    machine = whole_memory(device)
     with suppress(OSError), open("/proc/meminfo") as file:
-        return int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
-    return whole_memory(device)
+        machine = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
+    return min([machine, *(max(0, limit - used) for limit, used in memory_limits())])
 
 
 def whole_memory(device: "torch.device") -> int:
-    """Bytes that the device, or on the CPU the machine, has."""
+    """Bytes that the device has, or on the CPU this process may use: the machine's, or what its control group allows."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *(limit for limit, _ in memory_limits())])
 
 
 def peak_memory(device: "torch.device") -> float:

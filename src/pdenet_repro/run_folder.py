@@ -25,7 +25,7 @@ from yaml import YAMLError
 from pdenet_repro.config import Config, knobs, value_of
 from pdenet_repro.errors import OtherConfiguration, RunFolderError, UserError
 from pdenet_repro.lock import FolderLock
-from pdenet_repro.storage import make_folder, remove_leftovers, sha256, write_atomically
+from pdenet_repro.storage import make_folder, remove, remove_leftovers, sha256, write_atomically
 
 SEAL = "summary_sha256"
 
@@ -121,7 +121,7 @@ class RunFolder:
         """Write down the configuration before anything else."""
         self.write("config.yaml", to_yaml(self.config))
         self.write("command.txt", command + "\n")
-        (self.path / "failure.json").unlink(missing_ok=True)
+        remove(self.path / "failure.json")
 
     def record_failure(self, error: Exception) -> None:
         """Leave word of why this attempt failed, for the sweep it belongs to; silently not, where nothing can be written."""

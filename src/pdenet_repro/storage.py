@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from pdenet_repro.errors import StorageError
 
@@ -22,15 +23,24 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "choose a folder you may write to (output_root=, or --output of a report)",
             errno.EROFS: "choose a folder you may write to (output_root=, or --output of a report)",
             errno.ENOTDIR: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
+            errno.EISDIR: "a folder stands where a file is needed; move it away",
             errno.EEXIST: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
         }.get(error.errno or 0, "everything saved before is untouched")
         raise StorageError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents; StorageError if that fails."""
+    """Create a folder and its parents, if they are missing; StorageError if that fails or nothing can be written there."""
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there; StorageError if that fails."""
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

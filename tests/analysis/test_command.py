@@ -103,6 +103,14 @@ def test_what_an_earlier_finding_left_is_gone(kinds, run, monkeypatch, tmp_path)
     assert names == {"good.json", "good.png", "good.pdf", "good.csv", "mine.csv"}
 
 
+@pytest.mark.parametrize("words", [["good"], ["all"]])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(kinds, run, monkeypatch, capsys, words):
+    kind(monkeypatch, "good", refuse(AssertionError("measured")))
+    monkeypatch.setattr(command, "KINDS", {"good": ""})
+    assert command.main([*words, str(run), "--output", str(run / "summary.json" / "x")]) == 4
+    assert "a file stands where a folder is needed" in capsys.readouterr().err
+
+
 def test_a_study_without_a_finished_run_is_named(kinds, run, tmp_path, capsys):
     (run / "summary.json").unlink()
     assert command.main(["good", str(tmp_path / "made")]) == 2

@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone():
     next(steps)
     trainer.batches.images.pixels = trainer.batches.images.pixels.float().mul(float("nan"))
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
-    with pytest.raises(NonFiniteLoss, match=r"the objective is nan at epoch 1, step 2, learning rate 0\.1"):
+    with pytest.raises(NonFiniteLoss, match=r"is nan \(data nan, .*\) at epoch 1, step 2, learning rate 0\.1"):
         next(steps)
     assert all(torch.equal(before[name], p) for name, p in trainer.network.named_parameters())
     assert trainer.progress.step == 1

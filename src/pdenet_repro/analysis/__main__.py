@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.options import Parser, whole_number
+from pdenet_repro.storage import make_folder
 from pdenet_repro.tracking import outlive_readers
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     """Every kind; returns the exit code of the first that failed. One that does not apply has not failed."""
     from pdenet_repro.analysis.finding import DoesNotApply
 
-    _place(given, _subjects(given))  # refuses at once what no kind could use
+    _, output = _place(given, _subjects(given))  # refuses at once what no kind could use
+    make_folder(output)
     outcomes, code = {}, 0
     for kind in KINDS:
         print(f"\n{kind}: {KINDS[kind]}", flush=True)
@@ -113,6 +115,7 @@ def _carry_out(given: argparse.Namespace) -> None:
 
     found = _subjects(given)
     study, output = _place(given, found)
+    make_folder(output)  # before minutes of measuring
     module = import_module(f"pdenet_repro.analysis.{given.kind}")
     result = module.measure(found, given)
     origin = {

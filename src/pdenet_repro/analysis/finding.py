@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.report.pictures import save
 from pdenet_repro.report.tables import to_csv
-from pdenet_repro.storage import make_folder, write_atomically
+from pdenet_repro.storage import make_folder, remove, write_atomically
 
 
 class DoesNotApply(InvalidConfig):
@@ -56,7 +56,7 @@ def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path
     content = {"kind": kind, "sentences": finding.sentences, "pictures": captions, "tables": list(finding.tables)}
     write_atomically(folder / f"{kind}.json", json.dumps(content | origin, indent=2) + "\n")
     for name in old - _files(folder / f"{kind}.json"):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     return [folder / f"{name}.png" for name in finding.pictures]
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from pdenet_repro.storage import make_folder, remove_leftovers, write_atomically
+from pdenet_repro.storage import make_folder, remove, remove_leftovers, write_atomically
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.safetensors")
 
@@ -48,7 +48,7 @@ class Checkpoints:
         write_atomically(path, data)
         if _digest(path.read_bytes()) == _digest(data):
             for _, old in self._found()[:-2]:
-                old.unlink(missing_ok=True)
+                remove(old)
 
     def load(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest usable checkpoint, None if there is none; ``warn`` is told each damaged or foreign one, set aside."""
@@ -77,7 +77,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove them all, when the run is finished."""
         for path in self.folder.glob("step-*.safetensors*"):
-            path.unlink(missing_ok=True)
+            remove(path)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 

@@ -109,9 +109,10 @@ class Trainer:
         data, smoothness, decay, correct = on_its_way.values()
         if not math.isfinite(data + smoothness + decay):
             raise NonFiniteLoss(
-                f"the objective is {data + smoothness + decay} at epoch {self.progress.epoch}, step "
-                f"{self.progress.step + 1}, learning rate {self.rate:g}; the weights of the step before are kept. "
-                f"Lower schedule.learning_rate or network.step_size, or choose another network.norm"
+                f"the objective is {data + smoothness + decay} (data {data:g}, smoothness {smoothness:g}, decay {decay:g}) at "
+                f"epoch {self.progress.epoch}, step {self.progress.step + 1}, learning rate {self.rate:g}; the weights of "
+                f"the step before are kept. Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 "
+                f"where it is smoothness or decay that is not finite, or choose another network.norm"
             )
         self.optimizer.step()
         progress = self.progress
