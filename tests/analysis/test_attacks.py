@@ -93,6 +93,8 @@ def test_the_loss_goes_up_over_clean_and_over_random_changes_of_that_size(networ
         right, loss = judge(network, found.images, labels)
     assert loss == pytest.approx(found.loss, rel=1e-4, abs=1e-5)  # what it says of its images holds
     assert (right == found.right).all()
+    assert (found.right == (found.scores.argmax(1) == labels)).all()
+    assert found.loss == pytest.approx(F.cross_entropy(found.scores, labels, reduction="none"), abs=1e-6)
     assert found.loss.mean() > clean.mean()
     rise, by_chance = (found.loss - clean).mean(), (noisy - clean).abs().mean()
     assert rise > 3 * by_chance

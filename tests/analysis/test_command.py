@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import sys
 from types import ModuleType
 
 import pytest
 from matplotlib.figure import Figure
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pdenet_repro import build_network
 from pdenet_repro.analysis import __main__ as command
@@ -55,13 +56,17 @@ def run(maker):
 
 def make(maker, dynamic):
     folder = maker(f"dynamic={dynamic}", right=range(100))
+    finish(folder, build_network(load_config(folder)).state_dict())
+    return folder
+
+
+def finish(folder, weights):
     config = load_config(folder)
-    weights = {name: value.contiguous() for name, value in build_network(config).state_dict().items()}
+    weights = {name: value.contiguous() for name, value in weights.items()}
     save_file(weights, folder / "weights.safetensors", {"config": config_digest(config)})
     summary = json.loads((folder / "summary.json").read_text())
     summary["files_sha256"]["weights.safetensors"] = sha256(folder / "weights.safetensors")
     RunFolder(config).finish(summary)
-    return folder
 
 
 def test_all_goes_on_and_says_how_each_kind_went(kinds, run, tmp_path, capsys):
@@ -117,6 +122,55 @@ def test_a_study_without_a_finished_run_is_named(kinds, run, tmp_path, capsys):
     assert "made: none of its runs is finished" in capsys.readouterr().err
 
 
+def test_the_damage_of_a_study_is_named(kinds, run, maker, tmp_path, capsys):
+    other = make(maker, "hamiltonian")
+    (other / "weights.safetensors").write_bytes(b"")
+    assert command.main(["good", str(tmp_path / "made")]) == 0
+    said = capsys.readouterr().out
+    assert f"left out: {other / 'weights.safetensors'} is damaged" in said
+    assert "1 networks" in said
+    (run / "weights.safetensors").unlink()
+    assert command.main(["good", str(tmp_path / "made")]) == 2
+    assert "made: none of its runs can be used: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [".", "deeper/and/deeper/still"])
+def test_a_run_that_was_copied_alone_has_its_analysis_in_it(kinds, run, tmp_path, place):
+    copied = tmp_path / "elsewhere" / place
+    shutil.copytree(run, copied)
+    assert command.main(["good", str(copied)]) == 0
+    assert (copied / "analysis" / "good.json").is_file()
+
+
+def test_weights_that_are_no_numbers_are_refused(kinds, run, capsys):
+    weights = load_file(run / "weights.safetensors")
+    next(iter(weights.values())).view(-1)[0] = float("nan")
+    finish(run, weights)
+    assert command.main(["good", str(run)]) == 2
+    assert "seed-0: its weights are not all finite numbers" in capsys.readouterr().err
+
+
+def test_initial_weights_are_settled_for_every_kind(kinds, monkeypatch, tmp_path):
+    settled = []
+
+    def measure(subjects, given):
+        settled.extend(float(each.network.opening.norm.running_variance.std()) for each in subjects)
+        return found(subjects, given)
+
+    kind(monkeypatch, "good", measure)
+    assert command.main(["good", "data=shapes", "network=tiny", "--output", str(tmp_path / "there")]) == 0
+    assert settled[0] > 0.01  # of the unsettled ones, all 1, it is 0
+
+
+def test_too_little_memory_is_a_sentence(kinds, run, monkeypatch, capsys):
+    kind(monkeypatch, "good", refuse(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")))
+    assert command.main(["good", str(run)]) == 6
+    assert capsys.readouterr().err == "the memory does not suffice: take fewer --images, or smaller networks\n"
+    kind(monkeypatch, "good", refuse(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        command.main(["good", str(run)])
+
+
 def test_all_succeeds_where_a_kind_does_not_apply(kinds, run, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "KINDS", {"apart": "", "good": ""})
     assert command.main(["all", str(run), "--output", str(tmp_path / "there")]) == 0
@@ -150,6 +204,7 @@ def test_the_reports_page_follows_and_its_figures_stay(kinds, run, tmp_path, cap
         (["good"], "FOLDER: must be given"),
         (["all"], "FOLDER: must be given"),
         (["good", "x", "--images", "abc"], "--images abc: must be a whole number of at least 1"),
+        (["good", "x", "--output", ""], "--output : must be a folder"),
         (["good", "x", "--images"], "--images: must be followed by one argument"),
         (["good", "x", "--seed", "-1"], "--seed -1: must be a whole number of at least 0"),
         (["good", "x", "--colour", "red"], "--colour red: there is no such option"),

@@ -1,6 +1,8 @@
 """Energy (10) and the linear wave's, against closed forms; feature norms in the theorems' setting."""
 
 import csv
+from argparse import Namespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,15 +10,15 @@ import torch
 from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.__main__ import main
-from pdenet_repro.analysis.energy import course
+from pdenet_repro.analysis.energy import course, measure
 from pdenet_repro.analysis.operator_norm import operator_norm
 from pdenet_repro.analysis.passage import entering_features
 from pdenet_repro.analysis.theory import Flow, in_theory
-from pdenet_repro.analysis.wave import energies, linear_wave
+from pdenet_repro.analysis.wave import energy, linear_energies, linear_wave, path
 from pdenet_repro.data import source
 from pdenet_repro.errors import OutOfMemory
 from pdenet_repro.networks.dynamics import SecondOrder
-from pdenet_repro.networks.layers import SymmetricWeights, conv
+from pdenet_repro.networks.layers import SymmetricWeights, conv, conv_transpose
 from pdenet_repro.networks.norms import Norm
 
 
@@ -35,8 +37,12 @@ def weights(K, steps, bias=None):
     return [(SymmetricWeights(K, torch.ones_like(bias), bias),)] * steps
 
 
-def totals(dynamic, Y, thetas):
-    return torch.stack([each.total for each in energies(dynamic, Y, thetas)])
+def energies(dynamic, Y, thetas):
+    return [energy(dynamic, state, theta) for state, theta in path(dynamic, Y, thetas)]
+
+
+def totals(found):
+    return torch.stack([each.total for each in found])
 
 
 @pytest.mark.parametrize(("h", "k"), [(1.0, 0.3), (1.0, 1.7), (0.25, 2.0)])
@@ -49,10 +55,10 @@ def test_an_oscillator(h, k):
     for j, theta in enumerate(thetas, start=1):
         state = dynamic.step(state, theta)
         assert torch.allclose(state[0], Y * np.cos((j + 0.5) * w) / np.cos(w / 2), rtol=1e-10, atol=1e-10)
-    found = totals(dynamic, Y, thetas)
+    found = totals(linear_energies(h, Y, thetas))
     expected = 0.5 * k**2 * Y.square().flatten(1).sum(1)
     assert ((found - expected) / expected).abs().max() < 1e-12
-    kinetic = torch.stack([each.kinetic for each in energies(dynamic, Y, thetas)])
+    kinetic = torch.stack([each.kinetic for each in linear_energies(h, Y, thetas)])
     assert (kinetic[0] == 0).all()
     assert kinetic.max() > 0.5 * expected.min()  # it moves
 
@@ -61,7 +67,7 @@ def test_the_linear_wave_s_energy_is_constant():
     """Any kernel with ``h ||K|| < 2``, 200 steps, float64."""
     K, Y = normal(4, 4, 3, 3, seed=1), normal(2, 4, 7, 7, seed=2)
     h = 1.8 / operator_norm(K, 7)[0]
-    found = totals(linear_wave(h), Y, weights(K, 200))
+    found = totals(linear_energies(h, Y, weights(K, 200)))
     expected = 0.5 * conv(Y, K).square().flatten(1).sum(1)
     assert ((found - expected) / expected).abs().max() < 1e-12
 
@@ -70,18 +76,27 @@ def test_where_all_is_positive_the_network_is_the_linear_wave():
     K, Y = multiple_of_identity(0.1), normal(2, 1, 5, 5).abs() + 0.1
     dynamic = SecondOrder(0.5, Norm("none"), "relu")
     thetas = weights(K, 20)  # a fifth of a period: no sign changes
-    found, linear = totals(dynamic, Y, thetas), totals(linear_wave(0.5), Y, thetas)
-    assert torch.allclose(found, linear, rtol=1e-13)
-    assert (found / found[0] - 1).abs().max() < 1e-12
+    found, linear = energies(dynamic, Y, thetas), list(linear_energies(0.5, Y, thetas))
+    assert all(torch.allclose(a.kinetic, b.kinetic, rtol=1e-13) for a, b in zip(found, linear, strict=True))
+    assert torch.equal(found[0].total, linear[0].total)
+    assert ((totals(found) - totals(linear)) / totals(linear)).abs().max() < 0.5 * 0.1  # of the order of h ||K||
 
 
-def test_at_the_start_it_is_equation_10():
+def test_it_is_equation_10_at_every_time():
+    """Also after the first step from rest, where the form that leapfrog conserves cannot differ from the start."""
     K, Y, bias = normal(3, 3, 3, 3, seed=3), normal(2, 3, 5, 5, seed=4), normal(3, seed=5)
-    dynamic = SecondOrder(1.0, Norm("instance"), "tanh")
-    KY = conv(Y, K)
-    inner = torch.tanh(torch.nn.functional.instance_norm(KY, weight=torch.ones_like(bias), bias=bias, eps=1e-3))
-    first = next(energies(dynamic, Y, weights(K, 1, bias)))
-    assert torch.allclose(first.total, 0.5 * (KY * inner).flatten(1).sum(1), rtol=1e-12)
+    dynamic = SecondOrder(0.7, Norm("instance"), "tanh")
+
+    def inner(Y):
+        return torch.tanh(
+            torch.nn.functional.instance_norm(conv(Y, K), weight=torch.ones(3).to(Y), bias=bias, eps=1e-3)
+        )
+
+    states = [Y, Y + 0.7**2 * -conv_transpose(inner(Y), K)]
+    velocities = [0 * Y, (states[1] - states[0]) / 0.7]
+    for found, Y_j, V in zip(energies(dynamic, Y, weights(K, 1, bias)), states, velocities, strict=True):
+        expected = 0.5 * V.square().flatten(1).sum(1) + 0.5 * (conv(Y_j, K) * inner(Y_j)).flatten(1).sum(1)
+        assert torch.allclose(found.total, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -92,7 +107,7 @@ def test_theorem_2(activation):
     drifts = []
     for refined in (20, 80):
         h = 1 / operator_norm(K, 6)[0] / refined
-        found = totals(SecondOrder(h, Norm("none"), activation), Y, weights(K, 10 * refined))
+        found = totals(energies(SecondOrder(h, Norm("none"), activation), Y, weights(K, 10 * refined)))
         assert (found >= 0).all()
         assert (found / bound).max() < 1
         drifts.append((found / found[0] - 1).abs().max().item())
@@ -126,6 +141,32 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
         assert found.times[-1] == 3
         assert (np.diff(found.norm, axis=0) <= 1e-6).all()
         assert found.energy is None
+
+
+def test_in_the_theorems_setting_leapfrog_s_steps_keep_to_its_own_bound():
+    """``2 / ||K||`` is the smaller one where ``||K|| < 1``: beyond it the features would grow without bound."""
+    subject = subject_of("second_order", "network.step_size=6")
+    for i, unit in enumerate(subject.network.units):
+        kernel = unit.theta[0].kernel
+        kernel.data *= 0.5 / operator_norm(kernel[0], 96 >> i)[0]
+    flows = in_theory(subject)
+    assert [flow.refined for flow in flows] == [2, 2]  # 2 / 0.5 = 4 < 6 <= 8 = 2 / 0.5^2
+    for flow, Y in zip(flows, entering_features(subject, 2, seed=0), strict=True):
+        found = course(Flow(flow.dynamic, flow.thetas * 20), Y)
+        assert found.energy.max() < 2  # the norm may grow, with a velocity that is bounded
+
+
+def test_two_networks_of_one_dynamic_are_told_apart():
+    one, other = subject_of("parabolic"), subject_of("parabolic", "seed=1")
+    named = [replace(each, distinction=f" {i}") for i, each in enumerate((one, other), 1)]
+    for new, old in zip(named, (one, other), strict=True):
+        new.__dict__["dataset"] = old.dataset
+    finding = measure(named, Namespace(images=2, seed=0))
+    names = {row["network"] for row in finding.tables["energy"]}
+    assert names == {"parabolic, initial weights 1", "parabolic, initial weights 2"}
+    handles, legend = finding.pictures["energy"].figure.axes[0].get_legend_handles_labels()
+    assert set(legend) == names
+    assert len({handle.get_linestyle() for handle in handles}) == 2
 
 
 def test_images_that_would_not_fit_are_refused(monkeypatch):

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import ArpackError
 from torch.autograd.functional import jacobian
 
+from pdenet_repro.analysis import jacobian as jacobian_module
 from pdenet_repro.analysis.integrators import INTEGRATORS, combine
 from pdenet_repro.analysis.jacobian import (
     Linear,
+    NoEigenvalues,
     asymmetry,
     eigenvalues,
     evaluations,
@@ -186,17 +189,43 @@ def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
 
 def test_limits_in_closed_form():
     assert INTEGRATORS["parabolic"].limit(np.array([-4.0, -1, 0])) == 0.5
-    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(
-        1
-    )  # |1 + h lambda| = 1 at lambda = -1 + i
+    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1
     assert INTEGRATORS["resnet"].limit(np.array([2.0, -1])) == 0
-    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -1 + 3.8j, 0.1j])) == pytest.approx(2 / (1 + 3.8**2))
+    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -1 + 3.8j])) == pytest.approx(2 / (1 + 3.8**2))
+    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -0.1 + 1j])) == pytest.approx(0.2 / 1.01)  # not the largest
     assert INTEGRATORS["parabolic"].limit(np.zeros(2)) == np.inf
     assert INTEGRATORS["second_order"].limit(np.array([-4.0, -1])) == 1  # omega = 2
     assert INTEGRATORS["hamiltonian"].limit(np.zeros(3)) == np.inf
     assert INTEGRATORS["parabolic"].growth(np.array([-4.0]), 0.25) == 0
     # leapfrog beyond its limit: g^2 + 3 g + 1 for h^2 q = -5
     assert INTEGRATORS["second_order"].growth(np.array([-5.0]), 1.0) == pytest.approx((3 + 5**0.5) / 2)
+
+
+@pytest.mark.parametrize("dynamic", DYNAMICS)
+@pytest.mark.parametrize(
+    "q", [[-4.0, -1, 0], [-1 + 1j], [-5.0, -0.2 + 2j], [1.0], [-9.0, 1.5], [-1 + 0.5j], [1j], [-9.0, 2j]]
+)
+def test_no_mode_grows_up_to_the_limit_and_at_none_where_it_is_0(dynamic, q):
+    """Whichever eigenvalue limits the step, the largest or another."""
+    integrator, q = INTEGRATORS[dynamic], np.array(q)
+    limit = integrator.limit(q)
+    if limit:
+        assert all(integrator.growth(q, part * limit) <= 1 + 1e-6 for part in (0.01, 0.3, 0.7, 0.999))
+        assert integrator.growth(q, 1.01 * limit) > 1 + 1e-4
+    else:
+        assert all(integrator.growth(q, h) > 1 + 1e-9 for h in (1e-3, 0.01, 0.1, 1, 3))
+
+
+def test_modes_that_are_not_known_well_enough_do_not_decide():
+    euler, wave = INTEGRATORS["resnet"], INTEGRATORS["second_order"]
+    assert euler.limit(np.array([-4.0, 0.03])) == 0
+    assert euler.limit(np.array([-4.0, 0.03, 0.03j]), tolerance=1e-2) == 0.5
+    assert euler.limit(np.array([-4.0, 0.05]), tolerance=1e-2) == 0
+    assert euler.limit(np.array([-4.0, 1e-15, -1e-15j])) == 0.5  # rounding of a kernel
+    assert wave.limit(np.array([-4.0, 0.03])) == 0
+    assert wave.limit(np.array([-4.0, 0.03, -2 + 0.03j]), tolerance=1e-2) == 1
+    assert wave.limit(np.array([-4.0, -2 + 0.05j]), tolerance=1e-2) == 0
+    assert wave.limit(np.array([-4.0 + 1e-9j, 1e-9])) == 1
 
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
@@ -232,3 +261,39 @@ def test_a_given_spectrum_is_found_without_a_matrix():
     assert sorted(extreme_eigenvalues(linear, symmetric=False, count=2, tolerance=1e-8).real) == pytest.approx(
         [-3, -3 + 5 / 399]
     )
+
+
+def test_the_right_end_near_0_is_found_with_a_shift_to_the_accuracy_of_the_shift():
+    """Without one it would be asked for to an accuracy relative to itself: of a kernel, to none."""
+    like = torch.zeros(1, 1, 20, 20)
+    spread = torch.linspace(-5, 0, 400).reshape(20, 20)
+    for top in (0.0, 0.4):
+        spread[-1, -1] = top
+        linear = Linear(lambda V: V * spread, like)
+        for symmetric, which in ((True, "LA"), (False, "LR")):
+            (found,) = extreme_eigenvalues(linear, symmetric=symmetric, which=which, tolerance=1e-2, shift=5.0)
+            assert found == pytest.approx(top, abs=0.05)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_zero_map_has_eigenvalues_0_and_other_failures_are_one_sentence(symmetric, monkeypatch):
+    like = torch.zeros(1, 2, 5, 5)
+    count = 1 if symmetric else 3
+    found = extreme_eigenvalues(Linear(torch.zeros_like, like), symmetric=symmetric, count=count)
+    assert found.tolist() == [0] * count
+    with pytest.raises(NoEigenvalues, match="not finite numbers"):
+        extreme_eigenvalues(Linear(lambda V: V * torch.nan, like), symmetric=symmetric)
+
+    def breaks_down(*_, **__):
+        raise ArpackError(-9999)
+
+    for method in ("eigs", "eigsh"):
+        monkeypatch.setattr(jacobian_module, method, breaks_down)
+    with pytest.raises(NoEigenvalues, match="broke down: ARPACK error -9999"):
+        extreme_eigenvalues(Linear(lambda V: -V, like), symmetric=symmetric)
+
+
+def test_a_matrix_that_is_not_finite_has_no_eigenvalues():
+    assert eigenvalues(np.zeros((3, 3))).tolist() == [0, 0, 0]
+    with pytest.raises(NoEigenvalues, match="not finite numbers"):
+        eigenvalues(np.array([[1, np.nan], [0, 1]]))

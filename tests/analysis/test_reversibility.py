@@ -1,6 +1,8 @@
 """How exactly units run backwards: the measure itself, precisions, gradients, the command."""
 
+import argparse
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.__main__ import main
 from pdenet_repro.analysis.passage import entering_features, standardized
-from pdenet_repro.analysis.reversibility import PRECISIONS, errors, gradient_rows, unit_gradients
+from pdenet_repro.analysis.reversibility import PRECISIONS, errors, gradient_rows, measure, unit_gradients
 from pdenet_repro.data import source
 from pdenet_repro.networks.dynamics import Hamiltonian
 from pdenet_repro.networks.norms import Norm
@@ -102,6 +104,24 @@ def test_in_float64_reversed_gradients_are_the_stored_ones(dynamic):
     for unit, a, b in zip(subject.network.units, stored, reverse, strict=True):
         assert len(a) == sum(p.numel() for p in unit.parameters())
         assert (a - b).norm() < 1e-12 * a.norm()
+
+
+def test_two_networks_of_one_dynamic_can_be_told_apart():
+    """In sentences, legend and panels; and nothing is called trained that is not."""
+    names = ("second-order, initial weights 1", "second-order, initial weights 2")
+    two = [replace(subject_of("second_order", f"seed={seed}"), distinction=f" {seed}") for seed in (1, 2)]
+    for subject in two:
+        subject.__dict__["dataset"] = made_dataset()
+    found = measure(two, argparse.Namespace(images=2, refine="1,2", seed=0))
+    assert [sentence.split(":")[0] for sentence in found.sentences] == list(names)
+    picture = found.pictures["reversibility"]
+    assert not [text for text in (*found.sentences, picture.heading, picture.caption) if "train" in text]
+    assert [text.get_text() for text in picture.figure.legends[0].get_texts()] == list(names)
+    for axis, lines in zip(picture.figure.axes, (8, 2, 4), strict=True):  # precisions; networks; ways to the gradient
+        drawn = [line for line in axis.lines if len(line.get_xdata()) and line.get_marker() != "None"]
+        assert len(drawn) == lines
+        assert len({line.get_color() for line in drawn}) == 1
+        assert len({line.get_marker() for line in drawn}) == 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pdenet_repro.analysis.contraction import largest_growth, worst_growth
 from pdenet_repro.analysis.longtime import distances_over_time
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.passage import places, portions, settle, standardized, states
-from pdenet_repro.analysis.stability import SAME_CLASS, distances, partners
+from pdenet_repro.analysis.stability import SAME_CLASS, distances, measure, partners
 from pdenet_repro.analysis.theory import in_theory
 from pdenet_repro.data import source
 from pdenet_repro.errors import OutOfMemory
@@ -94,8 +95,8 @@ def test_the_passage_is_the_network_s_own(dynamic):
 
 def test_batch_norms_of_initial_weights_get_the_images_statistics():
     subject = subject_of("parabolic")
-    pixels, _ = subject.test_images(8)
-    settle(subject, pixels)
+    pixels, _ = subject.test_images(20)
+    settle(subject, seed=0)
     assert not subject.network.training
     with torch.no_grad():
         X = standardized(subject, pixels)
@@ -115,6 +116,15 @@ def test_distances_start_at_the_perturbation_and_stand_still_without_a_flow():
     inside = [1, 2, 3], [4, 5, 6]  # two units of two steps
     for at in inside:
         assert np.allclose(found[0.25].distance[at], found[0.25].distance[at[0]], rtol=1e-6)
+
+
+def test_kernels_that_are_0_move_nothing():
+    subject = subject_of("parabolic")
+    for layer in (layer for unit in subject.network.units for layer in unit.theta):
+        layer.kernel.data.zero_()
+    finding = measure([subject], Namespace(images=3, seed=0, sizes="0.1"))
+    assert "all kernels are 0" in finding.sentences[-1]
+    assert "stability_theorem" not in finding.pictures
 
 
 def test_distances_are_those_of_two_passages():
@@ -219,7 +229,10 @@ def test_the_command(study, made_images, capsys):
     ("more", "complaint"),
     [
         (["--images", "21"], "--images 21: must be 1 to 20, the test images of shapes"),
-        (["--sizes", "0.1,-1"], "--sizes 0.1,-1: must be numbers above 0 and at most 10, with commas; '-1' is not one"),
+        (
+            ["--sizes", "0.1,-1"],
+            "--sizes 0.1,-1: must be numbers above 1e-05 and at most 10, with commas; '-1' is not one",
+        ),
         (["--sizes", "much"], "'much' is not one"),
     ],
 )

@@ -1,14 +1,17 @@
-"""``python -m pdenet_repro.analysis KIND FOLDER...``: what the theory promises, measured on trained networks."""
+"""``python -m pdenet_repro.analysis KIND FOLDER...``: what the theory promises, measured on networks."""
 
 import argparse
 import os
+import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdenet_repro.errors import InvalidConfig, UserError
+from pdenet_repro.errors import InvalidConfig, OutOfMemory, UserError
 from pdenet_repro.options import Parser, whole_number
 from pdenet_repro.storage import make_folder
 from pdenet_repro.tracking import outlive_readers
@@ -20,7 +23,7 @@ KINDS = {
     "stability": "distance of solutions that start from perturbed images, through every time step",
     "spectrum": "eigenvalues of the layers' Jacobians, and the step sizes they allow",
     "energy": "energy and feature norms along the time steps",
-    "stencils": "kernels as differential operators; trained networks at other image resolutions",
+    "stencils": "kernels as differential operators; networks at other image resolutions",
     "robustness": "accuracy under noise, blur, contrast, occlusion and gradient attacks",
     "reversibility": "how exactly hyperbolic networks run backwards",
 }
@@ -57,7 +60,7 @@ def _parser(wanted: str) -> Parser:
             name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")
-        kind.add_argument("--output", type=Path, help="folder to write into; default: analysis/ in the study")
+        kind.add_argument("--output", type=_folder, help="folder to write into; default: analysis/ in the study")
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
         kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         kind.add_argument(
@@ -66,6 +69,12 @@ def _parser(wanted: str) -> Parser:
         if name == wanted and name in KINDS:  # the others' options need not be loaded
             import_module(f"pdenet_repro.analysis.{name}").add_options(kind)
     return parser
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'': must be a folder")
+    return Path(text)
 
 
 def _all(given: argparse.Namespace, words: list[str]) -> int:
@@ -100,6 +109,19 @@ def _refused(error: UserError) -> int:
     return error.exit_code
 
 
+@contextmanager
+def _sentence_where_memory_ends() -> Iterator[None]:
+    from pdenet_repro.run import NO_MEMORY
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or re.search(NO_MEMORY, repr(error)):
+            raise OutOfMemory("the memory does not suffice: take fewer --images, or smaller networks") from error
+        raise
+
+
+@_sentence_where_memory_ends()
 def _subjects(given: argparse.Namespace) -> list["Subject"]:
     from pdenet_repro import device, presets
     from pdenet_repro.analysis.subjects import subjects
@@ -109,13 +131,17 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
     return subjects(given.networks, device.set_up(config), given.data_root, print)
 
 
+@_sentence_where_memory_ends()
 def _carry_out(given: argparse.Namespace) -> None:
     from pdenet_repro import provenance
     from pdenet_repro.analysis import finding
+    from pdenet_repro.analysis.passage import settle
 
     found = _subjects(given)
     study, output = _place(given, found)
     make_folder(output)  # before minutes of measuring
+    for subject in found:
+        settle(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}")
     result = module.measure(found, given)
     origin = {
@@ -147,16 +173,20 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
 
     What some of a study's runs say does not take the place of what the study says: one run has a folder of its own.
     """
-    from pdenet_repro.analysis.subjects import of_study
+    from pdenet_repro.analysis.subjects import of_study, study_of
 
     if given.output:
         return None, given.output
-    studies = {each.folder.resolve().parents[2] if each.folder else None for each in found}
+    folders = {each.folder.resolve() for each in found if each.folder}
+    studies = {study_of(each) for each in found}
+    if len(folders) == 1 and studies == {None} and all(each.folder for each in found):  # a run that was copied alone
+        return None, Path(os.path.relpath(folders.pop())) / "analysis"
     if len(studies) != 1 or None in studies:
-        raise InvalidConfig("--output: must be given for initial weights, and for runs of more than one study")
+        raise InvalidConfig(
+            "--output: must be given for initial weights, and for runs that are not all in one study's folder"
+        )
     (study,) = studies
     assert study is not None
-    folders = {each.folder.resolve() for each in found if each.folder}
     relative = Path(os.path.relpath(study))
     if folders >= {each.resolve() for each in of_study(study)}:
         return relative, relative / "analysis"

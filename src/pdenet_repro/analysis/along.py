@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from pdenet_repro.analysis.look import legend_columns
 from pdenet_repro.analysis.passage import Place
 
 BETWEEN = "#e3e3e3"  # what is not part of the flow
@@ -86,7 +87,8 @@ def legend(figure: Figure) -> None:
     for axis in figure.axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             named.setdefault(name, handle)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5, frameon=False)
+    columns = legend_columns(list(named), figure, 10)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def quantiles(name: str, values: np.ndarray | None) -> dict[str, float | str]:

@@ -1,4 +1,7 @@
-"""What a command asks for: images and numbers in its options, and the networks to which its question applies."""
+"""What a command asks for: images and numbers in its options, and the networks to which its question applies.
+
+Also, which networks cannot be asked about one image alone.
+"""
 
 import argparse
 import math
@@ -8,6 +11,7 @@ from pdenet_repro.analysis.finding import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.options import whole_number
+from pdenet_repro.training.evaluation import largest_batch
 
 
 def add_images(parser: argparse.ArgumentParser, default: int) -> None:
@@ -56,3 +60,30 @@ def applicable(
     if not kept:
         raise DoesNotApply(f"{others}: {why_not}")
     return kept, [f"Left out: {others}, {why_not}."] if others else []
+
+
+def judged_together(subject: Subject) -> bool:
+    """Whether a network's scores of an image depend on the others of its batch: it has norms over the examples."""
+    return subject.config.network.connector_norm == "batch_per_pixel"
+
+
+def about_batches(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
+    """A sentence on the networks judged together, if there are any: ``images`` in equal batches of at most ``most``.
+
+    Raises
+    ------
+    InvalidConfig
+        There are some, and only one image: a norm over the examples makes the same of every image that is alone.
+    """
+    names = " and ".join(subject.name for subject in subjects if judged_together(subject))
+    if not names:
+        return []
+    if images < 2:
+        raise InvalidConfig(
+            f"--images {images}: must be at least 2 for {names}; network.connector_norm=batch_per_pixel makes the same "
+            "of every image that is alone in its batch"
+        )
+    return [
+        f"{names}: the scores of an image depend on the others of its batch (network.connector_norm=batch_per_pixel); "
+        f"they come from nearly equal batches of at most {largest_batch(images, most)} images."
+    ]

@@ -72,11 +72,16 @@ NORMS: dict[str, Norm] = {"linf": LInfinity(), "l2": L2()}
 
 
 class Attacked(NamedTuple):
-    """Changed images (N, 3, H, W), whether they are classified well (N,), and their cross-entropy (N,) in nats."""
+    """Changed images (N, 3, H, W), whether they are classified well (N,), their cross-entropy (N,) in nats, their scores.
+
+    The scores (N, classes) are those that an image got on its way. Where they depend on the batch, that was among the
+    other images at the same step, which need not be the ones kept of them.
+    """
 
     images: Tensor
     right: Tensor
     loss: Tensor
+    scores: Tensor
 
 
 def attack(
@@ -92,9 +97,11 @@ def attack(
 ) -> Attacked:
     """Of the images on the way up the gradient, for each the worst: a wrongly classified one, of these the highest loss.
 
-    Step j = 0, 1, ... is ``budget (1 - j / steps)`` long, in the direction of steepest ascent, and projected back. One
-    step is FGSM; more begin with that same step, so that they are never the weaker attack. With ``random`` the way
-    starts at a random change of at most the budget, else at the images (N, 3, H, W), which count as on the way.
+    Step j = 0, 1, ... is ``budget (1 - j / steps)`` long, in the direction of steepest ascent, and projected back.
+    Without ``random`` the way starts at the images (N, 3, H, W), which count as on the way: one step is FGSM, more begin
+    with that same step, so that they are never the weaker attack. With ``random`` it starts at a random change of at
+    most the budget, which counts in their place, and the first step is another: for an image more steps can then be
+    weaker than one step without.
     ``until_wrong``: leave an image alone once it is classified wrongly; same accuracy, less work.
 
     Raises
@@ -105,17 +112,17 @@ def attack(
     if network.training:
         raise ValueError("the network must be in evaluation mode: network.eval()")
     clean = images if images.is_floating_point() else images.to(torch.get_default_dtype())
-    worst = Attacked(
-        clean.clone(), torch.ones_like(labels, dtype=torch.bool), torch.full_like(clean[:, 0, 0, 0], -torch.inf)
-    )
+    right, loss = torch.ones_like(labels, dtype=torch.bool), torch.full_like(clean[:, 0, 0, 0], -torch.inf)
+    worst = Attacked(clean.clone(), right, loss, clean.new_zeros(len(clean), network.classifier.out_features))
     on = torch.arange(len(clean), device=clean.device)  # those still worked on
     now = clean if random is None else perturbed(clean, norm.draw(clean, budget, random), norm, budget)
     for step in range(steps + 1):
         now = now.detach().requires_grad_()
         with torch.set_grad_enabled(step < steps):
-            right, loss = judge(network, now, labels[on])
+            found = scores(network, now)
+            right, loss = _verdict(found, labels[on])
         better = (worst.right[on] & ~right) | ((worst.right[on] == right) & (loss > worst.loss[on]))
-        for kept, new in zip(worst, (now.detach(), right, loss.detach()), strict=True):
+        for kept, new in zip(worst, (now.detach(), right, loss.detach(), found.detach()), strict=True):
             kept[on[better]] = new[better]
         if step == steps:
             break
@@ -136,7 +143,10 @@ def scores(network: PDENet, images: Tensor) -> Tensor:
 
 def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Whether raw images (N, 3, H, W), of any type, are classified well (N,), and their cross-entropy (N,) in nats."""
-    found = scores(network, images)
+    return _verdict(scores(network, images), labels)
+
+
+def _verdict(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return found.argmax(1) == labels, F.cross_entropy(found, labels, reduction="none")
 
 

@@ -69,11 +69,13 @@ def measure_growth(
 ) -> list[Growth]:
     """For each unit: kernel (C, C, 3, 3), and pairs of features (N, C, H, W) twice that start there; all step sizes.
 
-    ``used``: the network's own step size, measured at as well.
+    A unit whose kernel is 0, where nothing moves, is left out. ``used``: the network's own step size, measured at as well.
     """
     found = []
     for unit, (K, (Y, Z)) in enumerate(zip(kernels, pairs, strict=True), start=1):
         norm, direction = operator_norm(K, Y.shape[-1])
+        if not norm:
+            continue
         for h in sorted({*(relative * euler_bound(norm) for relative in RELATIVE_STEP_SIZES), used}):
             of_images = largest_growth(K.detach(), K.new_zeros(len(K)), h, steps, Y, Z, activation)
             found.append(Growth(unit, norm, h, of_images, worst_growth(K, direction, h, activation)))
@@ -102,7 +104,7 @@ def picture(growths: Sequence[Growth], used: float, colour: str) -> Figure:
                   label=f"perturbed images, unit {unit} (2 / ‖K‖² = {euler_bound(of_unit[0].norm):.2g})")  # fmt: skip
         own = next(each for each in of_unit if each.h == used)
         axis.plot([own.relative_h], [own.of_images], "*", color="black", markersize=11, zorder=4,
-                  label=f"the step size trained with, h = {used:g}" if unit == units[-1] else None)  # fmt: skip
+                  label=f"the network's step size, h = {used:g}" if unit == units[-1] else None)  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("log")
     plain_numbers(axis)
@@ -113,7 +115,7 @@ def picture(growths: Sequence[Growth], used: float, colour: str) -> Figure:
     axis.text(0.99, 0.13, "may expand", ha="right", transform=axis.transAxes)
     axis.set_xlabel("step size h over the bound 2 / ‖K‖²")
     axis.set_ylabel("largest growth of a distance in one step")
-    axis.set_title("Theorem 1: trained parabolic kernels without norm, the same at every step", fontsize=11)
+    axis.set_title("Theorem 1: parabolic kernels without norm, the same at every step", fontsize=11)
     axis.set_xlim(x[0], x[-1])
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

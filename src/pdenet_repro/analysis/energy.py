@@ -17,12 +17,11 @@ from torch import Tensor
 from pdenet_repro.analysis import along, energy_pictures, wave
 from pdenet_repro.analysis.asked import add_images
 from pdenet_repro.analysis.finding import Finding, Picture
-from pdenet_repro.analysis.passage import entering_features, norms
+from pdenet_repro.analysis.passage import entering_features, norms, settle
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theory import Flow, as_they_are, in_theory
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import SecondOrder
-from pdenet_repro.report.runs import label
 from pdenet_repro.tracking import progress
 
 TRAINED, INITIAL = "trained", "initial weights"
@@ -51,6 +50,7 @@ class Course:
 class Measured:
     """One network in one setting: a course for each unit."""
 
+    name: str  # of the network; that of the trained one also where its initial weights are followed
     subject: Subject
     setting: str
     units: Sequence[Course]
@@ -58,15 +58,15 @@ class Measured:
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Every network, in the theorems' setting too, and each trained one at its initial weights."""
-    cases = [(subject, TRAINED if subject.folder else INITIAL) for subject in subjects]
-    cases += [(_at_initial_weights(subject), INITIAL) for subject in subjects if subject.folder]
-    cases += [(subject, THEOREM) for subject in subjects]
+    cases = [(each.name, each, TRAINED if each.folder else INITIAL) for each in subjects]
+    cases += [(each.name, _at_initial_weights(each, given.seed), INITIAL) for each in subjects if each.folder]
+    cases += [(each.name, each, THEOREM) for each in subjects]
     found = []
-    for subject, setting in progress(cases, "following features through the networks"):
+    for name, subject, setting in progress(cases, "following features through the networks"):
         images = min(given.images, FEW) if setting == THEOREM else given.images
         entering = entering_features(subject, images, given.seed)
         flows = in_theory(subject, REFINED) if setting == THEOREM else as_they_are(subject)
-        found.append(Measured(subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
+        found.append(Measured(name, subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
     finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
     finding.pictures["energy"] = Picture(
         energy_pictures.of_norms(found),
@@ -74,7 +74,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         f"Euclidean norm of the features over that at the start of the unit, median over {given.images} test images, bands "
         f"from {along.LOW} to {along.HIGH} %: a parabolic flow (7) damps, a hyperbolic one conserves. Trained, and at "
         "initial weights: networks as they are, with their norms, in evaluation mode (at initial weights the batch norms have "
-        "the statistics of these images). Below: the kernels of each unit's first step at every time, no norm, no bias, the "
+        "the statistics of some images). Below: the kernels of each unit's first step at every time, no norm, no bias, the "
         f"time steps refined, at most {FEW} images.",
     )
     if any(each.units[0].energy is not None for each in found):
@@ -82,18 +82,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
             energy_pictures.of_energies(found),
             "Energy of the second-order dynamic",
             "Energy (10) along the time steps, over the energy of the linear wave equation with the same kernels at the unit's "
-            f"start, ½‖K Y₀‖²: medians over {given.images} test images, bands from {along.LOW} to {along.HIGH} %. The theorem "
-            "promises at most 1 without norm and with constant weights (lowest row, time steps refined). Dashed: the linear "
-            "wave's own energy, constant as long as the weights are. Dotted: the kinetic part of (10).",
+            f"start, ½‖K Y₀‖²: medians over {given.images} test images (without norm at most {FEW}), bands from {along.LOW} to "
+            f"{along.HIGH} %. The theorem promises at most 1 without norm and with constant weights (lowest row, time steps "
+            "refined). Dashed: the linear wave's own energy in the form that leapfrog conserves, constant as long as the "
+            "weights are. Dotted: the kinetic part of (10); it lies above the whole where a norm makes the potential negative.",
         )
     else:
         finding.sentences.append("Energy (10) is one of the second-order dynamic, which is not among the networks.")
     return finding
 
 
-def _at_initial_weights(subject: Subject) -> Subject:
+def _at_initial_weights(subject: Subject, seed: int) -> Subject:
     where = next(subject.network.parameters()).device
-    return replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+    initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+    settle(initial, seed)
+    return initial
 
 
 @torch.no_grad()
@@ -115,7 +118,7 @@ def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
     relative = torch.stack(found) / found[0]
     if not own:
         return relative, None, None, None
-    linear = torch.stack([each.total for each in wave.energies(wave.linear_wave(dynamic.h), Y, flow.thetas)])
+    linear = torch.stack([each.total for each in wave.linear_energies(dynamic.h, Y, flow.thetas)])
     total, kinetic = (torch.stack(each) / linear[0] for each in zip(*((e.total, e.kinetic) for e in own), strict=True))
     return relative, total, kinetic, linear / linear[0]
 
@@ -132,8 +135,8 @@ def _rows(found: Measured) -> list[dict[str, Any]]:
         arrays = (of_unit.norm, of_unit.energy, of_unit.kinetic, of_unit.linear)
         for i, time in enumerate(of_unit.times):
             row: dict[str, Any] = {
-                "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
-                "images": of_unit.norm.shape[1],
+                "network": found.name, "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit,
+                "time_in_steps": float(time), "images": of_unit.norm.shape[1],
             }  # fmt: skip
             for column, array in zip(columns, arrays, strict=True):
                 row |= along.quantiles(column, None if array is None else array[i])
@@ -145,7 +148,7 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
     sentences = []
     for setting in dict.fromkeys(each.setting for each in found):
         factors = [
-            f"{label(each.subject.dynamic)} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
+            f"{each.name} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
             for each in found
             if each.setting == setting
         ]
@@ -156,7 +159,7 @@ def _sentences(found: Sequence[Measured]) -> list[str]:
         if energies:
             largest = ", ".join(f"{np.median(energy.max(0)):.2f}" for energy in energies)
             sentences.append(
-                f"{label(each.subject.dynamic)}, {each.setting}: energy (10) reaches {largest} times ½‖K Y₀‖² in the units "
+                f"{each.name}, {each.setting}: energy (10) reaches {largest} times ½‖K Y₀‖² in the units "
                 f"(medians) and at most {max(float((energy / energy[0]).max()) for energy in energies):.3f} times its start; "
                 f"the linear wave's departs from its start by at most {max(float(np.abs(w - 1).max()) for w in waves):.1e}."
             )

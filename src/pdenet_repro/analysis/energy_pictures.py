@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import along
+from pdenet_repro.analysis.look import looks
 from pdenet_repro.analysis.passage import Place, places
-from pdenet_repro.report.figures import MARKERS, colours
-from pdenet_repro.report.runs import label
+from pdenet_repro.report.figures import colours
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.energy import Measured
@@ -23,20 +23,20 @@ def _way(found: Sequence["Measured"]) -> list[Place]:
 def of_norms(found: Sequence["Measured"]) -> Figure:
     """Norm of the features over that at the unit's start; a row a setting, a line a dynamic."""
     settings = list(dict.fromkeys(each.setting for each in found))
-    colour = colours(list(dict.fromkeys(each.subject.dynamic for each in found)))
+    look = looks((each.name, each.subject.dynamic) for each in found)
     figure = Figure(figsize=(10.0, 1.0 + 2.6 * len(settings)), layout="constrained")
     axes = figure.subplots(len(settings), 1, squeeze=False)[:, 0]
     for i, (axis, setting) in enumerate(zip(axes, settings, strict=True)):
         along.prepare(axis, _way(found), named=i == 0, labelled=i == len(settings) - 1)
         axis.axhline(1, color="black", linewidth=1)
         for each in (each for each in found if each.setting == setting):
-            dynamic = each.subject.dynamic
-            for unit, (at, course) in enumerate(zip(along.inside(_way(found)), each.units, strict=False)):
+            how = look[each.name]
+            axis.plot([], [], how.line, marker=how.marker, markersize=5, color=how.colour, label=each.name)
+            for at, course in zip(along.inside(_way(found)), each.units, strict=False):
                 whole = np.isclose(course.times % 1, 0)
                 x = at[0] + course.times
-                along.draw(axis, x, course.norm, colour[dynamic])
-                axis.plot(x[whole], np.median(course.norm[whole], axis=1), MARKERS.get(dynamic, "v"),
-                          color=colour[dynamic], markersize=5, label=None if unit else label(dynamic))  # fmt: skip
+                along.draw(axis, x, course.norm, how.colour, style=how.line)
+                axis.plot(x[whole], np.median(course.norm[whole], axis=1), how.marker, color=how.colour, markersize=5)
         axis.set_yscale("log")
         along.plain_numbers(axis)
         axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")
@@ -63,6 +63,7 @@ def of_energies(found: Sequence["Measured"]) -> Figure:
                 assert values is not None
                 along.draw(axis, x, values, shade, None if unit else name, style, band=style == "-")
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-        axis.set_ylabel(f"{each.setting}\n\nenergy over ½‖K Y₀‖²")
+        several = f"{each.name}\n" if len({other.name for other in found}) > 1 else ""
+        axis.set_ylabel(f"{several}{each.setting}\n\nenergy over ½‖K Y₀‖²")
     along.legend(figure)
     return figure

@@ -13,17 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs, eigsh
 from torch import Tensor
 
+from pdenet_repro.errors import UserError
 from pdenet_repro.networks.norms import NORMS, Norm
-from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.networks.unit import Unit
 
 Product = Callable[[Tensor], Tensor]
 CHUNK = 128  # columns of a dense Jacobian at a time
 SYMMETRIC = 1e-10  # largest relative difference to the transpose that rounding in float64 may leave
 KRYLOV = 24  # dimension of the Krylov spaces; this many directions are kept
+NOT_FINITE = "the Jacobian of a layer has entries that are not finite numbers: it has no eigenvalues"
+
+
+class NoEigenvalues(UserError):
+    """Eigenvalues that cannot be computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +100,6 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return lambda Y, scale, shift: (Y - mean) * factor * scale[:, None, None] + shift[:, None, None]
 
 
-def unit_inputs(network: PDENet, images: Tensor) -> list[Tensor]:
-    """The features (N, C, H, W) that enter each unit, for images (N, 3, H, W)."""
-    inputs: list[Tensor] = []
-    hooks = [unit.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for unit in network.units]
-    try:
-        with torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return inputs
-
-
 @torch.no_grad()
 def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
     """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (1, C, H, W)."""
@@ -133,7 +125,15 @@ def asymmetry(matrix: np.ndarray) -> float:
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
-    """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding."""
+    """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding.
+
+    Raises
+    ------
+    NoEigenvalues
+        Numbers that are not finite.
+    """
+    if not np.isfinite(matrix).all():
+        raise NoEigenvalues(NOT_FINITE)
     if asymmetry(matrix) <= SYMMETRIC:
         return torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2)).numpy().astype(complex)
     return torch.linalg.eigvals(
@@ -142,12 +142,19 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
 
 
 def extreme_eigenvalues(
-    linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3
+    linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
 ) -> np.ndarray:
     """``count`` extreme eigenvalues by Lanczos (symmetric) or Arnoldi (not), from products alone; complex, no order.
 
-    ``which`` as in scipy: ``LM`` largest magnitude; ``LR`` (Arnoldi) largest real part, ``LA`` (Lanczos) largest. To a
-    relative ``tolerance``; of those that do not converge nothing is returned. The start is random, the same every time.
+    ``which`` as in scipy: ``LM`` largest magnitude; ``LR`` (Arnoldi) largest real part, ``LA`` (Lanczos) largest. The
+    iteration is that of ``J + shift I``, to a ``tolerance`` relative to its eigenvalues: an end of the spectrum near 0 is
+    found with a shift, and to the accuracy of the shift. Of those that do not converge nothing is returned. The start is
+    random, the same every time.
+
+    Raises
+    ------
+    NoEigenvalues
+        Products that are not finite, or an iteration that breaks down.
     """
     kind = np.float64 if linear.like.dtype == torch.float64 else np.float32
 
@@ -155,14 +162,23 @@ def extreme_eigenvalues(
         direction = torch.from_numpy(v.astype(kind)).reshape(linear.like.shape).to(linear.like.device)
         return linear.product(direction).reshape(-1).cpu().numpy()
 
-    operator = LinearOperator((linear.size, linear.size), matvec=product, dtype=kind)
     start = np.random.default_rng(0).standard_normal(linear.size).astype(kind)
+    first = product(start)
+    if not np.isfinite(first).all():
+        raise NoEigenvalues(NOT_FINITE)
+    if not first.any():  # a random direction is in the kernel of no other map; ARPACK takes the zero map for an error
+        return np.zeros(count, complex)
+    shifted = LinearOperator(
+        (linear.size, linear.size), matvec=lambda v: product(v) + kind(shift) * v.astype(kind).ravel(), dtype=kind
+    )
     method = eigsh if symmetric else eigs
     try:
         found = method(
-            operator, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
+            shifted, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
             return_eigenvectors=False,
         )  # fmt: skip
     except ArpackNoConvergence as error:
         found = error.eigenvalues
-    return np.asarray(found, complex)
+    except ArpackError as error:
+        raise NoEigenvalues(f"the iteration for eigenvalues of a layer's Jacobian broke down: {error}") from error
+    return np.asarray(found, complex) - shift

@@ -1,4 +1,4 @@
-"""Two solutions over times much longer than a unit's: what a bound independent of time, stability (6), looks like.
+"""Two solutions over times much longer than a unit's: what stability, a bound independent of time, looks like.
 
 Each unit goes on with the weights of its first step. A parabolic flow without norm contracts (Theorem 1), a hyperbolic one
 keeps velocities bounded (Theorem 2), an unrestricted one may expand exponentially.
@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import along
+from pdenet_repro.analysis.look import looks
 from pdenet_repro.analysis.passage import norms
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theory import Flow, as_they_are, in_theory
-from pdenet_repro.report.figures import MARKERS, colours
 
 LONGER = 8  # times a unit's own time
 PAIRS = 2
@@ -73,7 +73,7 @@ def sentence(found: Sequence[Mapping[str, Any]]) -> str:
 
 def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
     """Median of the units and the band over them, a panel a setting; ``own``: how many steps the units have."""
-    colour = colours(list(dict.fromkeys(row["dynamic"] for row in found)))
+    look = looks((row["network"], row["dynamic"]) for row in found)
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, setting in zip(axes, (WITH_NORM, WITHOUT), strict=True):
@@ -84,15 +84,15 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             max(own), 0.99, " end of the unit", fontsize=8, color="#666666", va="top",
             transform=axis.get_xaxis_transform(),
         )  # fmt: skip
-        for name, dynamic in dict.fromkeys((row["network"], row["dynamic"]) for row in found):
+        for name, how in look.items():
             by_time: dict[int, list[float]] = {}
             for row in (row for row in found if row["network"] == name and row["setting"] == setting):
                 by_time.setdefault(row["time_in_steps"], []).append(row["distance_over_start_median"])
             times, values = list(by_time), list(by_time.values())
-            axis.plot(times, list(map(median, values)), color=colour[dynamic], marker=MARKERS.get(dynamic, "v"),
+            axis.plot(times, list(map(median, values)), how.line, color=how.colour, marker=how.marker,
                       markevery=max(1, len(times) // 8), linewidth=1.8, label=name)  # fmt: skip
             axis.fill_between(
-                times, list(map(min, values)), list(map(max, values)), color=colour[dynamic], alpha=0.13, linewidth=0
+                times, list(map(min, values)), list(map(max, values)), color=how.colour, alpha=0.13, linewidth=0
             )
         axis.set_yscale("log")
         axis.set_title(f"{setting}, first step's weights throughout", fontsize=11)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
+from pdenet_repro.analysis.jacobian import NoEigenvalues
 from pdenet_repro.networks.layers import conv, conv_transpose
 
 
@@ -14,7 +15,12 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
 
     Largest eigenvalue of ``K^T K`` by Lanczos iteration in float64 (scipy's ``eigsh``), matrix-free: the operator that
     is applied, zero padding included, not a bound from the kernel. ``K``: (C_out, C, k, k); ``tolerance``: relative, of
-    ``||K||^2``.
+    ``||K||^2``. A zero kernel: 0.0 and features of norm 1, of which each will do.
+
+    Raises
+    ------
+    NoEigenvalues
+        A kernel that is not finite, or an iteration that breaks down.
     """
     kernel = K.detach().cpu().double()
     shape = (1, K.shape[1], side, side)
@@ -25,7 +31,15 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
     n = int(np.prod(shape))
     start = np.random.RandomState(0).standard_normal(n)
     operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)
-    values, vectors = eigsh(operator, k=1, which="LA", tol=tolerance, v0=start)
+    first = apply(start)
+    if not np.isfinite(first).all():
+        raise NoEigenvalues("the norm of a convolution: its kernel has entries that are not finite numbers")
+    if not first.any():  # ARPACK takes the zero map for an error
+        return 0.0, torch.from_numpy(start / np.linalg.norm(start)).reshape(shape)
+    try:
+        values, vectors = eigsh(operator, k=1, which="LA", tol=tolerance, v0=start)
+    except ArpackError as error:
+        raise NoEigenvalues(f"the norm of a convolution: the iteration for it broke down: {error}") from error
     return float(max(values[0], 0.0)) ** 0.5, torch.from_numpy(vectors[:, 0].copy()).reshape(shape)
 
 

@@ -87,7 +87,6 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
         They do not fit.
     """
     pixels, _ = subject.test_images(images, seed)
-    settle(subject, pixels)
     one = 4 * sum(_numbers(subject.config.network))
     free = device.available_memory(pixels.device)
     if images * one > free / 2:
@@ -109,18 +108,19 @@ def standardized(subject: Subject, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def settle(subject: Subject, pixels: Tensor) -> None:
-    """Give the batch norms of a network at initial weights the statistics of these images, raw ones (N, 3, 96, 96).
+def settle(subject: Subject, seed: int) -> None:
+    """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
 
     Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
     step takes those of its own batch. A trained network is left as it is.
     """
     batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
     if subject.folder is None and batch_norms:
+        pixels, _ = subject.test_images(min(PORTION, len(subject.dataset.test.labels)), seed)
         subject.network.train()
         for module in batch_norms:
             module.rate = 1.0
-        subject.network(standardized(subject, pixels[: min(PORTION, portions(subject, len(pixels))[0].stop)]))
+        subject.network(standardized(subject, pixels[portions(subject, len(pixels))[0]]))
         subject.network.eval()
 
 

@@ -1,4 +1,4 @@
-"""Reversibility: how exactly trained hyperbolic networks run backwards, in each precision of the arithmetic.
+"""Reversibility: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
 
 The inverse steps (Section 4 of the paper, "Computational benefits") undo the forward ones exactly in real numbers. In
 floating point every step rounds, and what is rounded differently on the way back is carried on by the flow.
@@ -24,7 +24,6 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.device import autocast
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
-from pdenet_repro.report.runs import label
 from pdenet_repro.tracking import progress
 
 FEW = 4  # images for the refined time grids and the gradients, and at a time
@@ -194,7 +193,7 @@ def _sentence(subject: Subject, by_unit: Sequence[dict[str, Any]], gradients: Se
     gradient = max(row["relative_difference_reverse_store"] for row in gradients if row["network"] == subject.name)
     own = max(row["relative_difference_store_float64"] for row in gradients if row["network"] == subject.name)
     return (
-        f"{label(subject.dynamic)}: run backwards, the units find their first state to within "
+        f"{subject.name}: run backwards, the units find their first state to within "
         f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())}, relative, at most; gradients with "
         f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
     )

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pdenet_repro.analysis import along
-from pdenet_repro.report.figures import MARKERS, colours
-from pdenet_repro.report.runs import label
+from pdenet_repro.analysis.look import Look, legend_columns, looks
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.reversibility import Precision
@@ -20,12 +19,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
     """Three panels with a common scale of relative errors."""
-    colour = colours(list(dict.fromkeys(row["dynamic"] for row in by_unit)))
+    look = looks((row["network"], row["dynamic"]) for row in by_unit)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
-    _by_unit(left, by_unit, precisions, colour)
-    _by_steps(middle, refined, colour)
-    _of_gradients(right, gradients, colour)
+    _by_unit(left, by_unit, precisions, look)
+    _by_steps(middle, refined, look)
+    _of_gradients(right, gradients, look)
     for axis in (left, middle, right):
         axis.set_yscale("log")
         axis.grid(alpha=0.25)
@@ -33,25 +32,24 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence
     along.plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)
-    handles = {name: handle for handle, name in zip(*left.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, frameon=False)
+    handles, names = left.get_legend_handles_labels()
+    ncols = legend_columns(names, figure, 10)
+    figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
     return figure
 
 
-def _networks(rows: Rows) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((row["network"], row["dynamic"]) for row in rows))
-
-
-def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", colour: Mapping[str, str]) -> None:
-    networks, units = _networks(rows), max(row["unit"] for row in rows)
+def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", look: Mapping[str, Look]) -> None:
+    units = max(row["unit"] for row in rows)
+    for network, how in look.items():
+        axis.plot([], [], how.line, marker=how.marker, color=how.colour, label=network)  # for the legend
     for precision in precisions:
-        for i, (network, dynamic) in enumerate(networks):
+        for i, (network, how) in enumerate(look.items()):
             chosen = [row for row in rows if row["network"] == network and row["precision"] == precision.name]
-            x = [row["unit"] + 0.12 * (i - (len(networks) - 1) / 2) for row in chosen]
+            x = [row["unit"] + 0.12 * (i - (len(look) - 1) / 2) for row in chosen]
             middle = [row["relative_error_median"] for row in chosen]
-            axis.plot(x, middle, "-", color=colour[dynamic], linewidth=1, alpha=0.5)
-            axis.plot(x, middle, MARKERS.get(dynamic, "v"), color=colour[dynamic], markersize=6, label=label(dynamic))
-            axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=colour[dynamic], linewidth=1.5)
+            axis.plot(x, middle, how.line, color=how.colour, linewidth=1, alpha=0.5)
+            axis.plot(x, middle, how.marker, color=how.colour, markersize=6)
+            axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=how.colour, linewidth=1.5)
         typical = geometric_mean(
             row["relative_error_median"] + 1e-17 for row in rows if row["precision"] == precision.name
         )
@@ -65,18 +63,16 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", colour: 
     axis.set_title("by precision", fontsize=11)
 
 
-def _by_steps(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
+def _by_steps(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
     steps = sorted({row["steps"] for row in rows})
-    for network, dynamic in _networks(rows):
+    for network, how in look.items():
         of_network = [row for row in rows if row["network"] == network]
         at = sorted({row["steps"] for row in of_network})
         by_steps = [[row["relative_error_median"] for row in of_network if row["steps"] == n] for n in at]
-        shade = colour[dynamic]
-        axis.plot(
-            at, [median(errors) for errors in by_steps], MARKERS.get(dynamic, "v") + "-", color=shade, markersize=6
-        )
+        middle = [median(errors) for errors in by_steps]
+        axis.plot(at, middle, how.line, marker=how.marker, color=how.colour, markersize=6)
         low, high = [min(errors) for errors in by_steps], [max(errors) for errors in by_steps]
-        axis.fill_between(at, low, high, color=shade, alpha=0.15, linewidth=0)
+        axis.fill_between(at, low, high, color=how.colour, alpha=0.15, linewidth=0)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_locator(FixedLocator(steps))
     axis.xaxis.set_minor_locator(NullLocator())
@@ -85,13 +81,13 @@ def _by_steps(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
     axis.set_title("float32, refined time grids", fontsize=11)
 
 
-def _of_gradients(axis: Axes, rows: Rows, colour: Mapping[str, str]) -> None:
-    for network, dynamic in _networks(rows):
+def _of_gradients(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
+    for network, how in look.items():
         chosen = [row for row in rows if row["network"] == network]
-        marker, units = MARKERS.get(dynamic, "v"), [row["unit"] for row in chosen]
-        axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], marker + "-", color=colour[dynamic],
+        units = [row["unit"] for row in chosen]
+        axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], how.marker + "-", color=how.colour,
                   markersize=6)  # fmt: skip
-        axis.plot(units, [row["relative_difference_store_float64"] for row in chosen], marker + ":", color=colour[dynamic],
+        axis.plot(units, [row["relative_difference_store_float64"] for row in chosen], how.marker + ":", color=how.colour,
                   markersize=7, markerfacecolor="none")  # fmt: skip
     axis.plot([], [], "k-", marker="o", label="memory=reverse from store")
     axis.plot([], [], "k:", marker="o", markerfacecolor="none", label="store from float64")

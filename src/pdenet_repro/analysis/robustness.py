@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.analysis.asked import add_images
+from pdenet_repro.analysis.asked import about_batches, add_images, judged_together
 from pdenet_repro.analysis.attacks import NORMS, attack, judge, perturbed
 from pdenet_repro.analysis.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.finding import Finding, Picture
@@ -27,6 +27,7 @@ from pdenet_repro.report.figures import Numbers
 from pdenet_repro.report.statistics import exact_interval
 from pdenet_repro.seeds import stream
 from pdenet_repro.tracking import progress
+from pdenet_repro.training.evaluation import batch_count
 
 BATCH = 50  # images: 3 GB of the paper's network with their gradient
 BUDGETS: dict[str, tuple[float, ...]] = {"linf": (1, 4, 8, 16, 32), "l2": (100, 400, 800, 1600, 3200)}  # of 255
@@ -39,15 +40,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     known = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for name, values in defaults.items())
     add_images(parser, 40)
     parser.add_argument(
-        "--strengths", type=_strengths, action="append", default=[], metavar="NAME=A,B,...",
-        help=f"strengths of one damage or norm, growing; may be repeated; defaults: {known}",
+        "--strengths", type=_strengths, action=_OfAnotherName, default=[], metavar="NAME=A,B,...",
+        help=f"strengths of one damage or norm, growing; may be repeated for others; defaults: {known}",
     )  # fmt: skip
     parser.add_argument(
         "--steps", type=whole_number(2), default=10, metavar="N", help="of iterated attacks (default 10)"
     )
     parser.add_argument(
-        "--random-start", action="store_true", help="iterated attacks start at a random change, not at the image"
+        "--random-start",
+        action="store_true",
+        help="iterated attacks start at a random change, not at the image; they can then be weaker than one step",
     )
+
+
+class _OfAnotherName(argparse.Action):
+    """Appends (name, strengths); a name that has been given is refused, not overruled."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        (name, _), known = values, dict(before)
+        if name in known:
+            again, first = (",".join(f"{value:g}" for value in each) for each in (values[1], known[name]))
+            raise argparse.ArgumentError(
+                self, f"{name}={again}: must name another damage or norm, {name}={first} has been given already"
+            )
+        setattr(namespace, self.dest, [*before, values])
 
 
 def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
@@ -74,10 +97,11 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     Raises
     ------
     InvalidConfig
-        Other data sets or more images than there are.
+        Other data sets, more images than there are, or one for a network that is judged on several together.
     """
     if len({each.config.data.name for each in subjects}) > 1:
         raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
+    batches = about_batches(subjects, given.images, BATCH)
     panels = _panels(given)
     rows: Numbers = []
     for subject in subjects:
@@ -94,13 +118,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
                 "turned. Dotted: a random change of the same size, against which an attack is to be judged.",
             ),
             "robustness_images": Picture(
-                gallery(subjects[0], panels, given),
+                gallery(subjects[0], *_batches(subjects[0], given)[0], panels, given),
                 "What the strengths look like",
-                f"A test image, and what the {subjects[0].name} network takes it for; red: wrong.",
+                f"A test image, and what it is taken for ({subjects[0].name}); red: wrong.",
             ),
         },
         tables={"robustness": rows},
-        sentences=_sentences(rows, panels, given),
+        sentences=[*batches, *_sentences(rows, panels, given)],
     )
 
 
@@ -119,14 +143,19 @@ def _panels(given: argparse.Namespace) -> dict[str, Panel]:
     return panels
 
 
+def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
+    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; nearly equal N, so that none is left nearly alone."""
+    parts = (
+        part.tensor_split(batch_count(given.images, BATCH)) for part in subject.test_images(given.images, given.seed)
+    )
+    return list(zip(*parts, strict=True))
+
+
 def _rows(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace) -> Numbers:
-    images, labels = subject.test_images(given.images, given.seed)
-    batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-    # a norm over the examples lets an image's scores depend on its batch: then the batch is kept together
-    together = subject.config.network.connector_norm == "batch_per_pixel"
     counts: Counter[tuple[str, float]] = Counter()
-    for number, (pixels, truth) in enumerate(progress(batches, f"robustness of {subject.name}, {len(images)} images")):
-        batch = _Batch(subject.network, pixels, truth, number, given, together)
+    batches = progress(_batches(subject, given), f"robustness of {subject.name}, {given.images} images")
+    for number, (pixels, truth) in enumerate(batches):
+        batch = _Batch(subject.network, pixels, truth, number, given, judged_together(subject))
         for name in CORRUPTIONS:
             counts.update(batch.damaged(name, panels[name].strengths))
         for name in NORMS:
@@ -134,11 +163,11 @@ def _rows(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace)
     units = {panel.control: panel.unit for panel in panels.values()} | {n: panel.unit for n, panel in panels.items()}
     rows: Numbers = []
     for (name, strength), right in counts.items():
-        low, high = exact_interval(right / len(images), len(images))
+        low, high = exact_interval(right / given.images, given.images)
         rows.append(
             {"network": subject.name, "dynamic": subject.dynamic, "trained": subject.folder is not None,
-             "perturbation": name, "strength": strength, "unit": units[name], "images": len(images), "right": right,
-             "accuracy": right / len(images), "low_95": low, "high_95": high}
+             "perturbation": name, "strength": strength, "unit": units[name], "images": given.images, "right": right,
+             "accuracy": right / given.images, "low_95": low, "high_95": high}
         )  # fmt: skip
     return rows
 
@@ -152,7 +181,7 @@ class _Batch:
     labels: Tensor
     number: int
     given: argparse.Namespace
-    together: bool
+    together: bool  # an image's scores depend on the others: none is left out of the batch
 
     @torch.no_grad()
     def damaged(self, name: str, strengths: Sequence[float]) -> dict[tuple[str, float], int]:
@@ -203,12 +232,13 @@ def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespac
         return ", ".join(f"{network} {accuracy[name, strength, network]:.0%}" for network in networks)
 
     sentences = [f"Of {given.images} clean test images are classified well: {listed('noise', 0)}."]
+    able = [network for network in networks if accuracy["noise", 0, network]]  # nothing cannot be halved
     for name, panel in panels.items():
         clean, *strengths = panel.strengths
         halved = (
             strength
             for strength in strengths
-            if any(accuracy[name, strength, each] <= accuracy[name, clean, each] / 2 for each in networks)
+            if any(accuracy[name, strength, each] <= accuracy[name, clean, each] / 2 for each in able)
         )
         strength = next(halved, strengths[-1])
         sentence = f"{panel.heading[0].upper()}{panel.heading[1:]}, {panel.unit} {strength:g}: {listed(name, strength)}"
@@ -220,6 +250,10 @@ def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespac
     budgets = " and ".join(f"{budget:g} ({NORMS[name.split()[0]].heading})" for name, budget in largest.items())
     sentences.append(
         f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
-        + ("no sign of masked gradients." if left <= 0.05 else "not near 0 yet; see larger ones with --strengths.")
+        + (
+            "near 0, as it must be where gradients are not masked; this alone does not show that they are not."
+            if left <= 0.05
+            else "not near 0, which it comes to where gradients are not masked; see larger ones with --strengths."
+        )
     )
     return sentences

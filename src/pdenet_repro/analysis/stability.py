@@ -18,6 +18,7 @@ from torch import Tensor
 from pdenet_repro.analysis import along, contraction, longtime
 from pdenet_repro.analysis.asked import add_images, numbers
 from pdenet_repro.analysis.finding import Finding, Picture
+from pdenet_repro.analysis.look import looks
 from pdenet_repro.analysis.operator_norm import euler_bound
 from pdenet_repro.analysis.passage import (
     Place,
@@ -26,17 +27,17 @@ from pdenet_repro.analysis.passage import (
     norms,
     places,
     portions,
-    settle,
     standardized,
     states,
     units,
 )  # fmt: skip
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.report.figures import MARKERS, colours
+from pdenet_repro.report.figures import colours
 from pdenet_repro.seeds import stream, torch_seed
 from pdenet_repro.tracking import progress
 
 PAIRS = 4  # of images for Theorem 1's setting
+LEAST = 1e-5  # perturbation over image, below which it is lost in float32
 SAME_CLASS = "another image of the class"
 
 
@@ -72,7 +73,7 @@ class Distances:
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Follow the images and their perturbations through every network."""
-    sizes = numbers("--sizes", given.sizes, 0, 10)
+    sizes = numbers("--sizes", given.sizes, LEAST, 10)
     finding, drawn, rows = Finding(), [], []
     for subject in progress(subjects, "following pairs of solutions through the networks"):
         way = places(subject.config.network)
@@ -93,7 +94,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with constant weights; a hyperbolic one "
         "may expand, by a bounded factor). Below: the "
         "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
-        "trained, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
+        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
     )
     pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
     going_on = progress(subjects, "following them for longer")
@@ -104,12 +105,15 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "Two solutions over a long time",
         f"Distance of two solutions over that at the start when the units go on for {longtime.LONGER} times as long with the "
         "weights of their first step: median of the units, bands over the units. Left with the network's norm and step size; "
-        "right in the theorems' setting, without norm, the time steps below the bound 2 / ‖K‖². Stability (6) is a bound "
-        "that does not grow with time.",
+        "right in the theorems' setting, without norm, the time steps below the bound 2 / ‖K‖² (and 2 / ‖K‖ for "
+        "leapfrog). Stability is a bound that does not grow with time.",
     )
-    for subject in subjects:
-        if subject.dynamic == "parabolic" and "stability_theorem" not in finding.pictures:
-            _add_theorem(finding, subject, pairs[subject])
+    if parabolic := [subject for subject in subjects if subject.dynamic == "parabolic"]:
+        first, *others = parabolic
+        _add_theorem(finding, first, pairs[first])
+        if others:
+            names = " or ".join(other.name for other in others)
+            finding.sentences.append(f"Theorem 1 is shown for {first.name}; name {names} alone to see it there.")
     return finding
 
 
@@ -131,7 +135,6 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     The directions are the same for all sizes and networks. An image that is alone in its class has no partner.
     """
     pixels, labels = subject.test_images(images, seed)
-    settle(subject, pixels)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
     names: list[float | str] = [*sizes, SAME_CLASS]
@@ -199,20 +202,19 @@ def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str
 
 def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, Distances]]]) -> Figure:
     longest = places(*(subject.config.network for subject, _, _ in drawn))
-    colour = colours(list(dict.fromkeys(subject.dynamic for subject, _, _ in drawn)))
+    look = looks((subject.name, subject.dynamic) for subject, _, _ in drawn)
     figure = Figure(figsize=(10.5, 7.6), layout="constrained")
     above, below = figure.subplots(2, 1)
     along.prepare(above, longest, labelled=False)
     along.prepare(below, longest, named=False)
     above.axhline(1, color="black", linewidth=1)
     for subject, way, by_start in drawn:
-        shade, style = colour[subject.dynamic], "-" if subject.folder else "--"
+        how = look[subject.name]
         growth, x = _together(way, by_start), np.array(along.positions(longest, way))
         for i, at in enumerate(along.inside(way)):
-            marker = MARKERS.get(subject.dynamic, "v")
-            along.draw(above, x[at], growth[at], shade, None if i else subject.name, style, marker)
+            along.draw(above, x[at], growth[at], how.colour, None if i else subject.name, how.line, how.marker)
         for found in by_start.values():
-            along.draw(below, x, found.relative, shade, None, style, band=False)
+            along.draw(below, x, found.relative, how.colour, None, how.line, band=False)
     for start, found in drawn[0][2].items():
         text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
         below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
@@ -237,6 +239,9 @@ def _add_theorem(finding: Finding, subject: Subject, pairs: Sequence[tuple[Tenso
     kernels = [unit.thetas()[0][0].kernel for unit in units(subject.network)]
     found = contraction.measure_growth(kernels, pairs, config.steps, config.step_size, config.activation)
     bounds = {each.unit: euler_bound(each.norm) for each in found}
+    if not found:
+        finding.sentences.append(f"{subject.name}: all kernels are 0, nothing moves, and Theorem 1 has nothing to say.")
+        return
     finding.tables["stability_theorem"] = [
         {
             "network": subject.name, "unit": each.unit, "operator_norm": each.norm, "step_size_bound": bounds[each.unit],
@@ -257,7 +262,7 @@ def _add_theorem(finding: Finding, subject: Subject, pairs: Sequence[tuple[Tenso
     own = max(each.of_images for each in found if each.h == config.step_size)
     finding.sentences.append(
         f"{subject.name}, without norm and with its first step's weights throughout (Theorem 1): forward Euler cannot expand "
-        f"for h up to 2/||K||^2 = {', '.join(f'{bound:.3f}' for bound in bounds.values())} in its units; it was trained at "
-        f"h = {config.step_size:g}. The largest growth of perturbed images in one step is {below:.6f} at or below these bounds, "
-        f"{own:.3g} at h = {config.step_size:g}."
+        f"for h up to 2/||K||^2 = {', '.join(f'{bound:.3f}' for bound in bounds.values())} in its units; h = "
+        f"{config.step_size:g} is used. The largest growth of perturbed images in one step is {below:.6f} at or below "
+        f"these bounds, {own:.3g} at h = {config.step_size:g}."
     )

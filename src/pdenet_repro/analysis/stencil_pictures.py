@@ -4,20 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pdenet_repro.analysis.differential import GROUPS, shares_of_noise
 from pdenet_repro.analysis.finding import Picture
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config import IMAGE_SIDE
 from pdenet_repro.report.figures import colours
 
 Rows = Sequence[Mapping[str, Any]]
 SHADES = dict(zip(GROUPS, ("#2b4c7e", "#5f9ea0", "#e3b23c", "#b3b3b3"), strict=True))
 NAMES = {"reaction": "reaction: 1", "convection": "convection: ∂x, ∂y", "diffusion": "diffusion: ∂xx, ∂yy, ∂xy",
          "higher": "higher: ∂xxy, ∂xyy, ∂xxyy"}  # fmt: skip
+
+
+def share_in_all(terms: Rows, group: str) -> float | None:
+    """Share of a group of terms in several kernels together, by their squared norms; None where all of them are zero."""
+    kept = [row for row in terms if row["squared_norm"] > 0]  # a kernel of zeros has no shares
+    if not kept:
+        return None
+    return float(np.average([row[f"share_{group}"] for row in kept], weights=[row["squared_norm"] for row in kept]))
 
 
 def parts(subjects: Sequence[Subject], terms: Rows) -> Picture:
@@ -34,16 +44,14 @@ def parts(subjects: Sequence[Subject], terms: Rows) -> Picture:
             heights = [sum(noise[term] for term in members)]
             for layer in layers:
                 of = [row for row in rows if (row["unit"], row["step"]) == layer]
-                heights.append(
-                    float(np.average([row[f"share_{group}"] for row in of], weights=[r["squared_norm"] for r in of]))
-                )
+                heights.append(share_in_all(of, group) or 0.0)
             bars = axis.bar(places, heights, 0.9, bottom, color=SHADES[group])
             bars[0].set_alpha(0.45)
             axis.axhline((bottom + heights)[0], color="#777777", linewidth=0.6, linestyle=":", zorder=0)
             bottom += heights
         axis.set_xticks(places, ["noise", *(f"{unit}.{step}" for unit, step in layers)], rotation=90, fontsize=9)
         axis.set_xlabel("unit . time step")
-        axis.set_title(subject.name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=12)
+        _title(axis, subject)
         axis.set_ylim(0, 1)
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.spines[["top", "right"]].set_visible(False)
@@ -60,8 +68,14 @@ def parts(subjects: Sequence[Subject], terms: Rows) -> Picture:
         "Kernels as differential operators",
         "How much of the units' kernels is reaction, convection, diffusion and higher terms: squared norms of the terms' "
         "parts of the 3x3 stencils, as shares of their sum; independent of the mesh size. Noise: what kernels of independent "
-        "numbers, such as initial ones, come to.",
+        "numbers, such as initial ones, come to. No bar: kernels that are zero.",
     )
+
+
+def _title(axis: Axes, subject: Subject) -> None:
+    """The network's name; a long one, which tells it from others of its dynamic, in two lines of smaller letters."""
+    name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
+    axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
 def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
@@ -84,10 +98,11 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
                 capsize=3, elinewidth=1,
             )  # fmt: skip
         axis.axhline(0.1, color="#777777", linewidth=0.8, linestyle=":")
-        axis.set_title(subject.name, color=colour, fontweight="bold", fontsize=12)
+        _title(axis, subject)
         axis.set_xticks(range(len(sides)), [f"{side}" for side in sides])
         axis.set_xlim(-0.4, len(sides) - 0.6)
         axis.set_xlabel("side of the images in pixels")
+        axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
         axis.grid(axis="y", alpha=0.25)
@@ -105,5 +120,5 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         figure,
         "Networks moved to other resolutions",
         f"Test accuracy on {moved[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
-        "stencils of training and with stencils of the same differential operators at the new mesh size.",
+        f"stencils of {IMAGE_SIDE} pixels and with stencils of the same differential operators at the new mesh size.",
     )

@@ -1,4 +1,4 @@
-"""Kernels of trained networks as differential operators, and the same networks on other meshes.
+"""Kernels of networks as differential operators, and the same networks on other meshes.
 
 The 3x3 kernels of a unit are split into reaction, convection, diffusion and higher terms. Then the images are put on
 coarser and finer meshes, and the network is moved there through the coefficients: every 3x3 kernel (opening and units)
@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.asked import add_images
+from pdenet_repro.analysis.asked import about_batches, add_images, judged_together
 from pdenet_repro.analysis.differential import GROUPS, coefficients, rescaled, shares
 from pdenet_repro.analysis.finding import Finding
-from pdenet_repro.analysis.stencil_pictures import accuracies, parts
+from pdenet_repro.analysis.stencil_pictures import accuracies, parts, share_in_all
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config import IMAGE_SIDE
 from pdenet_repro.data.standardize import standardize
@@ -27,9 +27,11 @@ from pdenet_repro.errors import InvalidConfig
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import exact_interval
 from pdenet_repro.tracking import progress
+from pdenet_repro.training.evaluation import batch_count
 
 Row = dict[str, Any]
 VALUES = 2**22  # of the largest features of a batch: 16 MiB in float32, some ten of them at a time
+TOGETHER = 32  # images at least, for a norm over them; 3 GB of the paper's network at the largest side allowed
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,12 +48,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Shares of the terms; accuracy at every resolution with unchanged and with rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
-    finding = Finding()
+    batch = _batch(subjects, sides)
+    finding = Finding(sentences=about_batches(subjects, given.images, batch))
     terms: list[Row] = []
     moved: list[Row] = []
     for subject in subjects:
         terms += _terms(subject)
-        moved += _moved(subject, sides, given.images, given.seed)
+        moved += _moved(subject, sides, batch, given.images, given.seed)
         finding.sentences += _sentences(subject.name, terms, moved)
     finding.pictures["stencils"] = parts(subjects, terms)
     finding.tables["stencils"] = terms
@@ -72,7 +75,19 @@ def _sides(words: str, units: int) -> list[int]:
             f"--sides {words}: must be numbers of pixels with commas between, multiples of {step} from {2 * step} to "
             f"{4 * IMAGE_SIDE}, for example 48,192"
         )
-    return [side for side in sides if side != IMAGE_SIDE]
+    others = [side for side in sides if side != IMAGE_SIDE]
+    if not others:
+        raise InvalidConfig(
+            f"--sides {words}: must name other sides than {IMAGE_SIDE}, at which every network is looked at anyway"
+        )
+    return others
+
+
+def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
+    """Images at a time: the same for all networks and sides, for what a norm makes of an image may depend on it."""
+    width = max(subject.config.network.widths[0] for subject in subjects)
+    batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
+    return max(batch, TOGETHER if any(map(judged_together, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
@@ -107,31 +122,30 @@ def moved(network: PDENet, factor: float) -> PDENet:
     """A copy whose 3x3 kernels are the same differential operators on a mesh of ``factor`` times the size."""
     other = copy.deepcopy(network)
     with torch.no_grad():
-        for parameter in other.parameters():
-            if parameter.shape[-2:] == (3, 3):
+        for name, parameter in other.named_parameters():
+            # by name too: scales (steps, channels) of three steps and three channels have that shape as well
+            if name.rpartition(".")[2].startswith("kernel") and parameter.shape[-2:] == (3, 3):
                 parameter.copy_(rescaled(parameter, factor))
     return other
 
 
 @torch.no_grad()
-def _predictions(network: PDENet, images: Tensor, side: int, width: int) -> np.ndarray:
+def _predictions(network: PDENet, images: Tensor, side: int, batch: int) -> np.ndarray:
     """Classes (N,) of raw images standardised at their own resolution, then resized: the function stays the same."""
-    batch = max(1, VALUES // (width * side**2))
-    found = [
-        network(resized(standardize(part, network.standardization), side)).argmax(1) for part in images.split(batch)
-    ]
+    parts = images.tensor_split(batch_count(len(images), batch))
+    found = [network(resized(standardize(part, network.standardization), side)).argmax(1) for part in parts]
     return torch.cat(found).cpu().numpy()
 
 
-def _moved(subject: Subject, sides: Sequence[int], count: int, seed: int) -> list[Row]:
+def _moved(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
     images, labels = subject.test_images(count, seed)
-    truth, width = labels.cpu().numpy(), subject.config.network.widths[0]
-    native = _predictions(subject.network, images, IMAGE_SIDE, width)
+    truth = labels.cpu().numpy()
+    native = _predictions(subject.network, images, IMAGE_SIDE, batch)
     found = [(IMAGE_SIDE, "native", native)]
     for side in progress(sides, f"other resolutions, {subject.name}"):
         network = moved(subject.network, IMAGE_SIDE / side)
-        found.append((side, "unchanged", _predictions(subject.network, images, side, width)))
-        found.append((side, "rescaled", _predictions(network, images, side, width)))
+        found.append((side, "unchanged", _predictions(subject.network, images, side, batch)))
+        found.append((side, "rescaled", _predictions(network, images, side, batch)))
     rows = []
     for side, stencils, predicted in found:
         share = float((predicted == truth).mean())
@@ -146,10 +160,10 @@ def _moved(subject: Subject, sides: Sequence[int], count: int, seed: int) -> lis
 
 def _sentences(name: str, terms: Sequence[Row], moved: Sequence[Row]) -> list[str]:
     terms, moved = ([row for row in rows if row["network"] == name] for rows in (terms, moved))
-    weight = np.array([row["squared_norm"] for row in terms])
-    of = {group: np.average([row[f"share_{group}"] for row in terms], weights=weight) for group in GROUPS}
+    of = {group: share_in_all(terms, group) for group in GROUPS}
+    said = ", ".join(f"{100 * share:.0f} % {group}" for group, share in of.items() if share is not None)
     native, others = moved[0], moved[1:]
-    sentences = [f"{name}: the kernels are " + ", ".join(f"{100 * of[group]:.0f} % {group}" for group in GROUPS) + "."]
+    sentences = [f"{name}: the kernels are {said or 'zero, of no kind of operator'}."]
     for unchanged, changed in zip(others[::2], others[1::2], strict=True):
         sentences.append(
             f"{name}: test accuracy {_percent(native)} at {IMAGE_SIDE} pixels; at {changed['side_pixels']} pixels "

@@ -18,6 +18,7 @@ from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
 from pdenet_repro.results import load_run
+from pdenet_repro.run_folder import path_of
 from pdenet_repro.seeds import stream
 
 
@@ -114,20 +115,42 @@ def _told_apart(found: Sequence[Subject]) -> list[Subject]:
     return named
 
 
-def of_study(folder: Path) -> list[Path]:
-    """The runs that stand for a study, or for all in a folder of studies; none where none is finished."""
-    studies = [study for study in collect(folder).values() if study.runs]
-    return [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics]
+def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """The runs that stand for a study, or for all in a folder of studies; ``say`` is told which damaged ones are left out.
+
+    Raises
+    ------
+    RunFolderError
+        None is whole and finished.
+    """
+    studies = list(collect(folder).values())
+    damaged = [each.reason for study in studies for each in study.missing if each.damaged]
+    chosen = [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics]
+    if not chosen and damaged:
+        raise RunFolderError(f"{folder}: none of its runs can be used: {damaged[0]}")
+    if not chosen:
+        raise RunFolderError(f"{folder}: none of its runs is finished; finish one, or name another study")
+    for reason in damaged:
+        say(f"left out: {reason}")
+    return chosen
+
+
+def study_of(subject: Subject) -> Path | None:
+    """The folder of the study that a run lies in; None where it was copied elsewhere, or there is no run."""
+    if subject.folder is None:
+        return None
+    within, folder = path_of(subject.config).parts[-3:], subject.folder.resolve()
+    return folder.parents[2] if folder.parts[-3:] == within and len(folder.parts) > 4 else None
 
 
 def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:
     whole = not (folder / "config.yaml").exists()
-    chosen = of_study(folder) if whole else [folder]
-    if not chosen and any(folder.rglob("config.yaml")):
-        raise RunFolderError(f"{folder}: none of its runs is finished; finish one, or name another study")
+    chosen = of_study(folder, say) if whole else [folder]
     found = []
-    for path in chosen or [folder]:
+    for path in chosen:
         network, config = load_run(path)
+        if not all(weight.isfinite().all() for weight in network.state_dict().values()):
+            raise RunFolderError(f"{path}: its weights are not all finite numbers; train it again, or leave it out")
         config.data.root = data_root or config.data.root
         found.append(Subject(config, network, path, say))
     return found

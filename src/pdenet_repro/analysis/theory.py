@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
+from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.passage import units
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config import IMAGE_SIDE
-from pdenet_repro.networks.dynamics import Dynamic
+from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
 from pdenet_repro.networks.norms import Norm
 
 
@@ -32,7 +32,8 @@ def as_they_are(subject: Subject) -> list[Flow]:
 def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
     """No norm, no bias, the kernels of the first step throughout.
 
-    A time step is divided into ``refined`` ones, or as many as keep below the bound ``2 / ||K||^2`` (Theorem 1).
+    A time step is divided into ``refined`` ones, or as many as keep to the bound ``2 / ||K||^2`` (Theorem 1; Verlet's
+    is no smaller), and to ``2 / ||K||`` for leapfrog.
     """
     network, flows = subject.config.network, []
     for i, unit in enumerate(units(subject.network)):
@@ -42,7 +43,10 @@ def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
         )
         kernels = [K for layer in theta for name, K in layer._asdict().items() if name.startswith("kernel")]
         largest = max(operator_norm(K, IMAGE_SIDE >> i, tolerance=1e-3)[0] for K in kernels)
-        finer = max(refined, math.ceil(network.step_size / euler_bound(largest)))
+        bound = euler_bound(largest)
+        if isinstance(unit.dynamic, SecondOrder):
+            bound = min(bound, leapfrog_bound(largest))
+        finer = max(refined, math.ceil(network.step_size / bound))
         dynamic = type(unit.dynamic)(network.step_size / finer, Norm("none"), network.activation)
         flows.append(Flow(dynamic, [theta] * (network.steps * finer), finer))
     return flows

@@ -25,31 +25,39 @@ class Energy:
 
 
 def energy(dynamic: SecondOrder, state: State, theta: Any) -> Energy:
-    """``1/2 ||V||^2 + 1/2 <K Y, sigma(K Y)>``, equation (10), in the form that belongs to leapfrog.
+    """``1/2 ||V||^2 + 1/2 <K Y, sigma(K Y)>``, equation (10), at ``Y_j`` with ``V = (Y_j - Y_{j-1}) / h``.
 
-    Between two times of (8), ``V = (Y_j - Y_{j-1}) / h``, and the potential is ``-1/2 <Y_j, F(Y_{j-1}; theta)>`` with
-    the layer as it is, norm and bias included: ``-<Y, F(Y)> = <K Y, sigma(N(K Y) s + b)>``. Where F is linear
-    and the same at every step, leapfrog conserves this sum exactly. Of the first state (``Y_{-1} = Y_0``) it is (10).
-    ``theta``: the weights of the step that led to ``state`` (of the first step, for the first state).
+    The potential is ``-1/2 <Y_j, F(Y_j; theta)>`` with the layer as it is, norm and bias included, for
+    ``-<Y, F(Y)> = <K Y, sigma(N(K Y) s + b)>``; with a norm it may be negative. ``theta``: the weights of the step that led to
+    ``state`` (of the first step, for the first state, which is at rest: ``Y_{-1} = Y_0``).
     """
-    (Y, Y_previous), (theta_j,) = state, theta
+    (Y, _), (theta_j,) = state, theta
+    return _energy(dynamic, state, dynamic.F(Y, theta_j))
+
+
+def leapfrog_energy(dynamic: SecondOrder, state: State, theta: Any) -> Energy:
+    """The same with the potential ``-1/2 <Y_j, F(Y_{j-1}; theta)>``: (10) but for O(h).
+
+    Where F is linear and the same at every step, leapfrog conserves this sum exactly. For any other F it says nothing
+    of the first step: from rest it is as large after it as before, whatever F is.
+    """
+    (_, Y_previous), (theta_j,) = state, theta
+    return _energy(dynamic, state, dynamic.F(Y_previous, theta_j))
+
+
+def _energy(dynamic: SecondOrder, state: State, force: Tensor) -> Energy:
+    Y, Y_previous = state
     V = ((Y - Y_previous) / dynamic.h).double()
-    force = dynamic.F(Y_previous, theta_j).double()
-    return Energy(0.5 * V.square().flatten(1).sum(1), -0.5 * (Y.double() * force).flatten(1).sum(1))
+    return Energy(0.5 * V.square().flatten(1).sum(1), -0.5 * (Y.double() * force.double()).flatten(1).sum(1))
 
 
 def path(dynamic: Dynamic, Y: Tensor, thetas: Sequence[Any]) -> Iterator[tuple[State, Any]]:
-    """The first state and the one after every time step, each with the weights that ``energy`` takes."""
+    """The first state and the one after every time step, each with the weights that the energies take."""
     state = dynamic.start(Y)
     yield state, thetas[0]
     for theta in thetas:
         state = dynamic.step(state, theta)
         yield state, theta
-
-
-def energies(dynamic: SecondOrder, Y: Tensor, thetas: Sequence[Any]) -> Iterator[Energy]:
-    """From rest at ``Y`` (N, C, H, W), before the first and after every time step."""
-    return (energy(dynamic, state, theta) for state, theta in path(dynamic, Y, thetas))
 
 
 def linear_wave(h: float) -> SecondOrder:
@@ -60,6 +68,12 @@ def linear_wave(h: float) -> SecondOrder:
     dynamic = SecondOrder(h, Norm("none"), "relu")
     dynamic.F = _linear  # type: ignore[assignment]
     return dynamic
+
+
+def linear_energies(h: float, Y: Tensor, thetas: Sequence[Any]) -> Iterator[Energy]:
+    """The linear wave's, from rest at ``Y`` (N, C, H, W), before the first and after every time step, as leapfrog has it."""
+    dynamic = linear_wave(h)
+    return (leapfrog_energy(dynamic, state, theta) for state, theta in path(dynamic, Y, thetas))
 
 
 def _linear(Y: Tensor, theta: SymmetricWeights) -> Tensor:
