@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pdenet_repro import lock
-from pdenet_repro.errors import RunFolderBusy
+from pdenet_repro.errors import RunFolderBusy, StorageError
 from pdenet_repro.lock import FolderLock, held
 
 
@@ -25,6 +25,16 @@ def test_held_and_free_again(tmp_path):
             pass
     assert not held(tmp_path)
     assert not (tmp_path / "running.json").exists()
+
+
+def test_a_folder_in_the_place_of_the_lock_is_named(tmp_path):
+    (tmp_path / "run.lock").mkdir()
+    with (
+        pytest.raises(StorageError, match=r"cannot write .*/run\.lock: .*; a folder stands where a file is needed"),
+        FolderLock(tmp_path),
+    ):
+        pass
+    assert not held(tmp_path)
 
 
 def test_the_holder_shows_signs_of_life(tmp_path):

@@ -38,8 +38,9 @@ class FolderLock:
     def __enter__(self) -> "FolderLock":
         from filelock import FileLock, Timeout
 
-        self.lock = FileLock(self.folder / "run.lock", timeout=0.5)  # half a second: someone may only be looking
-        with storage_errors(self.folder):
+        path = self.folder / "run.lock"
+        self.lock = FileLock(path, timeout=0.5)  # half a second: someone may only be looking
+        with storage_errors(path):
             try:
                 self.lock.acquire()
             except Timeout:  # an OSError too: it must not be taken for a failed write

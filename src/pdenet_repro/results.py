@@ -122,7 +122,8 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
 def load_run(folder: str | Path) -> tuple[PDENet, Config]:
     """The trained network of a finished run, on the CPU in evaluation mode, and its configuration.
 
-    Call the network with raw images (N, 3, 96, 96) uint8 for class scores (N, 10), or its ``probabilities``.
+    Call the network with raw images, a tensor (N, 3, 96, 96) uint8, for class scores (N, 10), or its ``probabilities``.
+    Both can be differentiated by images and weights: within ``torch.no_grad()`` they take less memory, and ``.numpy()``.
 
     Raises
     ------

@@ -154,16 +154,31 @@ def test_a_process_that_was_faster_wins(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["stl10_binary"]
 
 
-@pytest.mark.parametrize("other", ["another seed", "another data set", "an incomplete one"])
+@pytest.mark.parametrize("other", ["another seed", "another data set", "a record of something else"])
 def test_something_else_is_not_taken_for_the_set(tmp_path, other):
+    inner, remedy = tmp_path / "stl10_binary", "leave out data.root= to have them drawn in the cache"
     if other == "another seed":
         tiny(tmp_path, seed=1)
+        remedy = "holds shapes-v1-seed1-2x1, not shapes-v1-seed0-2x1; delete it or choose another data.root="
     else:
-        (tmp_path / "stl10_binary").mkdir()
-        (tmp_path / "stl10_binary" / "train_X.bin").write_bytes(b"half")
-    with pytest.raises(DataError, match="delete it or choose another") as caught:
+        inner.mkdir()
+        (inner / "train_X.bin").write_bytes(b"half")
+    if other == "a record of something else":
+        (inner / "drawn.txt").write_bytes(b"my \xff pictures")
+    with pytest.raises(DataError, match=remedy) as caught:
         tiny(tmp_path)
-    assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).startswith(str(inner))
+    if other != "another seed":  # it may be anyone's: nothing is said of deleting it
+        assert "use data=stl10 if it holds STL-10" in str(caught.value)
+        assert "delete" not in str(caught.value)
+
+
+def test_a_damaged_set_in_the_cache_may_be_deleted(tmp_path, monkeypatch):
+    monkeypatch.setenv("PDENET_CACHE", str(tmp_path))
+    inner = tmp_path / shapes.set_name() / "stl10_binary"
+    inner.mkdir(parents=True)
+    with pytest.raises(DataError, match=f"{inner} does not hold .*; delete it, and the same command draws them anew"):
+        shapes.ensure()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

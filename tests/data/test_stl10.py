@@ -164,6 +164,17 @@ def test_what_the_system_refuses_is_one_sentence(folder, tmp_path):
     assert refusal(folder, md5).startswith(f"cannot read {folder / 'test_y.bin'}: Is a directory; make it readable")
 
 
+@pytest.mark.parametrize("name", ["train_y.bin", "test_X.bin"])
+def test_a_dangling_link_is_named_and_not_only_what_it_leads_to(folder, tmp_path, name):
+    md5 = sums(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to(tmp_path / "nope")
+    assert refusal(folder, md5) == (
+        f"cannot read {folder / name}, a link to {tmp_path / 'nope'}: No such file or directory; mend it, or choose another "
+        "folder"
+    )
+
+
 def test_verification_is_remembered(folder, hashed):
     md5 = sums(folder)
     first = read(folder, md5, CLASSES)

@@ -276,3 +276,42 @@ def test_gradients_of_the_network_at_an_unusual_step_size():
         step = 1e-5
         difference = (along(step).item() - along(-step).item()) / (2 * step)
         assert slope == pytest.approx(difference, rel=1e-6), dynamic
+
+
+WANTED = (
+    "images must be a tensor of shape (N, 3, H, W), N at least 1, H and W at least 2, of uint8 (0 to 255) or, "
+    "standardised, float32, not "
+)
+
+
+@pytest.mark.parametrize(
+    ("unusable", "error", "found"),
+    [
+        (np.zeros((1, 3, 96, 96), np.uint8), TypeError, "ndarray; torch.from_numpy makes one of an array"),
+        ([[0]], TypeError, "list"),
+        (torch.zeros(1, 3, 96, 96, dtype=torch.int64), TypeError, "int64"),
+        (torch.zeros(1, 3, 96, 96, dtype=torch.float64), TypeError, "float64"),
+        (torch.zeros(3, 96, 96), ValueError, "of shape (3, 96, 96); image[None] makes a batch of one image"),
+        (torch.zeros(0, 3, 96, 96, dtype=torch.uint8), ValueError, "of shape (0, 3, 96, 96)"),
+        (torch.zeros(1, 96, 96, 3), ValueError, "of shape (1, 96, 96, 3)"),
+        (torch.zeros(2, 3, 96, 1), ValueError, "of shape (2, 3, 96, 1)"),
+    ],
+)
+def test_images_that_cannot_be_classified_are_refused_in_one_sentence(unusable, error, found):
+    network = PDENet("hamiltonian", TINY).eval()
+    for call in (network, network.probabilities):
+        with pytest.raises(error) as caught:
+            call(unusable)
+        assert str(caught.value) == WANTED + found
+
+
+def test_other_sizes_are_classified_down_to_a_pixel_for_the_last_unit():
+    network = PDENet("hamiltonian", TINY).eval()
+    for height, width in ((2, 2), (32, 32), (5, 7)):
+        assert network.probabilities(torch.zeros(2, 3, height, width)).shape == (2, 10)
+
+
+def test_autocast_takes_images_of_its_own_precision():
+    network = PDENet("hamiltonian", TINY).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(torch.zeros(2, 3, 8, 8, dtype=torch.bfloat16)).shape == (2, 10)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pdenet_repro import compose
 from pdenet_repro.data.examples import carried
+from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.run_folder import RunFolder
 
 NAMES = ["circle", "ring", "square", "cross", "star", "stripes", "checks", "dots", "waves", "noise"]
@@ -32,7 +33,9 @@ class Maker:
     def __init__(self, root):
         self.root = root
 
-    def __call__(self, *words, right, images=100, tests=200, by_epoch=(None, None, 0.5), finished=True, examples=True):
+    def __call__(
+        self, *words, right, images=100, tests=200, by_epoch=(None, None, 0.5), finished=True, examples=True, drawn="1"
+    ):
         config = _composed(f"output_root={self.root}", *words)
         folder = RunFolder(config)
         folder.path.mkdir(parents=True)
@@ -56,6 +59,7 @@ class Maker:
             "training_seconds": 65.0, "images_per_second": 10.0, "peak_memory_mib": 512.0, "class_names": NAMES,
             "finished": "2026-01-01T00:00:00+00:00", "command": "python -m pdenet_repro made by hand",
             "git_commit": None, "versions": {"torch": "2.15.0"}, "subset_sha256": "ab" * 32,
+            "data_md5": dict.fromkeys(LABELLED, drawn * 32),
             "hardware": {"gpu": None, "cpu": "a <processor>", "threads": 2},
             "files_sha256": {
                 name: hashlib.sha256((folder.path / name).read_bytes()).hexdigest()

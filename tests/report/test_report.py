@@ -9,7 +9,8 @@ from made import read_csv
 
 from pdenet_repro.data import source
 from pdenet_repro.data.examples import carried, drawn
-from pdenet_repro.errors import DataError
+from pdenet_repro.errors import DataError, RunFolderError
+from pdenet_repro.report import figures, write
 from pdenet_repro.report.__main__ import main
 from pdenet_repro.report.runs import collect
 from pdenet_repro.run_folder import RunFolder, load_config, load_summary
@@ -146,6 +147,71 @@ def test_runs_with_other_settings_are_not_averaged_in_silence(study, maker):
     assert main([str(study)]) == 0
     page = (study / "report.html").read_text()
     assert "optimizer.momentum: 0.9 in 9 runs, 0.5 in 1 runs" in page
+
+
+def other_set(maker, kind, name="made"):
+    words = ("dynamic=resnet", "data.fraction=0.1", f"name={name}")
+    if kind == "data set":
+        return maker(*words, "data.name=stl10", right=range(9), tests=400)
+    return maker(*words, right=range(9), **{"test images": {"tests": 100}, "checksums": {"drawn": "2"}}[kind])
+
+
+@pytest.mark.parametrize("kind", ["data set", "test images", "checksums"])
+def test_runs_on_other_images_are_refused_by_name_and_other_studies_are_reported(study, maker, tmp_path, capsys, kind):
+    there = other_set(maker, kind)
+    maker("dynamic=resnet", "name=second", right=range(10))
+    first = study / "parabolic" / "fraction-0.05" / "seed-0"
+    sets = f"shapes, such as {first}, and on stl10, such as {there}"
+    if kind != "data set":
+        sets = f"different images of shapes, such as {first} and {there}"
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"{study} holds runs on {sets}, which no figure can show together; leave those of one data set there and move the "
+        "others into another folder\n"
+    )
+    assert not (study / "report.html").exists()
+    assert (tmp_path / "second" / "report.html").is_file()
+    assert main([str(there)]) == 0  # alone, it can be shown
+
+
+def test_a_page_is_not_made_anew_from_runs_on_other_images(study, maker):
+    assert main([str(study)]) == 0
+    before = (study / "report.html").read_bytes()
+    other_set(maker, "data set")
+    with pytest.raises(RunFolderError, match=r"report\.html is as it was: .* holds runs on shapes, .* and on stl10, "):
+        write.refresh_page(study)
+    assert (study / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("copy", ["seed-0 (copy)", "a copy of seed-0"])
+def test_a_copy_of_a_run_is_no_repetition(study, capsys, copy):
+    cell = study / "parabolic" / "fraction-0.05"
+    shutil.copytree(cell / "seed-0", cell / copy)
+    assert main([str(study)]) == 0
+    sentence = f"{cell / copy} has the configuration of {cell / 'seed-0'}, seed included: it is no further repetition"
+    assert capsys.readouterr().err == f"left out: {sentence}\n"
+    results = {(row["dynamic"], row["images"]): row for row in read_csv(study / "results.csv")}
+    assert (results["parabolic", "100"]["n"], results["parabolic", "100"]["sd"]) == ("1", "")
+    assert sentence in (study / "report.html").read_text()
+    (cell / "seed-0" / "predictions.npz").write_bytes(b"cut")  # then the copy is what is left
+    assert [run.folder for run in collect(study)[study].cell("parabolic", 100)] == [cell / copy]
+
+
+def test_accuracies_that_lie_close_together_have_ticks_that_differ(maker, tmp_path):
+    for dynamic, right in (("parabolic", 20), ("hamiltonian", 21)):
+        for fraction, images in (("0.05", 100), ("0.1", 200)):
+            maker(f"dynamic={dynamic}", f"data.fraction={fraction}", right=range(right), images=images, tests=2000)
+
+    def ticks():
+        figure, *_ = figures.figure2(collect(tmp_path / "made")[tmp_path / "made"])
+        figure.draw_without_rendering()
+        return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+    close = ticks()
+    assert len(set(close)) == len(close) > 2
+    assert {"1.0%", "1.2%"} <= set(close)
+    maker("dynamic=resnet", "data.fraction=0.1", right=range(1600), images=200, tests=2000)
+    assert {"20%", "80%"} <= set(ticks())
 
 
 def test_one_run_alone_and_runs_without_examples(maker, tmp_path, capsys, monkeypatch):

@@ -106,3 +106,46 @@ def test_one_of_another_run_is_set_aside(checkpoints, warnings):
     Checkpoints(checkpoints.folder, "another").save(checkpoint(2))
     assert checkpoints.load(warnings.append).step == 1
     assert "it is of a run of another configuration" in warnings[0]
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_set_aside_and_fails_nothing(checkpoints, warnings):
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    old = files(checkpoints)[0]
+    old.unlink()
+    (old / "mine").mkdir(parents=True)
+    aside = old.with_name(old.name + ".damaged")
+    (aside / "of a time before").mkdir(parents=True)
+    assert checkpoints.load(warnings.append).step == 2
+    assert warnings == [f"checkpoint {old} cannot be used (it is no file); it is set aside as {old.name}.damaged-2"]
+    for step in (3, 4):
+        checkpoints.save(checkpoint(step))
+    checkpoints.clear()
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [aside.name, aside.name + "-2"]
+    assert (checkpoints.folder / f"{aside.name}-2" / "mine").is_dir()
+
+
+def test_a_folder_that_came_while_training_neither_counts_nor_disturbs(checkpoints):
+    checkpoints.save(checkpoint(1))
+    (checkpoints.folder / f"step-00000002-{16 * '0'}.safetensors").mkdir()
+    for step in (2, 3, 4):
+        checkpoints.save(checkpoint(step))
+    assert [path.name[:13] for path in files(checkpoints) if path.is_file()] == ["step-00000003", "step-00000004"]
+    assert checkpoints.newest_step() == 4
+
+
+@pytest.mark.parametrize("thing", ["file", "dangling link"])
+def test_a_file_in_the_place_of_the_folder_is_refused_before_training(checkpoints, warnings, thing):
+    if thing == "file":
+        checkpoints.folder.write_text("mine")
+    else:
+        checkpoints.folder.symlink_to("nowhere")
+    with pytest.raises(StorageError, match="checkpoints is no folder, and must be one for checkpoints; move it away"):
+        checkpoints.load(warnings.append)
+
+
+def test_looking_for_a_checkpoint_leaves_no_trace(checkpoints, warnings):
+    """An empty folder would be taken for a run that saved something."""
+    assert checkpoints.load(warnings.append) is None
+    checkpoints.clear()
+    assert not checkpoints.folder.exists()

@@ -6,6 +6,7 @@ seconds and kept in the user's cache folder. `drawing` says what an image looks 
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -59,13 +60,23 @@ def ensure(
             say(f"drawing the built-in data set into {target} (a few seconds, once)")
             _make(target, name, seed, train_per_class, test_per_class)
         record = target / _RECORD
-        found = record.read_text(encoding="utf-8").strip() if record.is_file() else "something else"
+        found = record.read_text(encoding="utf-8", errors="replace").strip() if record.is_file() else ""
     except OSError as error:
         fault = f"cannot keep the built-in data set in {folder}: {error.strerror or error}"
         raise StorageError(f"{fault}; choose another data.root=") from error
     if found != name:
-        raise DataError(f"{target} holds {found}, not {name}; delete it or choose another data.root=")
+        raise DataError(_refusal(target, found, name, own=root is None))
     return folder
+
+
+def _refusal(target: Path, found: str, name: str, *, own: bool) -> str:
+    """Why a folder is not taken for the set ``name``; only what was drawn here, or lies in the cache, may be deleted."""
+    if re.fullmatch(r"shapes-v\d+-seed\d+(-\d+x\d+)?", found):
+        return f"{target} holds {found}, not {name}; delete it or choose another data.root="
+    fault = f"{target} does not hold the built-in images {name}: no {_RECORD} in it names them"
+    if own:
+        return f"{fault}; delete it, and the same command draws them anew"
+    return f"{fault}; use data=stl10 if it holds STL-10, or leave out data.root= to have them drawn in the cache"
 
 
 def read(folder: Path) -> stl10.Dataset:

@@ -90,8 +90,10 @@ def read(
         test = _images(source, "test", len(class_names))
         folds = _folds(source, len(train.labels)) if FOLDS in listing else ()
     except OSError as error:
-        fault = f"cannot read {error.filename or source.folder}: {error.strerror or error}"
-        raise DataError(f"{fault}; make it readable, or choose another folder") from error
+        path = Path(error.filename or source.folder)
+        link, remedy = (f", a link to {path.readlink()}", "mend it") if path.is_symlink() else ("", "make it readable")
+        fault = f"cannot read {path}{link}: {error.strerror or error}"
+        raise DataError(f"{fault}; {remedy}, or choose another folder") from error
     return Dataset(train, test, tuple(class_names), folds, source.checksums)
 
 
@@ -127,7 +129,11 @@ class _Source:
         path = self.folder / name
         if name not in self.md5:
             raise self.error(f"{path} cannot be verified: no MD5 of it is known")
-        found = md5_verified_once(path, self.md5[name])
+        try:
+            found = md5_verified_once(path, self.md5[name])
+        except OSError as error:
+            error.filename = str(path)  # where that is a link, the system names what it leads to
+            raise
         if found != self.md5[name]:
             size = path.stat().st_size
             raise self.error(f"{path} is damaged: MD5 {found} ({size} bytes), expected {self.md5[name]}")

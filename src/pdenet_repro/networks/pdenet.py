@@ -76,7 +76,11 @@ class PDENet(nn.Module):
                 nn.init.trunc_normal_(value, std=0.1, a=-0.2, b=0.2, generator=generator)
 
     def features(self, images: Tensor) -> Tensor:
-        """The pixel means of the last connector's channels, (N, last width), of images (N, 3, H, W)."""
+        """The pixel means of the last connector's channels, (N, last width), of images (N, 3, H, W).
+
+        TypeError or ValueError for images that cannot be classified.
+        """
+        self._refuse_unusable(images)
         Y = standardize(images, self.standardization) if images.dtype == torch.uint8 else images
         Y = self.opening(Y)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
@@ -85,12 +89,25 @@ class PDENet(nn.Module):
                 Y = F.avg_pool2d(Y, 2)
         return Y.mean((2, 3))
 
+    def _refuse_unusable(self, images: Tensor) -> None:
+        """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
+        weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
+        if not isinstance(images, Tensor):
+            hint = "; torch.from_numpy makes one of an array" if hasattr(images, "__array__") else ""
+            raise TypeError(f"images must be {_tensor(smallest, weights)}, not {type(images).__name__}{hint}")
+        rounded = images.is_floating_point() and torch.is_autocast_enabled(images.device.type)
+        if images.dtype not in (torch.uint8, weights) and not rounded:
+            raise TypeError(f"images must be {_tensor(smallest, weights)}, not {_name(images.dtype)}")
+        if images.ndim != 4 or images.shape[1] != 3 or not len(images) or min(images.shape[2:]) < smallest:
+            hint = "; image[None] makes a batch of one image" if images.ndim == 3 else ""
+            raise ValueError(f"images must be {_tensor(smallest, weights)}, not of shape {tuple(images.shape)}{hint}")
+
     def forward(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, classes), of images (N, 3, H, W)."""
         return self.classifier(self.features(images))
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) of images (N, 3, H, W)."""
+        """Class probabilities (N, classes) of images (N, 3, H, W); differentiable, so use it within ``torch.no_grad()``."""
         return torch.softmax(self(images).float(), dim=1)
 
     def drift(self) -> float | None:
@@ -106,6 +123,18 @@ class PDENet(nn.Module):
     def weight_count(self) -> int:
         """Number of trainable weights."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _tensor(smallest: int, weights: torch.dtype) -> str:
+    """What a network takes, for its refusals."""
+    return (
+        f"a tensor of shape (N, 3, H, W), N at least 1, H and W at least {smallest}, of uint8 (0 to 255) or, "
+        f"standardised, {_name(weights)}"
+    )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def is_time_dependent(name: str) -> bool:

@@ -18,9 +18,20 @@ from pdenet_repro.report.runs import ORDER, Collection, Run, label
 KNOWN = dict(zip(ORDER, ("#d55e00", "#0072b2", "#009e73", "#666666"), strict=True))
 OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = dict(zip(ORDER, "osD^", strict=True))
+SHORTEST = 0.01  # accuracy axis of Figure 2: differences of a few test images are not to look large
 COLUMNS = 5  # of confusion matrices, at most
 
 Numbers = list[dict[str, Any]]
+
+
+class Percent(PercentFormatter):
+    """Per cent; with one decimal where the ticks are not all whole."""
+
+    def set_locs(self, locs: Any) -> None:
+        """Choose the decimals; matplotlib calls it with the ticks before it asks for their texts."""
+        super().set_locs(locs)
+        numbers = 100 * np.asarray(locs)
+        self.decimals = 0 if np.allclose(numbers, numbers.round(), rtol=0, atol=1e-6) else 1
 
 
 def colours(dynamics: Sequence[str]) -> dict[str, str]:
@@ -78,8 +89,12 @@ def figure2(collection: Collection) -> tuple[Figure, Numbers, Numbers]:
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     by_size, by_epoch = _against_size(left, collection), _against_epoch(right, collection)
+    low, high = left.get_ylim()
+    if high - low < SHORTEST:
+        left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
     for axis in (left, right):
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no 2.5, which needs a decimal
+        axis.yaxis.set_major_formatter(Percent(1.0))
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     handles, names = left.get_legend_handles_labels()

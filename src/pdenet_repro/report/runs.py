@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from pdenet_repro.config import Config, knobs, value_of
+from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.errors import RunFolderError
-from pdenet_repro.run_folder import load_config, load_summary, verify
+from pdenet_repro.run_folder import config_digest, load_config, load_summary, path_of, verify
 
 ORDER = ("parabolic", "hamiltonian", "second_order", "resnet")  # of dynamics, in every table and picture
 LABELS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order", "resnet": "ResNet"}
@@ -41,6 +42,17 @@ class Run:
     def repetition(self) -> tuple[int, int]:
         """(seed, fold), what tells runs on the same number of images apart; -1: no fold."""
         return self.config.seed, -1 if self.config.data.fold is None else self.config.data.fold
+
+    @property
+    def data(self) -> tuple[object, ...]:
+        """What its images are known by: name of the data set, number of test images, MD5s of the labelled files."""
+        sums = self.summary.get("data_md5", {})
+        return self.config.data.name, self.summary["test_images"], *(sums.get(name) for name in LABELLED)
+
+    @property
+    def in_its_place(self) -> bool:
+        """Whether its folder is called what its configuration calls it."""
+        return self.folder.absolute().parts[-3:] == path_of(self.config).parts[-3:]
 
     @property
     def test_by_epoch(self) -> list[tuple[int, float]]:
@@ -95,6 +107,7 @@ class Collection:
 
     runs: list[Run] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)  # a sentence for each run left out
 
     @property
     def dynamics(self) -> list[str]:
@@ -115,6 +128,32 @@ class Collection:
     def largest(self, dynamic: str) -> list[Run]:
         """The cell with the most images."""
         return self.cell(dynamic, max(run.images for run in self.runs if run.dynamic == dynamic))
+
+    def leave_out_copies(self) -> None:
+        """Keep one run of each configuration on the same images: a copy is no further repetition."""
+        kept: dict[tuple[object, ...], Run] = {}
+        for run in sorted(self.runs, key=lambda run: (not run.in_its_place, run.folder)):
+            original = kept.setdefault((config_digest(run.config), *run.data), run)
+            if original is not run:
+                self.copies.append(
+                    f"{run.folder} has the configuration of {original.folder}, seed included: it is no further repetition"
+                )
+        self.runs = list(kept.values())
+
+    def mixture(self, study: Path) -> str | None:
+        """Why the runs cannot be shown together, None if they can: they are on different images."""
+        first = self.runs[0] if self.runs else None
+        other = next((run for run in self.runs if first and run.data != first.data), None)
+        if first is None or other is None:
+            return None
+        one, two = first.config.data.name, other.config.data.name
+        sets = f"{one}, such as {first.folder}, and on {two}, such as {other.folder}"
+        if one == two:
+            sets = f"different images of {one}, such as {first.folder} and {other.folder}"
+        return (
+            f"{study} holds runs on {sets}, which no figure can show together; leave those of one data set there and move "
+            f"the others into another folder"
+        )
 
     def other_differences(self) -> list[str]:
         """Settings, beside those a study varies, that are not the same in all runs: means would mix them."""
@@ -161,6 +200,7 @@ def collect(folder: Path) -> dict[Path, Collection]:
         else:
             into.runs.append(run) if isinstance(run, Run) else into.missing.append(run)
     for collection in found.values():
+        collection.leave_out_copies()
         rank = {name: i for i, name in enumerate(collection.dynamics)}
         collection.runs.sort(key=lambda run: (rank[run.dynamic], run.images, run.repetition))
     return found

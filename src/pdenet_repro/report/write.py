@@ -56,23 +56,28 @@ def write_report(
 ) -> bool:
     """Write the report of every study at or below ``folder``; print tables and where to look. False if a run is damaged.
 
+    A study whose runs are on different images is refused when the others are written.
+
     ``gaps``: runs that were planned and gave no result, beside the unfinished and damaged ones that are found.
 
     Raises
     ------
     RunFolderError
-        No run below ``folder``, or none finished.
+        No run below ``folder``, or none finished; or runs that no figure can show together.
     """
     studies = collect(folder)
     if output is not None and len(studies) > 1:
         raise InvalidConfig(f"--output {output}: {folder} holds {len(studies)} studies; must be given for one of them")
     finished = {path: found for path, found in studies.items() if found.runs}
+    mixtures = {path: mixture for path, found in finished.items() if (mixture := found.mixture(path))}
     whole = True
     for path, found in studies.items():
         named = {gap.folder for gap in gaps}
         found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
-        if path in finished:
+        if path in finished and path not in mixtures:
             whole &= _write_study(path, found, output or path, indices, seed)
+        for copy in found.copies:
+            print(f"left out: {copy}", file=sys.stderr)
         for each in found.missing:
             whole &= not each.damaged
             if each not in gaps:
@@ -82,16 +87,23 @@ def write_report(
                 )
     if not finished:
         raise RunFolderError(f"{folder}: none of its {sum(len(s.missing) for s in studies.values())} runs is finished")
+    if mixtures:
+        raise RunFolderError("; ".join(mixtures.values()))
     return whole
 
 
 def refresh_page(study: Path) -> bool:
-    """Write the study's page again with the figures that lie there, as they are, for a new analysis; False without one."""
+    """Write the study's page again with the figures that lie there, as they are, for a new analysis; False without one.
+
+    RunFolderError where runs on other images have come to the study since.
+    """
     if not (study / "report.html").is_file():
         return False
     found = collect(study)[study]
     if not found.runs:
         return False
+    if mixture := found.mixture(study):
+        raise RunFolderError(f"{study / 'report.html'} is as it was: {mixture}")
     pictures = {name: path.read_bytes() for name in CAPTIONS if (path := study / f"{name}.png").is_file()}
     html, _ = _page(study, found, pictures, _rows(found))
     write_atomically(study / "report.html", html)
@@ -159,6 +171,7 @@ def _page(
         shown,
         lead=lead,
         gaps=found.missing,
+        copies=found.copies,
         notes=found.other_differences(),
         results=page.without(rows["results"]),
         test_images=f"{found.runs[0].summary['test_images']:,}",

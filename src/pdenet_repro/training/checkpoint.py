@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from pdenet_repro.storage import make_folder, remove, remove_leftovers, write_atomically
+from pdenet_repro.errors import StorageError
+from pdenet_repro.storage import make_folder, remove, remove_leftovers, storage_errors, write_atomically
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.safetensors")
 
@@ -51,9 +54,19 @@ class Checkpoints:
                 remove(old)
 
     def load(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """The newest usable checkpoint, None if there is none; ``warn`` is told each damaged or foreign one, set aside."""
+        """The newest usable checkpoint, None if there is none; ``warn`` is told each damaged or foreign one, set aside.
+
+        StorageError where no checkpoint could be saved: a run must not find that out when it has trained for a while.
+        The folder is not made, for an attempt that fails before it saves anything must leave no trace of a run.
+        """
         if self.folder.is_dir():
+            make_folder(self.folder)  # whether it can be written
             remove_leftovers(self.folder)
+        elif os.path.lexists(self.folder):
+            raise StorageError(f"{self.folder} is no folder, and must be one for checkpoints; move it away")
+        for path in sorted(self.folder.glob("step-*.safetensors")):
+            if not path.is_file():
+                self._set_aside(path, "it is no file", warn)
         for step, path in reversed(self._found()):
             try:
                 data = path.read_bytes()
@@ -66,24 +79,34 @@ class Checkpoints:
                 values = json.loads(metadata["values"])
                 return Checkpoint(step, load_tensors(data), values)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                warn(f"checkpoint {path} cannot be used ({error}); it is set aside as {path.name}.damaged")
-                path.replace(path.with_name(path.name + ".damaged"))
+                self._set_aside(path, error, warn)
         return None
+
+    def _set_aside(self, path: Path, reason: object, warn: Callable[[str], None]) -> None:
+        """Give it a name under which it is not looked for, one that nothing has yet."""
+        aside, number = path.with_name(f"{path.name}.damaged"), 1
+        while os.path.lexists(aside):
+            number += 1
+            aside = path.with_name(f"{path.name}.damaged-{number}")
+        warn(f"checkpoint {path} cannot be used ({reason}); it is set aside as {aside.name}")
+        with storage_errors(path):
+            path.rename(aside)
 
     def newest_step(self) -> int:
         """Step of the newest checkpoint, by its name; 0 if there is none."""
         return max((step for step, _ in self._found()), default=0)
 
     def clear(self) -> None:
-        """Remove them all, when the run is finished."""
+        """Remove them all, when the run is finished; what cannot be removed, such as a folder, stays and harms no one."""
         for path in self.folder.glob("step-*.safetensors*"):
-            remove(path)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            with suppress(OSError):
+                path.unlink()
+        with suppress(OSError):  # it holds something else, or was never made
             self.folder.rmdir()
 
     def _found(self) -> list[tuple[int, Path]]:
         matches = [(NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*.safetensors")]
-        return sorted((int(match[1]), path) for match, path in matches if match)
+        return sorted((int(match[1]), path) for match, path in matches if match and path.is_file())
 
 
 def _digest(data: bytes) -> str:
