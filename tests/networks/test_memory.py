@@ -77,6 +77,27 @@ def test_a_dynamic_without_an_adjoint_step_of_its_own_has_the_same(dynamic, monk
     assert largest_difference(found, expected) < 1e-12
 
 
+def test_features_of_zeros_are_on_the_kink_until_there_are_shifts():
+    """What `store` takes for the slope of ReLU at exactly 0 reversal cannot know: its features come back as 1e-16."""
+
+    def difference(shift):
+        found = []
+        for memory in ("store", "reverse"):
+            generator = torch.Generator().manual_seed(0)
+            unit = Unit(DYNAMICS["hamiltonian"](1.0, Norm("channel"), "relu"), 8, 3, memory).double()
+            for name, p in unit.named_parameters():
+                size = {"scale": 0.0, "shift": shift}.get(name.rpartition(".")[2], 0.3)
+                p.data = size * torch.randn(p.shape, generator=generator, dtype=torch.float64) + name.endswith("scale")
+            Y = torch.randn(2, 8, 24, 24, generator=generator, dtype=torch.float64).relu()
+            Y[..., :12] = 0
+            (unit(Y.requires_grad_()) ** 2).sum().backward()
+            found.append([p.grad for name, p in unit.named_parameters() if "kernel" in name])
+        return largest_difference(found[1], found[0])
+
+    assert difference(0.01) < 1e-6
+    assert difference(0.0) > 1e-3  # a limit of the method, told in docs/memory.md
+
+
 @pytest.mark.parametrize("dynamic", REVERSIBLE)
 def test_four_hundred_steps(dynamic):
     expected, _ = gradients(dynamic, "store", 400)
