@@ -148,6 +148,23 @@ def test_compose_refuses_what_the_command_line_refuses():
         compose("seed=-1")
 
 
+@pytest.mark.parametrize("wrong", [["seed=1"], 3, None])
+def test_compose_takes_words(wrong):
+    with pytest.raises(TypeError, match=r'compose takes words, as in compose\("dynamic=resnet", "seed=1"\), not '):
+        compose("dynamic=resnet", wrong)
+
+
+def test_networks_can_be_built_whatever_the_data_set_and_the_machine():
+    assert compose("data.fraction=0.333", "schedule.batch_size=9999", "device=cuda").data.fraction == 0.333
+
+
+def test_every_field_of_a_launcher_may_be_set():
+    for launcher, field in (("joblib", "n_jobs=2"), ("processes", "timeout_min=5"), ("slurm", "partition=gpu")):
+        words = [f"hydra/launcher={launcher}", f"hydra.launcher.{field}"]
+        assert presets.readable(words) == words
+        assert presets.readable(words[::-1]) == words[::-1]
+
+
 def test_a_configuration_is_plain_values():
     assert asdict(compose())["network"]["widths"] == [16, 64, 128, 256]
 

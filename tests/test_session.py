@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from pdenet_repro import compose, load_run
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.errors import NonFiniteLoss, RunFolderError, StorageError
-from pdenet_repro.interrupt import Interrupted
+from pdenet_repro.interrupt import Interrupted, StopRequest
 from pdenet_repro.run_folder import RunFolder, load_summary
 from pdenet_repro.session import Session
 from pdenet_repro.tracking import Log
@@ -253,3 +254,16 @@ def test_an_unfinished_or_damaged_run_is_not_loaded(tmp_path, dataset):
         load_run(path)
     with pytest.raises(RunFolderError, match="is no run folder"):
         load_run(tmp_path)
+
+
+def test_a_signal_within_a_run_is_known_to_the_sweep_around_it():
+    before, stop = signal.getsignal(signal.SIGTERM), StopRequest()
+    with stop as sweep:
+        with stop as run:
+            signal.raise_signal(signal.SIGTERM)
+            assert run.received == "SIGTERM"
+        with pytest.raises(Interrupted, match="stopped by SIGTERM here"):
+            sweep.leave_if_asked("here")
+    assert signal.getsignal(signal.SIGTERM) is before
+    with stop:
+        stop.leave_if_asked("here")  # of another command: nothing came

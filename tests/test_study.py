@@ -1,9 +1,12 @@
 """Sweeps: which runs there are, how far each has come, what is left of it."""
 
+import signal
+
 import pytest
 
 from pdenet_repro import compose, plan, presets, study
 from pdenet_repro.errors import InvalidConfig, OtherConfiguration, StorageError
+from pdenet_repro.interrupt import Interrupted
 from pdenet_repro.plan import Work, work_left
 from pdenet_repro.run_folder import RunFolder, path_of
 from pdenet_repro.study import State, standing
@@ -146,3 +149,75 @@ def test_the_folder_of_a_sweep_is_that_of_its_single_settings(tmp_path):
     words = ["data=shapes", f"output_root={tmp_path}", "name=n-${network.steps}", "network.steps=1,2"]
     preset = compose("data=shapes").network.steps
     assert presets.sweep_folder(words) == tmp_path / f"n-{preset}"
+
+
+@pytest.fixture
+def swept(tmp_path, monkeypatch):
+    """Three runs in two studies, a and b; of a the second is missing. Reports are counted, and cannot be written of a."""
+    words = (*SMALL[:-1], f"output_root={tmp_path}")
+    configs = [compose(*words, "name=a", "seed=0"), compose(*words, "name=a", "seed=1"), compose(*words, "name=b")]
+    for config in (configs[0], configs[2]):
+        with RunFolder(config).locked():
+            RunFolder(config).begin("")
+        RunFolder(config).finish({"files_sha256": {}})
+    reports = []
+
+    def write_report(folder, gaps):
+        reports.append((folder.name, [gap.reason for gap in gaps]))
+        if folder.name == "a":
+            raise StorageError(f"cannot write {folder}")
+
+    monkeypatch.setattr("pdenet_repro.report.write.write_report", write_report)
+    monkeypatch.setattr(study, "failures", {})
+    return configs, reports
+
+
+def test_a_report_that_cannot_be_written_hides_neither_missing_runs_nor_other_reports(swept, capsys):
+    configs, reports = swept
+    assert study.conclude(configs) == 1
+    err = capsys.readouterr().err
+    assert reports == [("a", ["to do: nothing of it is saved"]), ("b", [])]
+    assert "cannot write" in err
+    assert "to do: parabolic, fraction 1, seed 1: nothing of it is saved" in err
+    assert "1 of 3 runs are missing" in err
+    assert study.conclude([configs[0], configs[2]]) == StorageError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StorageError("cannot write x: No space left on device"), 4), (KeyError("x"), 1)]
+)
+def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, monkeypatch, error, code):
+    def run(config):
+        raise error
+
+    configs, reports = swept
+    monkeypatch.setattr("pdenet_repro.run.run", run)
+    study._one_of_many(configs[1], 0)
+    assert study.conclude(configs) == code
+    assert reports[0] == ("a", [f"failed: {error}"])
+    assert f"failed: parabolic, fraction 1, seed 1: {error}" in capsys.readouterr().err
+
+
+def test_a_signal_between_two_runs_ends_the_sweep_before_the_next(swept, monkeypatch):
+    configs, begun = swept[0], []
+
+    def run(config):
+        begun.append(config)
+        if config.seed == 1:
+            signal.raise_signal(signal.SIGTERM)  # as late in a run as can be
+
+    def sweep(configs, first_signal=None):
+        with study.launching("basic", configs, []):
+            if first_signal:
+                signal.raise_signal(first_signal)
+            for number, config in enumerate(configs):
+                study._one_of_many(config, number)
+
+    monkeypatch.setattr("pdenet_repro.run.run", run)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after the run parabolic, fraction 1, seed 1; the same"):
+        sweep(configs)
+    with pytest.raises(Interrupted, match="stopped by SIGINT before the run parabolic, fraction 1, seed 0; the same"):
+        sweep(configs, signal.SIGINT)
+    with pytest.raises(Interrupted, match="stopped by SIGINT after the last run; the same command draws"):
+        sweep([], signal.SIGINT)
+    assert begun == configs[:2]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_SHOWN = "PDENET_SHOWN_GPUS"  # environment variable, for jobs on this machine
+
+
 def refuse_missing_gpu(config: Config) -> None:
     """InvalidConfig where a GPU is asked for and no driver for one is there; takes milliseconds, loads no torch."""
     wants_gpu = config.device.startswith("cuda")
@@ -37,6 +40,22 @@ def _driver_sees_gpus() -> bool:
         return False
     count = ctypes.c_int()
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def show_gpus_to_jobs() -> None:
+    """Before jobs are started on this machine: tell them which GPUs this process may see."""
+    os.environ[_SHOWN] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+
+def see_shown_gpus() -> None:
+    """In such a job, from which submitit's local executor hides every GPU unless it is to choose them: see those again."""
+    shown = os.environ.get(_SHOWN)
+    if shown is None or os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        return
+    if shown == "all":
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = shown
 
 
 def set_up(config: Config) -> "torch.device":

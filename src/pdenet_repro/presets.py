@@ -54,10 +54,13 @@ def readable(words: Sequence[str]) -> list[str]:
     """Words of a command with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=~/data``.
 
     Refuses the ``~key`` of that grammar, for a key taken out would silently get the schema's default, ``+key``, for one
-    added would silently do nothing, and a list of presets, for all but the last would silently be left out.
+    added would silently do nothing, a list of presets, for all but the last would silently be left out, and settings of
+    Hydra's own, for most would silently move what this program and its reports expect in its place.
     """
-    from pdenet_repro.refusal import complaint
+    from pdenet_repro.refusal import complaint, launcher_complaint
 
+    if fault := launcher_complaint(words):
+        raise InvalidConfig(fault)
     for word in words:
         if word.startswith("+") and (fault := complaint(word)):
             raise InvalidConfig(fault)
@@ -97,11 +100,20 @@ def to_config(composed: DictConfig) -> Config:
 def compose(*overrides: str) -> Config:
     """The configuration that the same words on the command line give, e.g. ``compose("dynamic=resnet", "seed=1")``.
 
+    Every value is checked by itself and with the others. Whether it suits the data set and the machine is not, so that
+    networks can be built without either: ``data.fraction=0.333`` (no whole number of images), a batch larger than the
+    training set and a GPU that is not here are refused when a run starts.
+
     Raises
     ------
     InvalidConfig
         One sentence: key, value, what is allowed.
+    TypeError
+        Something else than words.
     """
+    for word in overrides:
+        if not isinstance(word, str):
+            raise TypeError(f'compose takes words, as in compose("dynamic=resnet", "seed=1"), not {word!r}')
     words = readable(overrides)
     with _composing(words) as hydra_compose:
         config = to_config(hydra_compose("config", words))

@@ -7,7 +7,7 @@ from pdenet_repro import device, provenance
 from pdenet_repro.config import Config, check
 from pdenet_repro.data import source, subset
 from pdenet_repro.errors import InvalidConfig, OutOfMemory
-from pdenet_repro.interrupt import StopRequest
+from pdenet_repro.interrupt import stop_request
 from pdenet_repro.run_folder import RunFolder
 from pdenet_repro.tracking import Log
 
@@ -40,7 +40,7 @@ def run(config: Config) -> None:
         log.say(f"already finished: {result_line(summary, folder)}")
         return
     dataset = source.load(config.data, log.say)
-    with folder.locked(log.say), StopRequest() as stop:
+    with folder.locked(log.say), stop_request as stop:
         if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
             log.path = folder.path / "run.log"
             folder.begin(provenance.command())

@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import compress
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pdenet_repro import interrupt, lock, presets, tracking
+from pdenet_repro import device, interrupt, lock, presets, tracking
 from pdenet_repro.config import Config, knobs, value_of
 from pdenet_repro.errors import InvalidConfig, OtherConfiguration, RunFolderBusy, RunFolderError, UserError
 from pdenet_repro.run_folder import RunFolder, path_of
@@ -31,7 +31,10 @@ from pdenet_repro.storage import make_folder
 to_launch: list[bool] = []  # of the runs of a sweep, in the sweeper's order
 WATCH_SECONDS = 5.0
 refusals: list[UserError] = []  # what ended the one run of a command; Hydra would report an exception by itself
+failures: dict[Path, Exception] = {}  # of the runs of a sweep in this process: a full disk keeps no word of its own
 RUNS = "PDENET_SWEEP_RUNS"  # environment variable, handed down to the jobs wherever they run
+
+JOBLIB_TRACKERS = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
 
 
 class State(StrEnum):
@@ -74,7 +77,7 @@ def standing(config: Config) -> Standing:
         return Standing(config, State.FAILED, "of an unknown reason: its failure.json is damaged", 1)
     if any((folder.path / "checkpoints").glob("step-*.safetensors")):
         return Standing(config, State.INTERRUPTED, "interrupted", interrupt.Interrupted.exit_code)
-    return Standing(config, State.TO_DO, "was not started", 1)
+    return Standing(config, State.TO_DO, "nothing of it is saved", 1)
 
 
 def configurations(words: Sequence[str]) -> list[Config]:
@@ -120,34 +123,49 @@ def _refuse_shared_folders(configs: Sequence[Config]) -> None:
 
 
 def job(composed: DictConfig) -> None:
-    """What Hydra launches, in this process or in another: one run. A failure is shown, noted in its folder, and ends it only."""
+    """What Hydra launches, in this process or in another: one run."""
     from pdenet_repro.run import run
 
     presets.register()
+    interrupt.stop_with_command()
+    device.see_shown_gpus()
     if multiprocessing.current_process().name != "MainProcess":
-        interrupt.stop_with_parent()
         tracking.outlive_readers()
     hydra: Any = HydraConfig.instance().cfg
-    number = OmegaConf.select(hydra, "hydra.job.num")  # none: not a sweep
+    number = OmegaConf.select(hydra, "hydra.job.num")
+    if number is not None:
+        _one_of_many(presets.to_config(composed), number)
+        return
     try:
-        config = presets.to_config(composed)
-        if number is not None:
-            print(f"\n[{number + 1} of {os.environ.get(RUNS, '?')}] {config.short_name}", flush=True)
+        run(presets.to_config(composed))
+    except UserError as error:
+        refusals.append(error)
+
+
+def _one_of_many(config: Config, number: int) -> None:
+    """A run of a sweep. A failure is shown, noted in its folder, and ends it only; a signal ends the sweep."""
+    from pdenet_repro.run import run
+
+    stop, go_on = interrupt.stop_request, "the same command goes on from there"
+    stop.leave_if_asked(f"before the run {config.short_name}; {go_on}")
+    print(f"\n[{number + 1} of {os.environ.get(RUNS, '?')}] {config.short_name}", flush=True)
+    try:
         run(config)
     except UserError as error:
-        if number is None:
-            refusals.append(error)
-        else:
-            print(error, file=sys.stderr, flush=True)
-    except interrupt.Interrupted:
+        failures[path_of(config)] = error
+        print(error, file=sys.stderr, flush=True)
+    except interrupt.Interrupted as stopped:
         interrupt.queue_again()
-        if interrupt.orphaned():
-            os._exit(interrupt.Interrupted.exit_code)  # nobody is left to tell
+        if interrupt.EXECUTOR == "local":
+            print(stopped, file=sys.stderr, flush=True)  # into the job's own file
+        if interrupt.EXECUTOR == "local" or interrupt.orphaned():
+            os._exit(stopped.exit_code)  # nobody else is to be told
         raise
     except Exception as error:
-        if number is None:
-            raise
+        failures[path_of(config)] = error
         traceback.print_exception(error)  # ours to mend, not the user's; the other runs go on
+    if interrupt.EXECUTOR is None:  # a job of a cluster is over
+        stop.leave_if_asked(f"after the run {config.short_name}; {go_on}")
 
 
 def prepare(configs: Sequence[Config]) -> bool:
@@ -158,6 +176,7 @@ def prepare(configs: Sequence[Config]) -> bool:
     """
     from pdenet_repro.data import source
 
+    failures.clear()
     to_launch[:] = [standing(config).state not in (State.DONE, State.RUNNING) for config in configs]
     missing = list(compress(configs, to_launch))
     os.environ[RUNS] = str(len(missing))
@@ -172,19 +191,26 @@ def prepare(configs: Sequence[Config]) -> bool:
 
 
 @contextmanager
-def elsewhere(launcher: str, configs: Sequence[Config], words: Sequence[str]) -> Iterator[None]:
-    """What this process does while others train: nothing for the basic launcher, which trains in this one."""
+def launching(launcher: str, configs: Sequence[Config], words: Sequence[str]) -> Iterator[None]:
+    """While a launcher is at work: what a signal does then, and what is said where others train than this process."""
+    stopped = "the runs save and leave; the same command goes on"
     if launcher == "basic":
-        yield
+        with interrupt.stop_request as stop:
+            yield
+            stop.leave_if_asked("after the last run; the same command draws figures and report")
     elif launcher == "joblib":
-        with interrupt.leaving_at_once("the runs save and leave; the same command goes on"):
+        with interrupt.leaving_at_once(stopped), interrupt.starting_workers(*JOBLIB_TRACKERS):
             yield
     else:
-        with (
-            interrupt.leaving_at_once("its jobs go on; the same command later submits what is missing and reports"),
-            _watching(configs, presets.sweep_folder([word for word in words if not word.startswith("-")]) / "jobs"),
-        ):
-            yield
+        jobs = presets.sweep_folder([word for word in words if not word.startswith("-")]) / "jobs"
+        if launcher == "processes":
+            with interrupt.leaving_at_once(stopped), interrupt.starting_workers(), _watching(configs, jobs):
+                device.show_gpus_to_jobs()
+                yield
+        else:
+            stopped = "its jobs go on; the same command later submits what is missing and reports"
+            with interrupt.leaving_at_once(stopped), _watching(configs, jobs):
+                yield
 
 
 @contextmanager
@@ -225,16 +251,29 @@ def conclude(configs: Sequence[Config]) -> int:
     from pdenet_repro.report.runs import Missing
     from pdenet_repro.report.write import write_report
 
-    standings = [standing(config) for config in configs]
+    standings = [_remembered(standing(config)) for config in configs]
     count = Counter(each.state for each in standings)
     print(f"\n{count[State.DONE]} of {len(configs)} runs are done", flush=True)
     missing = [each for each in standings if each.state is not State.DONE]
+    code = missing[0].exit_code or 1 if missing else 0
     for folder in dict.fromkeys(path_of(each.config).parents[2] for each in standings if each.state is State.DONE):
         here = [each for each in missing if path_of(each.config).parents[2] == folder]
         gaps = [Missing(each.config.short_name, path_of(each.config), f"{each.state}: {each.reason}") for each in here]
-        write_report(folder, gaps=gaps)
+        try:
+            write_report(folder, gaps=gaps)
+        except UserError as error:  # the other studies have reports too, and what is missing is still to be named
+            print(error, file=sys.stderr)
+            code = code or error.exit_code
     for each in missing:
         print(f"{each.state}: {each.config.short_name}: {each.reason}", file=sys.stderr)
     if missing:
         print(f"{len(missing)} of {len(configs)} runs are missing; the same command tries again", file=sys.stderr)
-    return missing[0].exit_code or 1 if missing else 0
+    return code
+
+
+def _remembered(found: Standing) -> Standing:
+    """With the failure that this process saw and the run's folder may know nothing of."""
+    error = failures.get(path_of(found.config))
+    if error is None or found.state not in (State.TO_DO, State.INTERRUPTED):
+        return found
+    return replace(found, state=State.FAILED, reason=str(error), exit_code=getattr(error, "exit_code", 1))

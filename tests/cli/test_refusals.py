@@ -8,7 +8,7 @@ import time
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from pdenet_repro import __main__ as command_line
+from pdenet_repro import command as command_line
 
 CASES = [
     # keys and the form of a word
@@ -37,6 +37,22 @@ CASES = [
     (["-m", "--cfg", "job"], "--cfg shows the configuration of one run; leave out -m"),
     (["--cfg", "job", "data.fraction=5"], "data.fraction=5.0: must be a number above 0 and at most 1"),
     (["--cfg=x"], "--cfg x: must be --cfg job"),
+    (["--resolve"], "--resolve: goes with --cfg only, as in --cfg job --resolve"),
+    (["--plan", "--cfg", "job"], "--cfg and --plan: each shows something of its own; leave out one of them"),
+    (["--plan=1"], "--plan=1: there is no such option"),
+    # of Hydra's own
+    (["data=shapes", "hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: of Hydra's own settings only hydra/launcher=... and"),
+    (["-m", "data=shapes", "seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true: of Hydra's own settings only"),
+    (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: of Hydra'),
+    (["data=shapes", "hydra.run.dir=/proc/x"], "hydra.run.dir=/proc/x: of Hydra's own settings only"),
+    (["data=shapes", "hydra/job_logging=default"], "hydra/job_logging=default: of Hydra's own settings only"),
+    (["data=shapes", "+hydra.foo=3"], "+hydra.foo=3: of Hydra's own settings only"),
+    (["-m", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: hydra/launcher=basic has no n_jobs; add hydra/launcher=joblib"),
+    (["-m", "hydra/launcher=joblib", "+hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs is a setting of its launcher; write"),
+    (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "hydra.launcher.n_jobs=1,2: must be one value"),
+    (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "hydra.launcher.n_jobs=two: Value 'two' of type 'str'"),
+    (["-m", "hydra/launcher=joblib", "hydra.launcher._target_=os.abort"], "no launcher has _target_"),
+    (["data=shapes", "hydra/launcher=joblib"], "hydra/launcher=joblib: launches the runs of a sweep, which needs -m"),
     # choices
     (["dynamic=wave"], "dynamic=wave: must be one of hamiltonian, parabolic, resnet, second_order"),
     (["dynamic=[parabolic,resnet]"], "dynamic=[parabolic,resnet]: must be one of hamiltonian, parabolic"),
@@ -125,7 +141,7 @@ def command(monkeypatch, tmp_path, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["pdenet_repro", *words])
         GlobalHydra.instance().clear()
-        code = command_line.main(list(words))
+        code = command_line.carry_out(list(words))
         return code, *capsys.readouterr()
 
     return run

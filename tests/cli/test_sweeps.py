@@ -24,7 +24,7 @@ def start(folder, *words):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # float32 sums depend on the number of threads
     return subprocess.Popen(
         [sys.executable, "-m", "pdenet_repro", *SWEEP, *words], cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
 
@@ -128,23 +128,71 @@ def test_in_two_processes_it_ends_the_same(tmp_path, undisturbed):
     assert contents(tmp_path) == contents(undisturbed)
 
 
-def test_workers_save_and_leave_when_the_sweep_is_stopped(tmp_path, undisturbed):
-    process = start(tmp_path, "hydra/launcher=joblib")
+@pytest.mark.parametrize(
+    ("launcher", "told"),
+    [
+        ("joblib", "SIGTERM to the command"),
+        ("joblib", "SIGINT to all, as of a terminal"),
+        ("processes", "SIGTERM to the command"),
+        ("processes", "SIGINT to all, as of a terminal"),
+    ],
+)
+def test_workers_save_and_leave_when_the_sweep_is_stopped(tmp_path, undisturbed, launcher, told):
+    words = (f"hydra/launcher={launcher}", "data.fraction=0.1")
+    process, name = start(tmp_path, *words), told.split()[0]
     while not list(tmp_path.rglob("step-*.safetensors")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    tell = os.killpg if "all" in told else os.kill
+    tell(process.pid, getattr(signal, name))
     code, _, err = end(process)
-    assert code == 75
-    assert "stopped by SIGTERM: the runs save and leave; the same command goes on" in err
+    assert (code, err) == (75, f"stopped by {name}: the runs save and leave; the same command goes on\n")
     until = time.monotonic() + 60
-    while list(tmp_path.rglob("running.json")):
-        assert time.monotonic() < until, "a worker goes on for a minute"
+    while list(tmp_path.rglob("running.json")):  # a run that is killed leaves it behind
+        assert time.monotonic() < until, "a worker goes on for a minute, or was killed"
         time.sleep(0.1)
-    code, out, _ = end(start(tmp_path))
+    assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
+    code, out, _ = end(start(tmp_path, "data.fraction=0.1"))
     assert code == 0
-    assert "4 of 4 runs are done" in out
-    assert contents(tmp_path) == contents(undisturbed)
+    assert "2 of 2 runs are done" in out
+    assert "going on from the checkpoint" in out
+    ours, theirs = contents(tmp_path), contents(undisturbed)
+    assert ours == {key: theirs[key] for key in ours}
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, name):
+    process = start(tmp_path, "data.fraction=0.05")
+    while not list(tmp_path.rglob("weights.safetensors")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    process.send_signal(getattr(signal, name))
+    code, out, err = end(process)
+    assert code == 75
+    assert (
+        err
+        == f"stopped by {name} after the run parabolic, fraction 0.05, seed 0; the same command goes on from there\n"
+    )
+    assert out.splitlines()[-1].startswith("parabolic, 100 training images, seed 0: test accuracy ")  # it was whole
+    code, out, err = end(start(tmp_path, "data.fraction=0.05"))
+    assert (code, err) == (0, "")
+    assert "1 of 2 runs to do" in out
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_before_training_is_one_sentence(name):
+    program = f"""
+import os, signal, sys, time
+from pdenet_repro import __main__, command
+def carry_out(words):
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(60)
+command.carry_out = carry_out
+sys.exit(__main__.main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert done.stderr == f"stopped by {name} while nothing was being trained; nothing is lost\n"
 
 
 def test_submitted_to_processes(tmp_path, undisturbed):
@@ -152,5 +200,8 @@ def test_submitted_to_processes(tmp_path, undisturbed):
     assert code == 0, err
     assert "each job prints into outputs/sweep/jobs" in out
     assert "2 of 2 runs are done" in out
+    assert all(
+        path.is_file() for path in (tmp_path / "outputs/sweep/jobs").iterdir()
+    )  # no folder for a name put in later
     ours, theirs = contents(tmp_path), contents(undisturbed)
     assert ours == {name: theirs[name] for name in ours}
