@@ -6,12 +6,13 @@ import functools
 import os
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pdenet_repro import compose, load_run
+from pdenet_repro import compose, load_run, provenance
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.errors import NonFiniteLoss, RunFolderError, StorageError
 from pdenet_repro.interrupt import Interrupted, StopRequest
@@ -220,6 +221,25 @@ def test_a_non_finite_objective_stops_before_the_weights_are_touched(tmp_path, d
     assert not (path / "summary.json").exists()
     with pytest.raises(NonFiniteLoss, match="epoch 1, step 2"):  # and again: it goes on from the good step
         go(config, dataset)
+
+
+def test_the_commit_is_that_of_the_beginning(tmp_path, dataset, monkeypatch):
+    """The checkout may move on while a run trains; the code that runs does not."""
+    head = "first"
+    monkeypatch.setattr(
+        provenance.subprocess,
+        "run",
+        lambda *words, **options: SimpleNamespace(stdout=head if "HEAD" in words[0] else "x"),
+    )
+    provenance.git_commit.cache_clear()
+    config = configuration(tmp_path)
+    folder = RunFolder(config)
+    with folder.locked():
+        folder.begin("")
+        session = Session(config, dataset, folder, Log(), Stop())
+        head = "second"
+        assert session.carry_out()["git_commit"] == "first+changes"
+    provenance.git_commit.cache_clear()
 
 
 def test_a_finished_run_is_loaded_and_predicts_what_it_saved(tmp_path, dataset):

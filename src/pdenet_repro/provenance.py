@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pdenet_repro
@@ -23,8 +24,13 @@ def versions() -> dict[str, str]:
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+@cache
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, with ``+changes`` if it has any; None outside a checkout."""
+    """Commit of the checkout this package runs from, with ``+changes`` if it has any; None outside a checkout.
+
+    As it was when this process first asked, which is to be before work that takes long: by its end the checkout may
+    have moved on, the code that runs has not.
+    """
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdenet_repro import device
+from pdenet_repro import device, provenance
 from pdenet_repro.config import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
@@ -62,6 +62,7 @@ class Session:
 
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
+        provenance.git_commit()  # remembered for the summary
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = choose(dataset.train.labels, config.data, config.seed, dataset.folds)

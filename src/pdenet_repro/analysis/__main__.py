@@ -140,6 +140,7 @@ def _carry_out(given: argparse.Namespace) -> None:
     found = _subjects(given)
     study, output = _place(given, found)
     make_folder(output)  # before minutes of measuring
+    provenance.git_commit()  # remembered
     for subject in found:
         settle(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}")
