@@ -59,9 +59,14 @@ def run(config: Config) -> None:
 NO_MEMORY = "OutOfMemoryError|out of memory|ALLOC_FAILED|can't allocate memory"
 
 
+def is_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed."""
+    return isinstance(error, MemoryError) or bool(re.search(NO_MEMORY, repr(error)))
+
+
 def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
-    """What to change, where an allocation failed; None for any other error."""
-    if not isinstance(error, MemoryError) and not re.search(NO_MEMORY, repr(error)):
+    """What to change in a run, where an allocation failed; None for any other error."""
+    if not is_of_memory(error):
         return None
     return OutOfMemory(
         f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="

@@ -42,6 +42,11 @@ def path_of(config: Config) -> Path:
     )  # fmt: skip
 
 
+def in_its_place(folder: Path, config: Config) -> bool:
+    """Whether a run's folder is called what its configuration calls it: ``DYNAMIC/fraction-0.10/seed-0``."""
+    return folder.absolute().parts[-3:] == path_of(config).parts[-3:]
+
+
 def to_yaml(config: Config) -> str:
     """The configuration as it is saved."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))

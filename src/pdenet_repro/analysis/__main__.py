@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -111,12 +110,12 @@ def _refused(error: UserError) -> int:
 
 @contextmanager
 def _sentence_where_memory_ends() -> Iterator[None]:
-    from pdenet_repro.run import NO_MEMORY
+    from pdenet_repro.run import is_of_memory
 
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or re.search(NO_MEMORY, repr(error)):
+        if is_of_memory(error):
             raise OutOfMemory("the memory does not suffice: take fewer --images, or smaller networks") from error
         raise
 

@@ -18,7 +18,7 @@ from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
 from pdenet_repro.results import load_run
-from pdenet_repro.run_folder import path_of
+from pdenet_repro.run_folder import in_its_place
 from pdenet_repro.seeds import stream
 
 
@@ -139,8 +139,8 @@ def study_of(subject: Subject) -> Path | None:
     """The folder of the study that a run lies in; None where it was copied elsewhere, or there is no run."""
     if subject.folder is None:
         return None
-    within, folder = path_of(subject.config).parts[-3:], subject.folder.resolve()
-    return folder.parents[2] if folder.parts[-3:] == within and len(folder.parts) > 4 else None
+    folder = subject.folder.resolve()
+    return folder.parents[2] if in_its_place(folder, subject.config) else None
 
 
 def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:

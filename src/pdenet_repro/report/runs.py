@@ -13,7 +13,7 @@ import numpy as np
 from pdenet_repro.config import Config, knobs, value_of
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.errors import RunFolderError
-from pdenet_repro.run_folder import config_digest, load_config, load_summary, path_of, verify
+from pdenet_repro.run_folder import config_digest, in_its_place, load_config, load_summary, verify
 
 ORDER = ("parabolic", "hamiltonian", "second_order", "resnet")  # of dynamics, in every table and picture
 LABELS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order", "resnet": "ResNet"}
@@ -48,11 +48,6 @@ class Run:
         """What its images are known by: name of the data set, number of test images, MD5s of the labelled files."""
         sums = self.summary.get("data_md5", {})
         return self.config.data.name, self.summary["test_images"], *(sums.get(name) for name in LABELLED)
-
-    @property
-    def in_its_place(self) -> bool:
-        """Whether its folder is called what its configuration calls it."""
-        return self.folder.absolute().parts[-3:] == path_of(self.config).parts[-3:]
 
     @property
     def test_by_epoch(self) -> list[tuple[int, float]]:
@@ -132,7 +127,7 @@ class Collection:
     def leave_out_copies(self) -> None:
         """Keep one run of each configuration on the same images: a copy is no further repetition."""
         kept: dict[tuple[object, ...], Run] = {}
-        for run in sorted(self.runs, key=lambda run: (not run.in_its_place, run.folder)):
+        for run in sorted(self.runs, key=lambda run: (not in_its_place(run.folder, run.config), run.folder)):
             original = kept.setdefault((config_digest(run.config), *run.data), run)
             if original is not run:
                 self.copies.append(
