@@ -299,7 +299,7 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
     )
     first = TrainingBatches(
         DeviceImages(dataset.train.pixels, dataset.train.labels, where),
-        config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed,
+        config.schedule, config.data.standardization, config.data.augmentation, config.seed,
     )  # fmt: skip
     first.start_epoch(1)
     batch: Any = first.batch(0)

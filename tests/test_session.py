@@ -14,11 +14,12 @@ import torch
 
 from pdenet_repro import compose, load_run, provenance
 from pdenet_repro.data.stl10 import Dataset, Images
-from pdenet_repro.errors import NonFiniteLoss, RunFolderError, StorageError
+from pdenet_repro.errors import InvalidConfig, NonFiniteLoss, RunFolderError, StorageError
 from pdenet_repro.interrupt import Interrupted, StopRequest
 from pdenet_repro.run_folder import RunFolder, load_summary
 from pdenet_repro.session import Session
 from pdenet_repro.tracking import Log
+from pdenet_repro.training.evaluation import STATISTICS
 
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
 PLAIN = ("evaluation.every=1",)
@@ -167,7 +168,7 @@ def test_stopped_again_and_again_it_is_the_same_bytes(tmp_path, dataset):
     config, stops = configuration(tmp_path / "stopped", *VALIDATED), 0
     while not (RunFolder(config).path / "summary.json").exists():
         with contextlib.suppress(Interrupted):
-            go(config, dataset, Stop(at=7))  # the last evaluation alone looks six times
+            go(config, dataset, Stop(at=13))  # the last evaluation alone looks twelve times
         stops += 1
     assert stops >= 3
     assert contents(RunFolder(config).path) == contents(undisturbed)
@@ -249,6 +250,45 @@ def test_a_finished_run_is_loaded_and_predicts_what_it_saved(tmp_path, dataset):
     with torch.no_grad():
         found = network.probabilities(torch.from_numpy(dataset.test.pixels[:10]))
     assert np.array_equal(found.numpy(), np.load(path / "predictions.npz")["probabilities"][:10])
+
+
+@pytest.mark.parametrize("words", [(), VALIDATED])
+def test_every_kind_of_statistics_is_measured_and_the_chosen_one_reported_and_saved(tmp_path, dataset, words):
+    found = {}
+    for kind in STATISTICS:
+        path, summary = go(configuration(tmp_path / kind, *words, f"evaluation.statistics={kind}"), dataset)
+        found[kind] = summary["test_accuracy_by_statistics"]
+        assert set(found[kind]) == set(STATISTICS)
+        assert summary["test_accuracy"] == found[kind][kind]
+        network, _ = load_run(path)
+        saved = np.load(path / "predictions.npz")["probabilities"]
+        with torch.no_grad():
+            again = network.probabilities(torch.from_numpy(dataset.test.pixels[:10]))
+        assert np.array_equal(again.numpy(), saved[:10])
+        if not words:
+            last = np.genfromtxt(path / "metrics.csv", delimiter=",", names=True)[-1]
+            assert found[kind] == {other: last[f"test_accuracy_{other}"] for other in STATISTICS}
+    if not words:  # what is measured changes no weight
+        assert found["running"] == found["batch"] == found["reestimated"]
+
+
+def test_statistics_are_refused_where_no_norm_keeps_any(tmp_path, dataset):
+    with pytest.raises(InvalidConfig, match=r"evaluation\.statistics=batch.*must be running.*connector_norm=instance"):
+        composed("network.connector_norm=instance", "evaluation.statistics=batch")
+    _, summary = go(configuration(tmp_path, "network.connector_norm=instance"), dataset)
+    assert summary["test_accuracy_by_statistics"] == {}
+
+
+def test_a_run_with_a_smaller_last_batch_is_stopped_and_resumed_to_the_same_bytes(tmp_path, dataset):
+    words = ("schedule.batch_size=15", "schedule.last_batch=keep")  # 40 images: 15, 15, 10
+    path, _ = go(configuration(tmp_path / "whole", *words), dataset)
+    assert "3 steps of 15 images, the last of 10" in (path / "run.log").read_text()
+    for at in (3, 8):
+        config = configuration(tmp_path / f"stopped-{at}", *words)
+        with pytest.raises(Interrupted):
+            go(config, dataset, Stop(at=at))
+        again, _ = go(config, dataset)
+        assert contents(again) == contents(path)
 
 
 def test_the_best_validation_iterate_is_reported(tmp_path, dataset):

@@ -78,9 +78,9 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
 
 def test_states(tmp_path):
     config = compose(*SMALL, "data.fraction=0.5", f"output_root={tmp_path}")
-    folder, steps = RunFolder(config), 1000 // 32
+    folder, steps = RunFolder(config), 32  # the last of 8 images
     assert standing(config).state is State.TO_DO
-    assert work_left(standing(config)) == Work(train=4 * steps * 32, evaluate=1000 + 1000)
+    assert work_left(standing(config)) == Work(train=4 * 1000, evaluate=3 * 1000 + 1000)
     with folder.locked():
         folder.begin("")
         found = standing(config)
@@ -89,7 +89,7 @@ def test_states(tmp_path):
     (folder.path / "checkpoints" / f"step-{steps + 7:08d}-0123456789abcdef.safetensors").touch()
     found = standing(config)
     assert (found.state, found.exit_code) == (State.INTERRUPTED, 75)
-    assert work_left(found).train == (3 * steps - 7) * 32
+    assert work_left(found).train == 3 * 1000 - 7 * 32
     folder.record_failure(InvalidConfig("out of luck"))
     found = standing(config)
     assert (found.state, found.reason, found.exit_code) == (State.FAILED, "out of luck", 2)
@@ -111,10 +111,10 @@ def test_evaluations_that_are_left(tmp_path):
     def left(*words):
         return work_left(standing(compose(*SMALL, f"output_root={tmp_path}", *words))).evaluate
 
-    assert left() == 1000 + 2000  # at the end: test and training images
-    assert left("evaluation.every=2") == 2 * 1000 + 2000
-    assert left("evaluation.every=3") == 2 * 1000 + 2000  # epoch 3 and the last
-    assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 3 * 1000 + 1600 + 4 * 400
+    assert left() == 3 * 1000 + 2000  # at the end: test images three times, and training images
+    assert left("evaluation.every=2") == 4 * 1000 + 2000
+    assert left("evaluation.every=3") == 4 * 1000 + 2000  # epoch 3 and the last
+    assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 5 * 1000 + 1600 + 4 * 400
 
 
 def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
@@ -124,8 +124,8 @@ def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "parabolic, fraction 0.1, seed 0  to do" in out
     assert "2 runs: 2 to do" in out
-    assert f"{2 * 4 * 192:,} image passes to train, {2 * 1200:,} to evaluate" in out
-    assert "about 22:48 on" in out  # (768 / 2 + 1200 / 4) seconds each
+    assert f"{2 * 4 * 200:,} image passes to train, {2 * 3200:,} to evaluate" in out
+    assert "about 40:00 on" in out  # (768 / 2 + 1200 / 4) seconds each
     assert list(tmp_path.iterdir()) == []
 
 

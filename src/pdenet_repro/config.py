@@ -92,10 +92,23 @@ class ScheduleConfig:
     """How long, in what portions, and how fast."""
 
     epochs: int = knob("passes over the training images", low=1)
-    batch_size: int = knob("images a step; what does not fill the last batch of an epoch is left out", low=1)
+    batch_size: int = knob("images a step", low=1)
+    last_batch: str = knob(
+        "the images of an epoch that fill no whole batch: a smaller batch, or left out",
+        "drop",
+        choices=("keep", "drop"),
+    )
     learning_rate: float = knob("of the first epoch", above=0, high=1e30)
     milestones: list[int] = knob("epochs after which the rate is multiplied by factor", low=1)
     factor: float = knob("of the learning rate at each milestone", above=0, high=1)
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Batches into which an epoch of so many images is cut."""
+        return -(-images // self.batch_size) if self.last_batch == "keep" else images // self.batch_size
+
+    def images_per_epoch(self, images: int) -> int:
+        """How many of so many images an epoch passes through the network."""
+        return min(images, self.steps_per_epoch(images) * self.batch_size)
 
 
 @dataclass
@@ -122,7 +135,12 @@ class OptimizerConfig:
 class EvaluationConfig:
     """When the test images are looked at, and which iterate is reported."""
 
-    every: int = knob("epochs between test accuracies; 0: only at the end", 0, low=0)
+    every: int = knob("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
+    statistics: str = knob(
+        "of batch norms at test time: running means of training; those of the batch; estimated anew from training images",
+        "running",
+        choices=("running", "batch", "reestimated"),
+    )
     iterate: str = knob(
         "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
     )
@@ -257,6 +275,11 @@ def _complaints(config: Config) -> Iterator[str]:
         yield f"schedule.milestones={schedule.milestones}: must be in growing order"
     if config.evaluation.iterate == "best" and config.data.validation == 0:
         yield "evaluation.iterate=best: must have validation images to choose by: set data.validation, for example to 0.2"
+    if config.evaluation.statistics != "running" and network.connector_norm != "batch":
+        yield (
+            f"evaluation.statistics={config.evaluation.statistics}: must be running for network.connector_norm="
+            f"{network.connector_norm}, which keeps no statistics"
+        )
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         yield f"device={config.device}: must be auto, cpu, cuda or cuda:N"
     if config.device == "cpu" and config.precision == "tf32":

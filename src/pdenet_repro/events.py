@@ -88,8 +88,8 @@ def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> Non
 
 
 def _group(name: str) -> str:
-    if name.endswith("accuracy"):
-        return f"accuracy/{name.removesuffix('_accuracy')}"
+    if "accuracy" in name:
+        return f"accuracy/{name.replace('_accuracy', '')}"
     if name in ("loss", "data_loss", "smoothness", "decay"):
         return f"objective/{name}"
     return f"{'speed' if name in ('seconds', 'images_per_second', 'peak_memory_mib') else 'weights'}/{name}"

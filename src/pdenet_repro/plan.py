@@ -32,16 +32,17 @@ def work_left(run: Standing) -> Work:
         return Work(0, 0)
     learned, held_out = (10 * n for n in subset.counts(config.data, source.images_per_class(config.data)))
     schedule, evaluation = config.schedule, config.evaluation
-    steps = learned // schedule.batch_size
+    steps = schedule.steps_per_epoch(learned)
     done = Checkpoints(path_of(config) / "checkpoints").newest_step()
     epochs = range(done // steps + 1, schedule.epochs + 1)
     tests = sum(1 for epoch in epochs if evaluation.every and epoch % evaluation.every == 0)
     if evaluation.iterate == "best" or not evaluation.every or schedule.epochs % evaluation.every:
         tests += 1
-    images = source.TEST_IMAGES[config.data.name]
+    if config.network.connector_norm == "batch":  # at the end with the other two statistics of these norms, too
+        tests += 2
     return Work(
-        train=(schedule.epochs * steps - done) * schedule.batch_size,
-        evaluate=tests * images + learned + len(epochs) * held_out,
+        train=len(epochs) * schedule.images_per_epoch(learned) - done % steps * schedule.batch_size,
+        evaluate=tests * source.TEST_IMAGES[config.data.name] + learned + len(epochs) * held_out,
     )
 
 

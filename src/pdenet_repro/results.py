@@ -41,6 +41,7 @@ class Outcome:
     epoch: int
     test_probabilities: np.ndarray  # (test images, classes) float32
     train_accuracy: float
+    accuracy_by_statistics: dict[str, float]  # test accuracy by statistics of the batch norms; empty without such norms
     rows: list[dict[str, Any]]
     timings: list[dict[str, Any]]
 
@@ -84,8 +85,7 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
     config, data, timings = outcome.config, outcome.dataset, outcome.timings
     seconds = sum(timing["seconds"] for timing in timings)
     by_epoch = {row["epoch"]: row for row in outcome.rows}
-    batch = config.schedule.batch_size
-    passes = len(outcome.rows) * (len(outcome.subset.train) // batch) * batch
+    passes = len(outcome.rows) * config.schedule.images_per_epoch(len(outcome.subset.train))
     return {
         "dynamic": config.dynamic,
         "recipe": config.recipe,
@@ -95,6 +95,7 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "seed": config.seed,
         "name": config.name,
         "test_accuracy": accuracy(outcome.test_probabilities, data.test.labels),
+        "test_accuracy_by_statistics": outcome.accuracy_by_statistics,
         "train_accuracy": outcome.train_accuracy,
         "validation_accuracy": by_epoch[outcome.epoch]["validation_accuracy"],
         "epochs": config.schedule.epochs,

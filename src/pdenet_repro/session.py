@@ -23,7 +23,16 @@ from pdenet_repro.run_folder import RunFolder, config_digest
 from pdenet_repro.tracking import Bars, Log, epoch_line
 from pdenet_repro.training import compilation
 from pdenet_repro.training.checkpoint import Checkpoint, Checkpoints
-from pdenet_repro.training.evaluation import accuracy, class_probabilities, largest_batch
+from pdenet_repro.training.compilation import not_compiled
+from pdenet_repro.training.evaluation import (
+    STATISTICS,
+    accuracy,
+    batch_norms,
+    class_probabilities,
+    largest_batch,
+    reestimate_statistics,
+    using_statistics,
+)
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.trainer import Trainer
@@ -45,7 +54,7 @@ def make_trainer(
         network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
     )
     batches = TrainingBatches(
-        images, config.schedule.batch_size, config.data.standardization, config.data.augmentation, config.seed
+        images, config.schedule, config.data.standardization, config.data.augmentation, config.seed
     )
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
     if compilation.wanted(config, len(images), where):
@@ -107,11 +116,14 @@ class Session:
     def _plan(self) -> str:
         config, hardware, batches = self.config, device.hardware(self.device), self.trainer.batches
         where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        sizes = f"of {batches.batch_size} images"
+        if rest := len(self.train) % batches.batch_size:
+            sizes += f", the last of {rest}" if self.config.schedule.last_batch == "keep" else f"; {rest} are left out"
         held_out = f", {len(self.validation)} held out" if len(self.validation) else ""
         return (
             f"{config.dynamic} network of {self.network.weight_count():,} weights, recipe {config.recipe}; "
             f"{len(self.train)} training images of {config.data.name}{held_out}; "
-            f"{config.schedule.epochs} epochs of {batches.steps} steps of {batches.batch_size} images; on {where}"
+            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {where}"
         )
 
     def _resume(self) -> None:
@@ -174,7 +186,7 @@ class Session:
         # Before the epoch is closed: a stop while evaluating comes back to this point.
         accuracies = self._epoch_accuracies()
         row = trainer.finish_epoch() | accuracies
-        images = trainer.batches.steps * trainer.batches.batch_size
+        images = self.config.schedule.images_per_epoch(len(self.train))
         drift = self.network.drift()
         timing = {
             "epoch": row["epoch"],
@@ -200,6 +212,7 @@ class Session:
     def _epoch_accuracies(self) -> dict[str, float | None]:
         epoch, evaluation = self.trainer.progress.epoch, self.config.evaluation
         found: dict[str, float | None] = {"validation_accuracy": None, "test_accuracy": None}
+        found |= {f"test_accuracy_{statistics}": None for statistics in STATISTICS}
         if len(self.validation):
             probabilities = self._probabilities("validation")
             found["validation_accuracy"] = value = accuracy(probabilities, self.validation.labels.cpu().numpy())
@@ -210,15 +223,49 @@ class Session:
         if last or (evaluation.every and epoch % evaluation.every == 0):
             self.test_probabilities = self._probabilities("test")
             found["test_accuracy"] = accuracy(self.test_probabilities, self.dataset.test.labels)
+            if batch_norms(self.network):
+                found[f"test_accuracy_{evaluation.statistics}"] = found["test_accuracy"]
+            if last or self.device.type == "cuda":  # where it costs seconds, or is done once
+                found |= {f"test_accuracy_{kind}": value for kind, value in self._with_other_statistics().items()}
         return found
 
-    def _probabilities(self, split: str) -> np.ndarray:
+    def _probabilities(self, split: str, statistics: str | None = None) -> np.ndarray:
+        """Class probabilities of all images of a part of the data, batch norms with ``statistics``; None: as configured."""
+
         def after_batch(done: int, total: int) -> None:
             self.bars.evaluated(split, done, total)
             self._leave_if_asked()
 
         images: DeviceImages = getattr(self, split)
-        return class_probabilities(self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch)
+        kind = statistics or self.config.evaluation.statistics
+        with using_statistics(self.network, kind, self._reestimate):
+            return class_probabilities(
+                self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+            )
+
+    def _reestimate(self) -> None:
+        config = self.config
+        reestimate_statistics(self.network, self.train, config.schedule.batch_size, config.seed, self.autocast)
+
+    def _with_other_statistics(self) -> dict[str, float]:
+        """Test accuracy with each kind of statistics of the batch norms that is not the configured one."""
+        if not batch_norms(self.network):
+            return {}
+        others = [kind for kind in STATISTICS if kind != self.config.evaluation.statistics]
+        with not_compiled():  # too few batches to compile the norms once more
+            return {kind: accuracy(self._probabilities("test", kind), self.dataset.test.labels) for kind in others}
+
+    def _accuracy_by_statistics(self, epoch: int) -> dict[str, float]:
+        """Test accuracy of the iterate to report, by statistics of the batch norms; empty where it has none."""
+        if not batch_norms(self.network):
+            return {}
+        row = self.rows[epoch - 1]
+        known = {kind: row[f"test_accuracy_{kind}"] for kind in STATISTICS}
+        if None in known.values():
+            known |= self._with_other_statistics()
+            assert self.test_probabilities is not None
+            known[self.config.evaluation.statistics] = accuracy(self.test_probabilities, self.dataset.test.labels)
+        return known
 
     def _outcome(self) -> Outcome:
         """Everything the results are made of, with the network at the iterate to report."""
@@ -229,6 +276,10 @@ class Session:
             self.test_probabilities = None
         if self.test_probabilities is None:  # resumed after the last epoch, or not the last iterate
             self.test_probabilities = self._probabilities("test")
+        train_accuracy = accuracy(self._probabilities("train"), self.train.labels.cpu().numpy())
+        by_statistics = self._accuracy_by_statistics(epoch)
+        if self.config.evaluation.statistics == "reestimated":
+            self._reestimate()  # into the weights that are saved
         return Outcome(
             config=self.config,
             network=self.network,
@@ -236,7 +287,8 @@ class Session:
             subset=self.chosen,
             epoch=epoch,
             test_probabilities=self.test_probabilities,
-            train_accuracy=accuracy(self._probabilities("train"), self.train.labels.cpu().numpy()),
+            train_accuracy=train_accuracy,
+            accuracy_by_statistics=by_statistics,
             rows=self.rows,
             timings=self.timings,
         )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pdenet_repro import compose
+from pdenet_repro.config import ScheduleConfig
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches, flip_and_crop
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.data.subset import choose
@@ -102,7 +103,7 @@ def device_images(n=10, side=32):
 
 
 def test_batches_of_an_epoch_are_a_permutation_and_differ_between_epochs():
-    batches = TrainingBatches(device_images(), 3, "per_image", "none", seed=0)
+    batches = TrainingBatches(device_images(), ScheduleConfig(batch_size=3), "per_image", "none", seed=0)
     assert batches.steps == 3
     orders = []
     for epoch in (1, 2, 1):
@@ -115,8 +116,24 @@ def test_batches_of_an_epoch_are_a_permutation_and_differ_between_epochs():
     assert torch.equal(images, standardize(batches.images.pixels[labels], "per_image"))
 
 
+def test_the_last_smaller_batch_is_kept_or_dropped():
+    sizes = {}
+    for last_batch in ("keep", "drop"):
+        schedule = ScheduleConfig(batch_size=4, last_batch=last_batch)
+        batches = TrainingBatches(device_images(10), schedule, "none", "flip_crop", seed=0)
+        batches.start_epoch(1)
+        sizes[last_batch] = [len(batches.batch(step)[1]) for step in range(batches.steps)]
+        assert sum(sizes[last_batch]) == schedule.images_per_epoch(10)
+        even = TrainingBatches(device_images(8), schedule, "none", "none", seed=0)
+        assert even.steps == 2
+    assert sizes == {"keep": [4, 4, 2], "drop": [4, 4]}
+
+
 def test_augmented_batches_depend_on_the_epoch_not_on_what_was_drawn_before():
-    first, second = (TrainingBatches(device_images(), 5, "per_image", "flip_crop", seed=3) for _ in range(2))
+    first, second = (
+        TrainingBatches(device_images(), ScheduleConfig(batch_size=5), "per_image", "flip_crop", seed=3)
+        for _ in range(2)
+    )
     first.start_epoch(1)
     first.batch(0)
     for batches in (first, second):
@@ -144,7 +161,7 @@ def test_the_middle_crop_without_a_flip_is_the_image():
 
 
 def test_augmentation_draws_every_flip_and_shift_equally():
-    batches = TrainingBatches(device_images(4000, side=16), 1, "none", "flip_crop", seed=0)
+    batches = TrainingBatches(device_images(4000, side=16), ScheduleConfig(batch_size=1), "none", "flip_crop", seed=0)
     batches.start_epoch(1)
     flip, down, right = batches.draws
     assert batches.margin == 1

@@ -8,14 +8,18 @@ import torch
 
 from pdenet_repro import compose
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
+from pdenet_repro.data.standardize import standardize
 from pdenet_repro.errors import NonFiniteLoss
 from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.layers import conv
 from pdenet_repro.training.evaluation import (
     accuracy,
     batch_count,
     class_probabilities,
     confusion_matrix,
     largest_batch,
+    reestimate_statistics,
+    using_statistics,
 )
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
@@ -23,7 +27,8 @@ from pdenet_repro.training.schedule import learning_rate, scaled_milestones
 from pdenet_repro.training.trainer import Trainer
 
 SETTINGS = (
-    "data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "schedule.batch_size=8", "device=cpu",
+    "data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "schedule.batch_size=8", "schedule.last_batch=drop",
+    "device=cpu",
 )  # fmt: skip
 
 
@@ -42,7 +47,7 @@ def make_trainer(*overrides):
     optimizer = ProjectedSGD(
         network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
     )
-    batches = TrainingBatches(some_images(), config.schedule.batch_size, "per_image_and_channel", "none", config.seed)
+    batches = TrainingBatches(some_images(), config.schedule, "per_image_and_channel", "none", config.seed)
     objective = Objective(network, config.objective, config.network.step_size)
     return Trainer(network, objective, optimizer, batches, config.schedule, contextlib.nullcontext)
 
@@ -105,6 +110,29 @@ def test_probabilities_are_those_of_the_evaluated_network_in_order():
     network.train()
     with torch.no_grad():
         assert not np.allclose(found, torch.softmax(network(images.pixels), 1).numpy(), atol=1e-3)
+
+
+def test_reestimated_statistics_are_those_of_the_images_at_the_weights_as_they_are():
+    images, network = some_images(23), build_network(compose(*SETTINGS)).double()
+    images.pixels = standardize(images.pixels.double(), "per_image")  # float64 images are taken as standardised
+    opening = network.opening.norm
+    given = conv(images.pixels, network.opening.kernel)
+
+    def reestimate(batch_size):
+        reestimate_statistics(network, images, batch_size, 0, contextlib.nullcontext)
+
+    reestimate(5)  # what the first norm is given depends on no other norm: the batches are pooled exactly
+    assert torch.allclose(opening.running_mean, given.mean((0, 2, 3)), rtol=1e-10, atol=1e-12)
+    assert torch.allclose(opening.running_variance, given.var((0, 2, 3), correction=0), rtol=1e-10)
+    assert opening.rate == 0.1
+    before = opening.running_mean.clone()
+    with torch.no_grad(), using_statistics(network.eval(), "batch", reestimate):
+        of_batch = network(images.pixels)
+    with torch.no_grad(), using_statistics(network, "reestimated", lambda: reestimate(23)):
+        reestimated = network(images.pixels)
+    assert torch.allclose(of_batch, reestimated, rtol=1e-9)
+    assert torch.equal(opening.running_mean, before)
+    assert not torch.allclose(of_batch, network(images.pixels), rtol=1e-3)
 
 
 @pytest.mark.parametrize(("images", "size", "sizes"), [(23, 10, [8, 8, 7]), (8000, 256, [250] * 32), (3, 5, [3])])

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdenet_repro.config import ScheduleConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.seeds import stream
 
@@ -20,17 +21,17 @@ class DeviceImages:
 
 
 class TrainingBatches:
-    """Shuffled batches of an epoch; what does not fill the last one is left out (as in the authors' toolbox).
+    """Shuffled batches of an epoch; the last one is smaller, or left out, where they do not come out even.
 
     Order and augmentation of an epoch depend on (seed, epoch) alone.
     """
 
     def __init__(
-        self, images: DeviceImages, batch_size: int, standardization: str, augmentation: str, seed: int
+        self, images: DeviceImages, schedule: ScheduleConfig, standardization: str, augmentation: str, seed: int
     ) -> None:
-        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.images, self.batch_size, self.seed = images, schedule.batch_size, seed
         self.standardization, self.augmentation = standardization, augmentation
-        self.steps = len(images) // batch_size
+        self.steps = schedule.steps_per_epoch(len(images))
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the order, and flips and shifts where asked for, and move them to the device in one go."""
@@ -52,7 +53,7 @@ class TrainingBatches:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Standardised, augmented images (B, 3, H, W) and labels (B,) of step 0, 1, ... of the epoch."""
-        part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        part = slice(step * self.batch_size, (step + 1) * self.batch_size)  # ends with the images
         chosen = self.order[part]
         images = standardize(self.images.pixels[chosen], self.standardization)
         if self.augmentation == "flip_crop":

@@ -11,5 +11,6 @@ def build_network(config: Config) -> PDENet:
         config.dynamic,
         config.network,
         standardization=config.data.standardization,
+        batch_statistics=config.evaluation.statistics == "batch",
         seed=torch_seed(config.seed, "weights"),
     )

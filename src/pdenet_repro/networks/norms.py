@@ -88,13 +88,15 @@ class NormLayer(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over (N, H, W) with running statistics at test time (Ioffe & Szegedy 2015).
+    """Batch normalisation over (N, H, W) (Ioffe & Szegedy 2015).
 
-    Unlike ``torch.nn.BatchNorm2d`` the running variance is the biased one, as in the authors' toolbox.
+    At test time it uses the running statistics, or with ``of_batch`` those of the batch it is given. Unlike
+    ``torch.nn.BatchNorm2d`` the running variance is the biased one, as in the authors' toolbox.
     """
 
     eps = 1e-4
     rate = 0.1  # weight of the newest batch in the running statistics
+    of_batch = False
 
     running_mean: Tensor
     running_variance: Tensor
@@ -108,6 +110,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, Y: Tensor) -> Tensor:
         """(N, C, H, W) to the same; in training mode also moves the running statistics."""
+        if not self.training and self.of_batch:
+            return F.batch_norm(Y, None, None, self.scale, self.shift, True, 0.0, self.eps)
         if not self.training:
             return F.batch_norm(
                 Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps

@@ -8,7 +8,7 @@ from pdenet_repro.config import NetworkConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.layers import ACTIVATIONS, conv
-from pdenet_repro.networks.norms import Norm, connector_norm
+from pdenet_repro.networks.norms import BatchNorm, Norm, connector_norm
 from pdenet_repro.networks.unit import Unit
 
 
@@ -30,7 +30,8 @@ class PDENet(nn.Module):
     """Classifies images (N, 3, H, W): opening, units of one dynamic, connectors with 2x2 pooling, pixel mean, classifier.
 
     Raw images (uint8, 0..255) are standardised as the network was trained; floating-point images are taken to be
-    standardised already. Initial weights depend on ``seed`` alone, not on the device.
+    standardised already. Initial weights depend on ``seed`` alone, not on the device. ``batch_statistics``: batch norms
+    use those of the batch at test time too.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class PDENet(nn.Module):
         config: NetworkConfig,
         *,
         standardization: str = "per_image_and_channel",
+        batch_statistics: bool = False,
         classes: int = 10,
         seed: int = 0,
     ) -> None:
@@ -57,6 +59,9 @@ class PDENet(nn.Module):
             Connector(inputs, outputs, 1, norm, sigma) for inputs, outputs in zip(widths, widths[1:], strict=False)
         )
         self.classifier = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, BatchNorm):
+                module.of_batch = batch_statistics
         self._initialize(config.initialization, torch.Generator().manual_seed(seed))
 
     def _initialize(self, kernels: str, generator: torch.Generator) -> None:

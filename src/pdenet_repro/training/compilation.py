@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +37,7 @@ def wanted(config: Config, images: int, device: torch.device) -> bool:
         return config.performance == "compile"
     if config.deterministic and device.type == "cuda":
         return False
-    passes = config.schedule.epochs * (images // config.schedule.batch_size) * config.schedule.batch_size
+    passes = config.schedule.epochs * config.schedule.images_per_epoch(images)
     return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE[device.type]
 
 
@@ -59,10 +60,15 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
     def of_one_size(images: torch.Tensor) -> torch.Tensor:
         if len(images) == evaluated:
             return probabilities(images)
-        with torch.compiler.set_stance("force_eager"):  # a few batches of another size are not worth compiling for
+        with not_compiled():  # a few batches of another size are not worth compiling for
             return as_it_was(images)
 
     network.probabilities = of_one_size  # type: ignore[method-assign]
+
+
+def not_compiled() -> AbstractContextManager[None]:
+    """Context in which what is compiled is computed as it was written."""
+    return torch.compiler.set_stance("force_eager")
 
 
 class Compiler:

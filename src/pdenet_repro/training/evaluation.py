@@ -1,13 +1,18 @@
 """What a network makes of images: class probabilities, accuracy, confusion matrix."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
 
 from pdenet_repro.data.batches import DeviceImages
+from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.seeds import stream
+
+STATISTICS = ("running", "batch", "reestimated")  # of batch norms at test time
+ESTIMATED_FROM = 1024  # training images, at most
 
 
 def batch_count(images: int, batch_size: int) -> int:
@@ -45,6 +50,66 @@ def class_probabilities(
         return torch.cat(parts).numpy()
     finally:
         network.train(was_training)
+
+
+def batch_norms(network: PDENet) -> list[BatchNorm]:
+    """The batch norms of a network's opening and connectors; none where it has other norms."""
+    return [module for module in network.modules() if isinstance(module, BatchNorm)]
+
+
+@torch.no_grad()
+def reestimate_statistics(
+    network: PDENet,
+    images: DeviceImages,
+    batch_size: int,
+    seed: int,
+    autocast: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Replace running means and variances of the batch norms by those at the weights as they are.
+
+    They are the mean and the variance of what each norm is given for at most 1,024 training images, drawn with ``seed``,
+    in batches of ``batch_size`` each normalised by its own statistics, as in training ("precise BatchNorm", Wu & Johnson
+    2021, arXiv 2105.07576). Running statistics lag behind the weights while the learning rate is large.
+    """
+    norms, was_training = batch_norms(network), network.training
+    chosen = stream(seed, "statistics").permutation(len(images))[:ESTIMATED_FROM]
+    moments = [[torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_mean)] for norm in norms]
+    network.train()
+    try:
+        for norm in norms:
+            norm.rate = 1.0  # the running statistics become those of the last batch
+        for part in np.array_split(chosen, batch_count(len(chosen), batch_size)):
+            with autocast():
+                network.features(images.pixels[torch.from_numpy(part).to(images.pixels.device)])
+            for norm, (first, second) in zip(norms, moments, strict=True):
+                share = len(part) / len(chosen)
+                first.add_(norm.running_mean, alpha=share)
+                second.add_(norm.running_variance + norm.running_mean.square(), alpha=share)
+        for norm, (first, second) in zip(norms, moments, strict=True):
+            norm.running_mean.copy_(first)
+            norm.running_variance.copy_((second - first.square()).clamp_min(0))
+    finally:
+        for norm in norms:
+            del norm.rate
+        network.train(was_training)
+
+
+@contextmanager
+def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], None]) -> Iterator[None]:
+    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; put back afterwards."""
+    norms = batch_norms(network)
+    before = [(norm.of_batch, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
+    try:
+        for norm in norms:
+            norm.of_batch = statistics == "batch"
+        if statistics == "reestimated":
+            reestimate()
+        yield
+    finally:
+        for norm, (of_batch, mean, variance) in zip(norms, before, strict=True):
+            norm.of_batch = of_batch
+            norm.running_mean.copy_(mean)
+            norm.running_variance.copy_(variance)
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
