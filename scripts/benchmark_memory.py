@@ -23,12 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint_sequential
 
-from pdenet_repro import build_network, compose, device
-from pdenet_repro.errors import UserError
+from pdenet_repro import build_network, compose
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
-from pdenet_repro.options import whole_number
+from pdenet_repro.system import device
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.errors import UserError
 from pdenet_repro.training.compilation import Compiler
 
 OURS = ("store", "reverse", "recompute")

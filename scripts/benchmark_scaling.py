@@ -16,11 +16,12 @@ import measuring
 import numpy as np
 import torch
 
-from pdenet_repro import compose, device
+from pdenet_repro import compose
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.errors import UserError
-from pdenet_repro.options import whole_number
-from pdenet_repro.session import make_trainer
+from pdenet_repro.runs.training_run import make_trainer
+from pdenet_repro.system import device
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from measuring import header, write_json
 
-from pdenet_repro.options import whole_number
+from pdenet_repro.system.arguments import whole_number
 
 PROGRAM = [sys.executable, "-m", "pdenet_repro"]
 

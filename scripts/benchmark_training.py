@@ -25,16 +25,17 @@ from typing import Any
 import torch
 from measuring import copy_rate, header, matrix_rate, write_json
 
-from pdenet_repro import build_network, compose, device
+from pdenet_repro import build_network, compose
 from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.errors import UserError
 from pdenet_repro.networks.cost import training_flops, training_numbers
-from pdenet_repro.options import whole_number
-from pdenet_repro.plan import work_left
-from pdenet_repro.session import make_trainer
-from pdenet_repro.study import standing
-from pdenet_repro.text import aligned, duration
+from pdenet_repro.runs.training_run import make_trainer
+from pdenet_repro.sweeps.plan import work_left
+from pdenet_repro.sweeps.sweep import standing
+from pdenet_repro.system import device
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.formatting import aligned, duration
 from pdenet_repro.training.evaluation import class_probabilities
 
 VARIANTS = {  # name: settings; the plain loop is a variant of its own

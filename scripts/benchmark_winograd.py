@@ -12,11 +12,12 @@ import torch
 from measuring import header, interleaved, write_json
 from torch import Tensor
 
-from pdenet_repro import compose, device
+from pdenet_repro import compose
 from pdenet_repro.networks import winograd
 from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
 from pdenet_repro.networks.norms import Norm
-from pdenet_repro.options import whole_number
+from pdenet_repro.system import device
+from pdenet_repro.system.arguments import whole_number
 
 SIZES = ("256x12", "128x24", "64x48", "32x96", "128x12", "64x24", "32x48")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pdenet_repro.data import shapes, stl10
-from pdenet_repro.errors import UserError
-from pdenet_repro.options import whole_number
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.errors import UserError
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from pdenet_repro import device, provenance
+from pdenet_repro.runs import provenance
+from pdenet_repro.system import device
 
 
 def header(where: torch.device) -> dict[str, Any]:

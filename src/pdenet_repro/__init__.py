@@ -6,13 +6,14 @@ From Python: ``config = compose("dynamic=hamiltonian")``, ``network = build_netw
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pdenet_repro.version import __version__
+
 __all__ = ["__version__", "build_network", "compose", "load_run"]
 
 if TYPE_CHECKING:
+    from pdenet_repro.config.compose import compose
     from pdenet_repro.networks.build import build_network
-    from pdenet_repro.presets import compose
-    from pdenet_repro.results import load_run
+    from pdenet_repro.runs.results import load_run
 
 
 def __getattr__(name: str) -> Any:
@@ -20,9 +21,9 @@ def __getattr__(name: str) -> Any:
     if name == "build_network":
         from pdenet_repro.networks.build import build_network as found
     elif name == "compose":
-        from pdenet_repro.presets import compose as found  # type: ignore[assignment]
+        from pdenet_repro.config.compose import compose as found  # type: ignore[assignment]
     elif name == "load_run":
-        from pdenet_repro.results import load_run as found  # type: ignore[assignment]
+        from pdenet_repro.runs.results import load_run as found  # type: ignore[assignment]
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return found

@@ -2,22 +2,23 @@
 
 import sys
 
-from pdenet_repro import interrupt
+from pdenet_repro.system import signals
 
 
 def main() -> int:
     """This process: its words, its signals, its exit code."""
-    interrupt.raise_when_signalled()
+    signals.raise_when_signalled()
     try:
-        from pdenet_repro import command, tracking  # Hydra takes half a second, in which a signal may come
+        from pdenet_repro.cli import command
+        from pdenet_repro.system import console  # Hydra takes half a second, in which a signal may come
 
-        tracking.outlive_readers()
+        console.outlive_readers()
         return command.carry_out(sys.argv[1:])
-    except interrupt.Stopped as stop:
+    except signals.Stopped as stop:
         print(f"stopped by {stop} while nothing was being trained; nothing is lost", file=sys.stderr)
         return stop.exit_code
     finally:
-        interrupt.ignore_signals()
+        signals.ignore_signals()
 
 
 if __name__ == "__main__":

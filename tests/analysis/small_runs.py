@@ -7,10 +7,10 @@ from safetensors.torch import save
 from pdenet_repro import build_network, compose
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.data.stl10 import Dataset, Images
-from pdenet_repro.run_folder import RunFolder
-from pdenet_repro.session import Session
-from pdenet_repro.storage import sha256
-from pdenet_repro.tracking import Log
+from pdenet_repro.runs.folder import RunFolder
+from pdenet_repro.runs.training_run import Session
+from pdenet_repro.system.console import Log
+from pdenet_repro.system.files import sha256
 
 WORDS = (
     "data=shapes",

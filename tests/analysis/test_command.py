@@ -11,19 +11,20 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file, save_file
 
 from pdenet_repro import build_network
-from pdenet_repro.analysis import __main__ as command
-from pdenet_repro.analysis.finding import DoesNotApply, Finding, Picture
-from pdenet_repro.errors import InvalidConfig
-from pdenet_repro.options import whole_number
-from pdenet_repro.report.__main__ import main as report
-from pdenet_repro.run_folder import RunFolder, config_digest, load_config
-from pdenet_repro.storage import sha256
+from pdenet_repro.analysis.result import DoesNotApply, Finding, Picture
+from pdenet_repro.cli import analysis as command
+from pdenet_repro.cli.report import main as report
+from pdenet_repro.runs.folder import RunFolder, config_digest, load_config
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.files import sha256
 
 
 def kind(monkeypatch, name, measure):
-    module = ModuleType(f"pdenet_repro.analysis.{name}")
+    module = ModuleType(f"pdenet_repro.analysis.{name}.measure")
     module.add_options = lambda parser: parser.add_argument("--images", type=whole_number(1), default=3)
     module.measure = measure
+    monkeypatch.setitem(sys.modules, f"pdenet_repro.analysis.{name}", ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

@@ -7,7 +7,6 @@ from scipy.sparse.linalg import ArpackError
 from torch.autograd.functional import jacobian
 
 from pdenet_repro.analysis import jacobian as jacobian_module
-from pdenet_repro.analysis.integrators import INTEGRATORS, combine
 from pdenet_repro.analysis.jacobian import (
     Linear,
     NoEigenvalues,
@@ -17,6 +16,7 @@ from pdenet_repro.analysis.jacobian import (
     extreme_eigenvalues,
     freeze,
 )
+from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, combine
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.layers import conv, conv_transpose
 from pdenet_repro.networks.norms import Norm

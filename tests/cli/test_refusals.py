@@ -8,7 +8,7 @@ import time
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from pdenet_repro import command as command_line
+from pdenet_repro.cli import command as command_line
 
 CASES = [
     # keys and the form of a word
@@ -158,7 +158,7 @@ def test_a_wrong_command_is_refused_in_one_sentence(command, tmp_path, words, se
 
 
 def test_no_gpu_where_there_is_none(command, monkeypatch):
-    monkeypatch.setattr("pdenet_repro.device._driver_sees_gpus", lambda: False)
+    monkeypatch.setattr("pdenet_repro.system.device._driver_sees_gpus", lambda: False)
     for words, sentence in (
         (["device=cuda"], "device=cuda: needs an NVIDIA GPU, and no driver for one is found here; must be device=cpu"),
         (["device=cuda:3"], "device=cuda:3: needs an NVIDIA GPU"),
@@ -224,7 +224,7 @@ def test_a_refusal_is_quick_because_torch_is_not_loaded(tmp_path):
     for words in (["data.fraction=0"], ["dynamic=wave"], ["dynamic=hamiltonian"], ["schedule.batch_size=9999"]):
         code, errors, imported, _ = python("-m", "pdenet_repro", *words, cwd=tmp_path)
         assert (code, len(errors)) == (2, 1), errors
-        assert "pdenet_repro.presets" in imported
+        assert "pdenet_repro.config.compose" in imported
         assert "torch" not in imported
 
 

@@ -172,7 +172,8 @@ def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path):
 def test_a_signal_before_training_is_one_sentence(name):
     program = f"""
 import os, signal, sys, time
-from pdenet_repro import __main__, command
+from pdenet_repro import __main__
+from pdenet_repro.cli import command
 def carry_out(words):
     os.kill(os.getpid(), signal.{name})
     time.sleep(60)

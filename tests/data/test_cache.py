@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pdenet_repro.data import cache
-from pdenet_repro.errors import StorageError
+from pdenet_repro.system.errors import StorageError
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ from filelock import FileLock
 from pdenet_repro.data import fetch
 from pdenet_repro.data.fetch import STL10_ARCHIVE, fetch_stl10
 from pdenet_repro.data.stl10 import LABELLED, STL10_MD5
-from pdenet_repro.errors import DataError, StorageError
+from pdenet_repro.system.errors import DataError, StorageError
 
 
 def test_leaves_the_wanted_files_and_nothing_else(run, root, server, said):

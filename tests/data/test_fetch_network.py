@@ -9,7 +9,7 @@ from archive_server import MEMBERS, content, part_of, put
 
 from pdenet_repro.data import fetch
 from pdenet_repro.data.fetch import fetch_stl10
-from pdenet_repro.errors import DataError
+from pdenet_repro.system.errors import DataError
 
 
 @pytest.mark.parametrize("name", ["stl10_binary.tar.gz", "stl10_binary.tar.gz.part"])

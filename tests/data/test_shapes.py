@@ -14,7 +14,7 @@ from pdenet_repro.data import shapes
 from pdenet_repro.data.drawing import draw
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.data.stl10 import Images
-from pdenet_repro.errors import DataError, StorageError
+from pdenet_repro.system.errors import DataError, StorageError
 
 FROZEN = "94129c6400872a402cece0958120be47"
 

@@ -10,7 +10,7 @@ import pytest
 
 from pdenet_repro.data import cache
 from pdenet_repro.data.stl10 import STL10_CLASSES, STL10_MD5, parse_md5sums, read, read_stl10, stl10_folder
-from pdenet_repro.errors import DataError
+from pdenet_repro.system.errors import DataError
 
 TRAIN, TEST = 4, 3
 CLASSES = ("cube", "ball")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from pdenet_repro import compose
-from pdenet_repro.config import ScheduleConfig
+from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches, flip_and_crop
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.data.subset import choose
-from pdenet_repro.errors import InvalidConfig
-from pdenet_repro.seeds import stream, torch_seed
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.seeds import stream, torch_seed
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 500))
 FRACTIONS = [k / 10 for k in range(1, 11)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdenet_repro import build_network, compose
-from pdenet_repro.config import NetworkConfig
+from pdenet_repro.config.schema import NetworkConfig
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.memory import choose, stored_bytes
 from pdenet_repro.networks.norms import Norm

@@ -9,7 +9,7 @@ from numpy_network import NumpyNetwork, conv_transpose, cross_entropy
 from numpy_network import conv as numpy_conv
 
 from pdenet_repro import compose
-from pdenet_repro.config import NetworkConfig, ObjectiveConfig
+from pdenet_repro.config.schema import NetworkConfig, ObjectiveConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic

@@ -10,7 +10,7 @@ import numpy as np
 from pdenet_repro import compose
 from pdenet_repro.data.examples import carried
 from pdenet_repro.data.stl10 import LABELLED
-from pdenet_repro.run_folder import RunFolder
+from pdenet_repro.runs.folder import RunFolder
 
 NAMES = ["circle", "ring", "square", "cross", "star", "stripes", "checks", "dots", "waves", "noise"]
 FILES = ("config.yaml", "metrics.csv", "predictions.npz", "examples.npz")

@@ -5,9 +5,9 @@ import json
 import pytest
 from matplotlib.figure import Figure
 
-from pdenet_repro.analysis.finding import Finding, Picture, write
+from pdenet_repro.analysis.result import Finding, Picture, write
+from pdenet_repro.cli.report import main
 from pdenet_repro.report import analyses
-from pdenet_repro.report.__main__ import main
 
 ORIGIN = {
     "meaning": "what it is about",

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from test_analyses import leave
 
-from pdenet_repro.report.__main__ import main
+from pdenet_repro.cli.report import main
 
 pytestmark = [
     pytest.mark.slow,

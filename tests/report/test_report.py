@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from made import read_csv
 
+from pdenet_repro.cli.report import main
 from pdenet_repro.data import source
 from pdenet_repro.data.examples import carried, drawn
-from pdenet_repro.errors import DataError, RunFolderError
 from pdenet_repro.report import figures, write
-from pdenet_repro.report.__main__ import main
 from pdenet_repro.report.runs import collect
-from pdenet_repro.run_folder import RunFolder, load_config, load_summary
+from pdenet_repro.runs.folder import RunFolder, load_config, load_summary
+from pdenet_repro.system.errors import DataError, RunFolderError
 
 
 @pytest.mark.pictures

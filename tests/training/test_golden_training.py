@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pdenet_repro.config import NetworkConfig, ObjectiveConfig
+from pdenet_repro.config.schema import NetworkConfig, ObjectiveConfig
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.training.objective import Objective, total_variation
 from pdenet_repro.training.optimizer import ProjectedSGD

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from pdenet_repro import compose
+from pdenet_repro.config.compose import scaled_milestones
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.data.standardize import standardize
-from pdenet_repro.errors import NonFiniteLoss
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.layers import conv
+from pdenet_repro.system.errors import NonFiniteLoss
 from pdenet_repro.training.evaluation import (
     accuracy,
     batch_count,
@@ -23,7 +24,7 @@ from pdenet_repro.training.evaluation import (
 )
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
-from pdenet_repro.training.schedule import learning_rate, scaled_milestones
+from pdenet_repro.training.schedule import learning_rate
 from pdenet_repro.training.trainer import Trainer
 
 SETTINGS = (

@@ -16,9 +16,9 @@ import torch
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs, eigsh
 from torch import Tensor
 
-from pdenet_repro.errors import UserError
 from pdenet_repro.networks.norms import NORMS, Norm
 from pdenet_repro.networks.unit import Unit
+from pdenet_repro.system.errors import UserError
 
 Product = Callable[[Tensor], Tensor]
 CHUNK = 128  # columns of a dense Jacobian at a time

@@ -9,17 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pdenet_repro import presets
-from pdenet_repro.config import Config, check
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.config.schema import Config, check
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
-from pdenet_repro.errors import InvalidConfig, RunFolderError
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
-from pdenet_repro.results import load_run
-from pdenet_repro.run_folder import in_its_place
-from pdenet_repro.seeds import stream
+from pdenet_repro.runs.folder import in_its_place
+from pdenet_repro.runs.results import load_run
+from pdenet_repro.system.errors import InvalidConfig, RunFolderError
+from pdenet_repro.system.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def subjects(
     folders = [_folder(word) for word in words if word not in settings]
     found = [subject for folder in folders for subject in _trained(folder, data_root, say)]
     if settings:
-        for config in presets.compose_sweep(settings):
+        for config in compose_sweep(settings):
             check(config)
             config.data.root = data_root or config.data.root
             found.append(Subject(config, build_network(config).eval(), None, say))

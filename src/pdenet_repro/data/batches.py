@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.config import ScheduleConfig
+from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.standardize import standardize
-from pdenet_repro.seeds import stream
+from pdenet_repro.system.seeds import stream
 
 
 class DeviceImages:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pdenet_repro.errors import StorageError
-from pdenet_repro.storage import write_atomically
+from pdenet_repro.system.errors import StorageError
+from pdenet_repro.system.files import write_atomically
 
 
 def cache_folder() -> Path:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pdenet_repro.seeds import stream
+from pdenet_repro.system.seeds import stream
 
 SHOWN = 4  # images in Figure 1
 CARRIED_SEEDS = range(4)  # the draws that can be shown from run folders alone

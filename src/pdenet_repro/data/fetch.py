@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pdenet_repro.data.cache import md5_verified_once
 from pdenet_repro.data.stl10 import FOLDS, LABELLED, STL10_MD5, stl10_folder
-from pdenet_repro.errors import DataError, StorageError
+from pdenet_repro.system.errors import DataError, StorageError
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pdenet_repro.data import stl10
 from pdenet_repro.data.cache import cache_folder
 from pdenet_repro.data.drawing import FIGURES, SIDE, draw
-from pdenet_repro.errors import DataError, StorageError
+from pdenet_repro.system.errors import DataError, StorageError
 
 VERSION = 1  # raise it whenever any image changes
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 100

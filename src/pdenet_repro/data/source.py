@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pdenet_repro.config import DataConfig
+from pdenet_repro.config.schema import DataConfig
 from pdenet_repro.data import shapes, stl10
 
 # Training images of a class (all of them, in one official fold): enough to refuse a fraction before anything is read.

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pdenet_repro.data.cache import md5_verified_once
-from pdenet_repro.errors import DataError
+from pdenet_repro.system.errors import DataError
 
 SIDE = 96  # pixels
 IMAGE_BYTES = 3 * SIDE * SIDE

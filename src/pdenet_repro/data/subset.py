@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from pdenet_repro.config import DataConfig
-from pdenet_repro.errors import InvalidConfig
-from pdenet_repro.seeds import stream
+from pdenet_repro.config.schema import DataConfig
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.seeds import stream
 
 
 @dataclass(frozen=True)

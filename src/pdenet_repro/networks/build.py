@@ -1,8 +1,8 @@
 """From a configuration to a network."""
 
-from pdenet_repro.config import Config
+from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.seeds import torch_seed
+from pdenet_repro.system.seeds import torch_seed
 
 
 def build_network(config: Config) -> PDENet:

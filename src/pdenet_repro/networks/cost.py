@@ -2,7 +2,7 @@
 and the numbers that must go through memory.
 """
 
-from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 
 
 def forward_flops(network: NetworkConfig, dynamic: str, side: int = IMAGE_SIDE) -> int:

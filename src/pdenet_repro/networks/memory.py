@@ -6,23 +6,42 @@ again (any dynamic). ``reverse`` keeps the last state only and runs the dynamic 
 more than with ``store``: the inverse step and its derivative share that evaluation (`Dynamic.adjoint_step`).
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from pdenet_repro.config import IMAGE_SIDE, NetworkConfig
-from pdenet_repro.networks.dynamics import State
-
-if TYPE_CHECKING:
-    from pdenet_repro.networks.unit import Unit
+from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.networks.dynamics import Dynamic, State, Theta
 
 TOLERANCE = 1e-3  # drift from which on to warn: the gradients are off by about as much (tests/networks/test_memory.py)
 
 
-def run(unit: "Unit", state: State) -> State:
+class UnitOfSteps(Protocol):
+    """What is needed of a unit (`pdenet_repro.networks.unit.Unit`) here."""
+
+    memory: str
+    dynamic: Dynamic
+
+    def step(self, state: State, theta: Theta, /) -> State:
+        """One time step."""
+
+    def adjoint_step(self, state: State, gradients: State, theta: Theta, /) -> tuple[State, State, Theta]:
+        """The inverse step and the step's derivative transposed (`Dynamic.adjoint_step`)."""
+
+    def thetas(self) -> list[tuple[Any, ...]]:
+        """The weights of each time step."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The weights over time."""
+
+    def note_drift(self, value: Tensor) -> None:
+        """Remember the largest drift."""
+
+
+def run(unit: UnitOfSteps, state: State) -> State:
     """The last state of a unit from the first, the backward pass as ``unit.memory`` says."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
         return Reversed.apply(unit, len(state), *state, *unit.parameters())
@@ -56,7 +75,7 @@ class Reversed(torch.autograd.Function):
     """All time steps of a reversible unit as one node of the graph, which saves the last state and the weights."""
 
     @staticmethod
-    def forward(ctx: Any, unit: "Unit", parts: int, *tensors: Tensor) -> State:
+    def forward(ctx: Any, unit: UnitOfSteps, parts: int, *tensors: Tensor) -> State:
         """First state (``parts`` features) and the unit's weights over time to the last state."""
         ctx.unit, ctx.parts = unit, parts
         state, weights = tensors[:parts], tensors[parts:]
@@ -110,7 +129,7 @@ def _signed_sums(state: State) -> Tensor:
     return torch.stack(sums)
 
 
-def _per_step(unit: "Unit", weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
+def _per_step(unit: UnitOfSteps, weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
     """Weights over time, in the order of ``unit.parameters()``, as ``Unit.thetas`` has them."""
     kind = unit.dynamic.layer.weights
     over_time = [weight.unbind() for weight in weights]

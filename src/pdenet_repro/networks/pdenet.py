@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pdenet_repro.config import NetworkConfig
+from pdenet_repro.config.schema import NetworkConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.layers import ACTIVATIONS, conv

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdenet_repro.data.examples import drawn
-from pdenet_repro.errors import InvalidConfig, UserError
 from pdenet_repro.report.runs import Collection, Run
+from pdenet_repro.system.errors import InvalidConfig, UserError
 
 
 class NoImages(InvalidConfig):

@@ -8,8 +8,8 @@ from typing import Any
 
 import jinja2
 
-import pdenet_repro
 from pdenet_repro.report.analyses import Analysis
+from pdenet_repro.version import __version__
 
 
 def render(title: str, figures: Mapping[str, tuple[str, bytes]], **content: Any) -> str:
@@ -17,7 +17,7 @@ def render(title: str, figures: Mapping[str, tuple[str, bytes]], **content: Any)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
     pictures = [_picture(heading, caption, png) for heading, (caption, png) in figures.items()]
-    return template.render(title=title, figures=pictures, version=pdenet_repro.__version__, **content)
+    return template.render(title=title, figures=pictures, version=__version__, **content)
 
 
 def shown(analysis: Analysis) -> dict[str, Any]:

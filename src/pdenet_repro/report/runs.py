@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pdenet_repro.config import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, knobs, value_of
 from pdenet_repro.data.stl10 import LABELLED
-from pdenet_repro.errors import RunFolderError
-from pdenet_repro.run_folder import config_digest, in_its_place, load_config, load_summary, verify
+from pdenet_repro.runs.folder import config_digest, in_its_place, load_config, load_summary, verify
+from pdenet_repro.system.errors import RunFolderError
 
 ORDER = ("parabolic", "hamiltonian", "second_order", "resnet")  # of dynamics, in every table and picture
 LABELS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order", "resnet": "ResNet"}

@@ -11,7 +11,7 @@ import numpy as np
 from pdenet_repro.report.published import TEST_IMAGES, published
 from pdenet_repro.report.runs import Collection, Run, label
 from pdenet_repro.report.statistics import exact_interval, mcnemar, same_accuracy
-from pdenet_repro.text import aligned, duration
+from pdenet_repro.system.formatting import aligned, duration
 
 Row = Mapping[str, str]
 

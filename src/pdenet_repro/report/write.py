@@ -6,11 +6,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pdenet_repro.errors import InvalidConfig, RunFolderError
 from pdenet_repro.report import analyses, examples, figures, page, tables
-from pdenet_repro.report.pictures import save
+from pdenet_repro.report.files import save
 from pdenet_repro.report.runs import Collection, Missing, collect, label
-from pdenet_repro.storage import make_folder, write_atomically
+from pdenet_repro.system.errors import InvalidConfig, RunFolderError
+from pdenet_repro.system.files import make_folder, write_atomically
 
 TERMINAL = (
     "dynamic",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pdenet_repro.config import Config
+from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.cost import training_flops
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.seeds import stream
+from pdenet_repro.system.seeds import stream
 
 STATISTICS = ("running", "batch", "reestimated")  # of batch norms at test time
 ESTIMATED_FROM = 1024  # training images, at most

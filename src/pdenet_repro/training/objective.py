@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.config import ObjectiveConfig
+from pdenet_repro.config.schema import ObjectiveConfig
 from pdenet_repro.networks.pdenet import PDENet, is_norm_weight, is_time_dependent
 
 

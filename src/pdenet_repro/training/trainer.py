@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdenet_repro.config import ScheduleConfig
+from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
-from pdenet_repro.errors import NonFiniteLoss
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.system.errors import NonFiniteLoss
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate

@@ -1,0 +1,1 @@
+"""Kind ``energy``: norms of features and energies along the time steps."""

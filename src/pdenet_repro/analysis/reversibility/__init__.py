@@ -1,0 +1,1 @@
+"""Kind ``reversibility``: how exactly units run backwards."""

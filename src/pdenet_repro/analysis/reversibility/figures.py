@@ -1,0 +1,100 @@
+"""Errors of running backwards: by unit and precision, by number of steps, and of the gradients."""
+
+from collections.abc import Mapping, Sequence
+from statistics import geometric_mean, median
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.styles import Look, legend_columns, looks
+
+if TYPE_CHECKING:
+    from pdenet_repro.analysis.reversibility.precisions import Precision
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
+    """Three panels with a common scale of relative errors."""
+    look = looks((row["network"], row["dynamic"]) for row in by_unit)
+    figure = Figure(figsize=(12.5, 5.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
+    _by_unit(left, by_unit, precisions, look)
+    _by_steps(middle, refined, look)
+    _of_gradients(right, gradients, look)
+    for axis in (left, middle, right):
+        axis.set_yscale("log")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    depth_axes.plain_numbers(middle)
+    low, high = left.get_ylim()
+    left.set_ylim(low / 10, high * 3)
+    handles, names = left.get_legend_handles_labels()
+    ncols = legend_columns(names, figure, 10)
+    figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
+    return figure
+
+
+def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", look: Mapping[str, Look]) -> None:
+    units = max(row["unit"] for row in rows)
+    for network, how in look.items():
+        axis.plot([], [], how.line, marker=how.marker, color=how.colour, label=network)  # for the legend
+    for precision in precisions:
+        for i, (network, how) in enumerate(look.items()):
+            chosen = [row for row in rows if row["network"] == network and row["precision"] == precision.name]
+            x = [row["unit"] + 0.12 * (i - (len(look) - 1) / 2) for row in chosen]
+            middle = [row["relative_error_median"] for row in chosen]
+            axis.plot(x, middle, how.line, color=how.colour, linewidth=1, alpha=0.5)
+            axis.plot(x, middle, how.marker, color=how.colour, markersize=6)
+            axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=how.colour, linewidth=1.5)
+        typical = geometric_mean(
+            row["relative_error_median"] + 1e-17 for row in rows if row["precision"] == precision.name
+        )
+        axis.text(units + 0.35, typical, precision.name.replace(", ", ",\n"), va="center", fontsize=9)
+        axis.plot([0.45, 0.6], [precision.roundoff] * 2, color="black", linewidth=2)
+    axis.text(0.65, precisions[0].roundoff, "unit roundoff", va="center", fontsize=8)
+    axis.set_xlim(0.45, units + 0.4 + 0.35 * units)
+    axis.set_xticks(range(1, units + 1))
+    axis.set_xlabel("unit")
+    axis.set_ylabel("relative error of the first state, found backwards")
+    axis.set_title("by precision", fontsize=11)
+
+
+def _by_steps(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
+    steps = sorted({row["steps"] for row in rows})
+    for network, how in look.items():
+        of_network = [row for row in rows if row["network"] == network]
+        at = sorted({row["steps"] for row in of_network})
+        by_steps = [[row["relative_error_median"] for row in of_network if row["steps"] == n] for n in at]
+        middle = [median(errors) for errors in by_steps]
+        axis.plot(at, middle, how.line, marker=how.marker, color=how.colour, markersize=6)
+        low, high = [min(errors) for errors in by_steps], [max(errors) for errors in by_steps]
+        axis.fill_between(at, low, high, color=how.colour, alpha=0.15, linewidth=0)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_locator(FixedLocator(steps))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel("time steps of the unit, the same time together")
+    axis.set_title("float32, refined time grids", fontsize=11)
+
+
+def _of_gradients(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
+    for network, how in look.items():
+        chosen = [row for row in rows if row["network"] == network]
+        units = [row["unit"] for row in chosen]
+        axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], how.marker + "-", color=how.colour,
+                  markersize=6)  # fmt: skip
+        axis.plot(units, [row["relative_difference_store_float64"] for row in chosen], how.marker + ":", color=how.colour,
+                  markersize=7, markerfacecolor="none")  # fmt: skip
+    axis.plot([], [], "k-", marker="o", label="memory=reverse from store")
+    axis.plot([], [], "k:", marker="o", markerfacecolor="none", label="store from float64")
+    axis.legend(fontsize=9, loc="upper right")
+    low, high = (f(row[key] for row in rows for key in row if key.startswith("relative")) for f in (min, max))
+    axis.set_ylim(low / 2, high * 5)
+    axis.set_xticks(sorted({row["unit"] for row in rows}))
+    axis.set_xlabel("unit")
+    axis.set_ylabel("relative difference of the gradient")
+    axis.set_title("gradients, float32", fontsize=11)

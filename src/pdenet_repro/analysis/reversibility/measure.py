@@ -1,0 +1,171 @@
+"""Reversibility: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
+
+The inverse steps (Section 4 of the paper, "Computational benefits") undo the forward ones exactly in real numbers. In
+floating point every step rounds, and what is rounded differently on the way back is carried on by the flow.
+"""
+
+import argparse
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro.analysis.options import add_images, applicable, numbers
+from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.reversibility import figures
+from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import entering_features, standardized, state_norms, units
+from pdenet_repro.networks.dynamics import State
+from pdenet_repro.networks.unit import Unit
+from pdenet_repro.system.console import progress
+
+FEW = 4  # images for the refined time grids and the gradients, and at a time
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    add_images(parser, 32)
+    parser.add_argument(
+        "--refine", default="1,2,4,8,16", metavar="A,B,...",
+        help="time steps for one, of the same length together, in float32 (default 1,2,4,8,16)",
+    )  # fmt: skip
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Every reversible network: unit by unit in all precisions, on refined time grids, and its gradients."""
+    subjects, sentences = applicable(
+        subjects, lambda subject: bool(units(subject.network)[0].dynamic.reversible),
+        "whose dynamic cannot be run backwards (hamiltonian and second_order can)",
+    )  # fmt: skip
+    finding = Finding(sentences=sentences)
+    refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
+    by_unit, refined, gradients = [], [], []
+    for subject in progress(subjects, "running units backwards"):
+        entering = entering_features(subject, given.images, given.seed)
+        by_unit += unit_rows(subject, entering)
+        refined += refined_rows(subject, [Y[:FEW] for Y in entering], refinements)
+        gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
+        finding.sentences.append(_sentence(subject, by_unit, gradients))
+    finding.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
+    finding.pictures["reversibility"] = Picture(
+        figures.picture(by_unit, refined, gradients, PRECISIONS),
+        "How exactly the hyperbolic networks run backwards",
+        f"Left: relative error ‖Y₀ found - Y₀‖ / ‖Y₀‖ of each unit's first state after running it forward and back, median "
+        f"of {given.images} test images, lines up to the largest, in four precisions; ticks on the left: the precisions' "
+        "unit roundoff. Middle: the same in float32 on refined time grids (the same time in more and "
+        "shorter steps), median of the units, band over them. Right: "
+        "relative difference of the gradient of the cross-entropy, float32, with respect to each unit's weights: of "
+        f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(FEW, given.images)} images.",
+    )
+    return finding
+
+
+@torch.no_grad()
+def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.ndarray:
+    """``||first state found - first state|| / ||first state||`` (N,) after all steps forward and back.
+
+    ``Y``: (N, C, H, W). The weights are rounded to the precision first: the error is that of running backwards alone.
+    ``refine``: steps for one, each with that one's weights and a step size divided by it.
+    """
+    unit = copy.deepcopy(unit).to(precision.state)
+    dynamic = copy.copy(unit.dynamic)
+    dynamic.h /= refine
+    thetas = [theta for theta in unit.thetas() for _ in range(refine)]
+    found = []
+    for some in Y.split(FEW):
+        first = state = dynamic.start(some.to(precision.state))
+        with precision.context(Y.device)():
+            for theta in thetas:
+                state = dynamic.step(state, theta)
+            for theta in reversed(thetas):
+                state = dynamic.inverse_step(state, theta)
+        found.append(_relative_error(state, first))
+    return torch.cat(found).cpu().numpy()
+
+
+def _relative_error(found: State, expected: State) -> Tensor:
+    difference = [a.double() - b.double() for a, b in zip(found, expected, strict=True)]
+    return state_norms(difference) / state_norms(expected)
+
+
+def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """Of every unit in every precision."""
+    rows = []
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
+        for precision in PRECISIONS:
+            found = errors(unit, Y, precision)
+            rows.append(
+                {
+                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "precision": precision.name,
+                    "images": len(found), "relative_error_median": float(np.median(found)),
+                    "relative_error_max": float(found.max()), "unit_roundoff": precision.roundoff,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequence[int]) -> list[dict[str, Any]]:
+    """In float32 on ever finer time grids."""
+    rows = []
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
+        for refine in refinements:
+            found = errors(unit, Y, PRECISIONS[1], refine)
+            steps = refine * subject.config.network.steps
+            rows.append(
+                {
+                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "steps": steps,
+                    "step_size": subject.config.network.step_size / refine, "images": len(found),
+                    "relative_error_median": float(np.median(found)), "relative_error_max": float(found.max()),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, Any]]:
+    """Gradients of the cross-entropy with ``memory=reverse``, by unit: against ``store``, and that against float64."""
+    pixels, labels = subject.test_images(images, seed)
+    X = standardized(subject, pixels)
+    stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
+    exact = unit_gradients(subject, X.double(), labels, "store")
+    return [
+        {
+            "network": subject.name, "dynamic": subject.dynamic, "unit": number, "images": images,
+            "relative_difference_reverse_store": float((b - a).norm() / a.norm()),
+            "relative_difference_store_float64": float((a - c).norm() / c.norm()),
+        }
+        for number, (a, b, c) in enumerate(zip(stored, reverse, exact, strict=True), start=1)
+    ]  # fmt: skip
+
+
+def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
+    """Gradient of the cross-entropy of standardised images with respect to all weights of each unit, (weights,) in float64."""
+    network = copy.deepcopy(subject.network).to(X.dtype)
+    for unit in units(network):
+        unit.memory = memory
+    F.cross_entropy(network(X), labels.long()).backward()
+    return [
+        torch.cat([p.grad.double().flatten() for p in unit.parameters() if p.grad is not None])
+        for unit in units(network)
+    ]
+
+
+def _sentence(subject: Subject, by_unit: Sequence[dict[str, Any]], gradients: Sequence[dict[str, Any]]) -> str:
+    largest = {
+        precision.name: max(
+            row["relative_error_max"] for row in by_unit
+            if row["network"] == subject.name and row["precision"] == precision.name
+        )
+        for precision in PRECISIONS
+    }  # fmt: skip
+    gradient = max(row["relative_difference_reverse_store"] for row in gradients if row["network"] == subject.name)
+    own = max(row["relative_difference_store_float64"] for row in gradients if row["network"] == subject.name)
+    return (
+        f"{subject.name}: run backwards, the units find their first state to within "
+        f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())}, relative, at most; gradients with "
+        f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
+    )

@@ -1,0 +1,1 @@
+"""Kind ``robustness``: accuracy on damaged and attacked images."""

@@ -1,0 +1,259 @@
+"""Kind ``robustness``: accuracy on test images that are damaged, or attacked along the gradient, more and more.
+
+The paper's claim is that stable dynamics make networks robust (v1, Section 3). Measured is the share of the test images
+classified well, with its exact binomial interval, of each network on the same images with the same random draws.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdenet_repro.analysis.options import about_batches, add_images, judged_together
+from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, perturbed
+from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
+from pdenet_repro.analysis.robustness.figures import Panel, curves, gallery
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.figures import Numbers
+from pdenet_repro.report.statistics import exact_interval
+from pdenet_repro.system.arguments import whole_number
+from pdenet_repro.system.console import progress
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.seeds import stream
+from pdenet_repro.training.evaluation import batch_count
+
+BATCH = 50  # images: 3 GB of the paper's network with their gradient
+BUDGETS: dict[str, tuple[float, ...]] = {"linf": (1, 4, 8, 16, 32), "l2": (100, 400, 800, 1600, 3200)}  # of 255
+NAMES = (*CORRUPTIONS, *NORMS)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Images, strengths, effort of the attack."""
+    defaults = {name: each.strengths for name, each in CORRUPTIONS.items()} | BUDGETS
+    known = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for name, values in defaults.items())
+    add_images(parser, 40)
+    parser.add_argument(
+        "--strengths", type=_strengths, action=_OfAnotherName, default=[], metavar="NAME=A,B,...",
+        help=f"strengths of one damage or norm, growing; may be repeated for others; defaults: {known}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--steps", type=whole_number(2), default=10, metavar="N", help="of iterated attacks (default 10)"
+    )
+    parser.add_argument(
+        "--random-start",
+        action="store_true",
+        help="iterated attacks start at a random change, not at the image; they can then be weaker than one step",
+    )
+
+
+class _OfAnotherName(argparse.Action):
+    """Appends (name, strengths); a name that has been given is refused, not overruled."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        (name, _), known = values, dict(before)
+        if name in known:
+            again, first = (",".join(f"{value:g}" for value in each) for each in (values[1], known[name]))
+            raise argparse.ArgumentError(
+                self, f"{name}={again}: must name another damage or norm, {name}={first} has been given already"
+            )
+        setattr(namespace, self.dest, [*before, values])
+
+
+def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
+    name, _, values = text.partition("=")
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text}: must be one of {', '.join(NAMES)}, then = and strengths")
+    try:
+        found = tuple(float(value) for value in values.split(","))
+    except ValueError:
+        found = ()
+    bounds = {"contrast": (1, 1000), "occlusion": (0, 96), "blur": (0, 15)}  # blur: it must stay inside the image
+    least, most = bounds.get(name, (0, 1e6))
+    growing = all(a < b for a, b in zip(found, found[1:], strict=False))
+    if not found or not growing or not least < found[0] or not found[-1] <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text}: strengths of {name} must be growing numbers above {least} and at most {most:g}, like {name}=2,4,8"
+        )
+    return name, found
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Accuracy of each network under each damage and attack at each strength.
+
+    Raises
+    ------
+    InvalidConfig
+        Other data sets, more images than there are, or one for a network that is judged on several together.
+    """
+    if len({each.config.data.name for each in subjects}) > 1:
+        raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
+    batches = about_batches(subjects, given.images, BATCH)
+    panels = _panels(given)
+    rows: Numbers = []
+    for subject in subjects:
+        rows += _rows(subject, panels, given)
+    return Finding(
+        pictures={
+            "robustness": Picture(
+                curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
+                "Accuracy under damage and attack",
+                f"Share of {given.images} test images classified well (line) and its exact 95 % interval (band), the same "
+                "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to "
+                "255, or in pixels. Loss of contrast is undone by the standardisation, but for rounding. Attacks: images "
+                "that are wrong without one count as wrong, under iterated ones also those that a smaller budget has "
+                "turned. Dotted: a random change of the same size, against which an attack is to be judged.",
+            ),
+            "robustness_images": Picture(
+                gallery(subjects[0], *_batches(subjects[0], given)[0], panels, given),
+                "What the strengths look like",
+                f"A test image, and what it is taken for ({subjects[0].name}); red: wrong.",
+            ),
+        },
+        tables={"robustness": rows},
+        sentences=[*batches, *_sentences(rows, panels, given)],
+    )
+
+
+def _panels(given: argparse.Namespace) -> dict[str, Panel]:
+    """What is drawn and measured, by the name in the table."""
+    chosen = dict(given.strengths)
+    panels = {
+        name: Panel(each.heading, each.unit, (each.clean, *chosen.get(name, each.strengths)))
+        for name, each in CORRUPTIONS.items()
+    }
+    for name, norm in NORMS.items():
+        budgets = (0, *chosen.get(name, BUDGETS[name]))
+        panels[f"{name} one-step"] = Panel(f"attack, {norm.heading}: one step", norm.unit, budgets, f"{name} random")
+        heading = f"attack, {norm.heading}: {given.steps} steps"
+        panels[f"{name} iterated"] = Panel(heading, norm.unit, budgets, f"{name} random")
+    return panels
+
+
+def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
+    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; nearly equal N, so that none is left nearly alone."""
+    parts = (
+        part.tensor_split(batch_count(given.images, BATCH)) for part in subject.test_images(given.images, given.seed)
+    )
+    return list(zip(*parts, strict=True))
+
+
+def _rows(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace) -> Numbers:
+    counts: Counter[tuple[str, float]] = Counter()
+    batches = progress(_batches(subject, given), f"robustness of {subject.name}, {given.images} images")
+    for number, (pixels, truth) in enumerate(batches):
+        batch = _Batch(subject.network, pixels, truth, number, given, judged_together(subject))
+        for name in CORRUPTIONS:
+            counts.update(batch.damaged(name, panels[name].strengths))
+        for name in NORMS:
+            counts.update(batch.attacked(name, panels[f"{name} iterated"].strengths))
+    units = {panel.control: panel.unit for panel in panels.values()} | {n: panel.unit for n, panel in panels.items()}
+    rows: Numbers = []
+    for (name, strength), right in counts.items():
+        low, high = exact_interval(right / given.images, given.images)
+        rows.append(
+            {"network": subject.name, "dynamic": subject.dynamic, "trained": subject.folder is not None,
+             "perturbation": name, "strength": strength, "unit": units[name], "images": given.images, "right": right,
+             "accuracy": right / given.images, "low_95": low, "high_95": high}
+        )  # fmt: skip
+    return rows
+
+
+@dataclass
+class _Batch:
+    """Some of the images (N, 3, H, W) uint8; methods count those classified well, by (name, strength)."""
+
+    network: PDENet
+    images: Tensor
+    labels: Tensor
+    number: int
+    given: argparse.Namespace
+    together: bool  # an image's scores depend on the others: none is left out of the batch
+
+    @torch.no_grad()
+    def damaged(self, name: str, strengths: Sequence[float]) -> dict[tuple[str, float], int]:
+        corruption, counts = CORRUPTIONS[name], {}
+        for strength in strengths:
+            random = stream(self.given.seed, f"robustness {name}", self.number)
+            images = corruption.apply(self.images, strength, random) if strength != corruption.clean else self.images
+            counts[name, strength] = int(judge(self.network, images, self.labels)[0].sum())
+        return counts
+
+    def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], int]:
+        """What is wrong already need not be attacked: no change, and a smaller one, are within every budget too."""
+        norm, images, labels = NORMS[name], self.images.float(), self.labels
+        random = stream(self.given.seed, f"robustness {name}", self.number)
+        draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
+        with torch.no_grad():
+            clean, _ = judge(self.network, images, labels)
+        standing, counts = clean, {}
+        for budget in budgets:
+            for kind in ("random", "one-step", "iterated"):
+                before = standing if kind == "iterated" else clean
+                on = torch.ones_like(before) if self.together else before
+                after = before.clone()
+                if budget and before.any():
+                    if kind == "random":
+                        changed = perturbed(images[on], budget * draw[on], norm, budget)
+                        with torch.no_grad():
+                            right, _ = judge(self.network, changed, labels[on])
+                    else:
+                        options = self._iterated(random) if kind == "iterated" else {}
+                        right = attack(self.network, images[on], labels[on], norm, budget, **options).right
+                    after[on] &= right
+                if kind == "iterated":
+                    standing = after
+                counts[f"{name} {kind}", budget] = int(after.sum())
+        return counts
+
+    def _iterated(self, random: np.random.RandomState) -> dict[str, Any]:
+        start = random if self.given.random_start else None
+        return {"steps": self.given.steps, "random": start, "until_wrong": not self.together}
+
+
+def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespace) -> list[str]:
+    accuracy = {(row["perturbation"], row["strength"], row["network"]): row["accuracy"] for row in rows}
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+
+    def listed(name: str, strength: float) -> str:
+        return ", ".join(f"{network} {accuracy[name, strength, network]:.0%}" for network in networks)
+
+    sentences = [f"Of {given.images} clean test images are classified well: {listed('noise', 0)}."]
+    able = [network for network in networks if accuracy["noise", 0, network]]  # nothing cannot be halved
+    for name, panel in panels.items():
+        clean, *strengths = panel.strengths
+        halved = (
+            strength
+            for strength in strengths
+            if any(accuracy[name, strength, each] <= accuracy[name, clean, each] / 2 for each in able)
+        )
+        strength = next(halved, strengths[-1])
+        sentence = f"{panel.heading[0].upper()}{panel.heading[1:]}, {panel.unit} {strength:g}: {listed(name, strength)}"
+        if panel.control:
+            sentence += f"; a random change of that size: {listed(panel.control, strength)}"
+        sentences.append(sentence + ".")
+    largest = {name: panel.strengths[-1] for name, panel in panels.items() if name.endswith("iterated")}
+    left = max(accuracy[name, budget, each] for name, budget in largest.items() for each in networks)
+    budgets = " and ".join(f"{budget:g} ({NORMS[name.split()[0]].heading})" for name, budget in largest.items())
+    sentences.append(
+        f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
+        + (
+            "near 0, as it must be where gradients are not masked; this alone does not show that they are not."
+            if left <= 0.05
+            else "not near 0, which it comes to where gradients are not masked; see larger ones with --strengths."
+        )
+    )
+    return sentences

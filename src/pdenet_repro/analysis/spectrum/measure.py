@@ -1,0 +1,245 @@
+"""Eigenvalues of the Jacobians of every layer (each unit, each time step) at test images, and the step sizes they allow.
+
+Two ways, because all eigenvalues are to be had only of small matrices. *Exact*: the features that enter a unit are
+averaged over squares of pixels to a grid so small that channels x height x width is at most ``--unknowns``; the unit runs
+on that grid, and all eigenvalues of its dense Jacobians are computed in float64. *Full size*: of the layers as they are the
+eigenvalues that limit the step size, matrix-free, in the network's own precision: that of largest modulus (the largest three
+where the Jacobian is not symmetric), and that of largest real part, which says whether a mode grows.
+"""
+
+import argparse
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro.analysis.jacobian import (
+    NoEigenvalues,
+    asymmetry,
+    eigenvalues,
+    evaluations,
+    extreme_eigenvalues,
+)
+from pdenet_repro.analysis.options import add_images, judged_together
+from pdenet_repro.analysis.result import DoesNotApply, Finding
+from pdenet_repro.analysis.spectrum.figures import in_the_plane, step_sizes
+from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, ROUNDING, Integrator, Wave, combine
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import PORTION, entering_features, units
+from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.unit import Unit
+from pdenet_repro.system import device
+from pdenet_repro.system.console import progress
+from pdenet_repro.system.errors import InvalidConfig
+
+Row = dict[str, Any]
+UNKNOWNS = 512
+TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
+COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
+NORMS = ("frozen", "free")  # its mean and variance held, or following the features
+TOGETHER = (
+    " What an image becomes before it enters a unit depends on the others of its batch "
+    "(network.connector_norm=batch_per_pixel): {} images were followed together."
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of this kind."""
+    add_images(parser, 1)
+    parser.add_argument(
+        "--unknowns", type=int, metavar="N",
+        help="channels x height x width at most of the small grids whose eigenvalues are all computed (default 512, more "
+        "where a unit has so many channels that this leaves one pixel)",
+    )  # fmt: skip
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Every layer of every network, norm frozen and with the norm's contribution."""
+    unknowns = _unknowns(subjects, given.unknowns)
+    layers: list[Row] = []
+    points: list[Row] = []
+    finding = Finding()
+    for subject in subjects:
+        integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
+        together = _together(subject, given.images)
+        entering = entering_features(subject, together, given.seed)
+        for image in progress(range(given.images), f"eigenvalues, {subject.name}", given.images):
+            for unit, (module, features) in enumerate(zip(units(subject.network), entering, strict=True), 1):
+                Y = features[image : image + 1]
+                place = {"network": subject.name, "image": image, "unit": unit}
+                for row, found in _small(subject.dynamic, module, Y, unknowns):
+                    layers.append(place | row | _summary(found, integrator, h, ROUNDING))
+                    points += [
+                        place | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
+                        for value in integrator.eigenvalues(found).tolist()
+                    ]
+                for row, found in _full_size(subject.dynamic, module, Y):
+                    layers.append(place | row | _summary(found, integrator, h, TOLERANCE))
+        rows = [row for row in layers if row["network"] == subject.name]
+        finding.sentences.append(
+            _sentence(subject.name, integrator, rows)
+            + _steps_sentence(integrator, h, rows)
+            + _negative_scales(subject.network)
+            + (TOGETHER.format(together) if judged_together(subject) else "")
+        )
+    finding.pictures["spectrum"] = in_the_plane(subjects, points, layers)
+    finding.pictures["spectrum_steps"] = step_sizes(subjects, layers)
+    finding.tables = {"spectrum_layers": layers, "spectrum": points}
+    return finding
+
+
+def _together(subject: Subject, images: int) -> int:
+    """How many images to follow for the first ``images`` of them: norms over the examples need others to compare with."""
+    others = min(PORTION, len(subject.dataset.test.labels)) if judged_together(subject) else 1
+    return max(images, others)
+
+
+def _unknowns(subjects: Sequence[Subject], asked: int | None) -> int:
+    """The size of dense matrices; DoesNotApply for dynamics that are not known, InvalidConfig for sizes that cannot be."""
+    for subject in subjects:
+        if subject.dynamic not in INTEGRATORS:
+            known = ", ".join(INTEGRATORS)
+            raise DoesNotApply(f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}")
+    widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
+    least = max(width * _grids(side)[0] ** 2 for side, width in widths)
+    unknowns = max(UNKNOWNS, least) if asked is None else asked
+    if unknowns < least:
+        raise InvalidConfig(
+            f"--unknowns {unknowns}: must be at least {least}, the channels of the widest unit on more than one pixel"
+        )
+    available = device.available_memory(torch.device("cpu"))
+    if 8 * COPIES * unknowns**2 > available:
+        fits = int((available / (8 * COPIES)) ** 0.5)
+        raise InvalidConfig(
+            f"--unknowns {unknowns}: dense matrices of that size take {8 * COPIES * unknowns**2 / 2**30:.1f} GiB; "
+            f"must be at most {fits}, which fit the {available / 2**30:.1f} GiB that are free"
+        )
+    return unknowns
+
+
+def _grids(side: int) -> list[int]:
+    """Sides of the grids that squares of pixels divide ``side`` into, but a single pixel, which has no variance."""
+    return [n for n in range(2, side + 1) if side % n == 0]
+
+
+def coarsened(Y: Tensor, unknowns: int) -> Tensor:
+    """Features averaged over squares of pixels, as few as leave at most ``unknowns`` numbers of an example; float64."""
+    channels, side = Y.shape[1], Y.shape[-1]
+    return F.avg_pool2d(Y.double(), side // max(n for n in _grids(side) if channels * n**2 <= unknowns))
+
+
+def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
+    """All q of each time step on the small grid."""
+    unit, Y = copy.deepcopy(unit).double().cpu(), coarsened(Y, unknowns).cpu()
+    for step, layers in enumerate(evaluations(unit, Y), 1):
+        for norm in NORMS:
+            linear = [layer.jacobian(frozen=norm == "frozen") for layer in layers]
+            dense = [each.dense() for each in linear]
+            whole = dense[0] if len(dense) == 1 else combine(dynamic, linear).dense()
+            yield (
+                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm,
+                 "asymmetry": max(map(asymmetry, dense)), "rightmost_found": True},
+                eigenvalues(whole),
+            )  # fmt: skip
+
+
+def _full_size(dynamic: str, unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
+    """The largest q of each time step and the rightmost, at the unit's own resolution; the largest alone if need be."""
+    for step, layers in enumerate(evaluations(unit, Y), 1):
+        for norm in NORMS:
+            frozen = norm == "frozen"
+            linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
+            symmetric = frozen and dynamic in ("parabolic", "second_order")
+            # off the axes several can be about as large as the largest
+            found = extreme_eigenvalues(linear, symmetric=symmetric, count=1 if symmetric else 3, tolerance=TOLERANCE)
+            if not len(found):
+                raise NoEigenvalues(
+                    f"spectrum: the largest eigenvalue of time step {step} of a unit was not found at full size; "
+                    "another --seed chooses other images"
+                )
+            # moved by the largest modulus: the rightmost, often 0, is wanted to the accuracy of the others, not its own
+            rightmost = extreme_eigenvalues(
+                linear, symmetric=symmetric, which="LA" if symmetric else "LR", tolerance=TOLERANCE,
+                shift=float(np.abs(found).max()),
+            )  # fmt: skip
+            yield (
+                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm, "asymmetry": "",
+                 "rightmost_found": len(rightmost) > 0},
+                np.append(found, rightmost),
+            )  # fmt: skip
+
+
+def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) -> Row:
+    """What the table says of one layer; ``growth``: of the eigenvalues at hand, a factor a time step."""
+    values = integrator.eigenvalues(q)
+    return {
+        "eigenvalues": len(values),
+        "largest_modulus": float(np.abs(values).max()),
+        "smallest_real": float(values.real.min()),
+        "largest_real": float(values.real.max()),
+        "largest_imaginary": float(values.imag.max()),
+        "integrator": integrator.name,
+        "step_size_allowed": integrator.limit(q, tolerance),
+        "step_size_used": h,
+        "growth": integrator.growth(q, h),
+    }
+
+
+def _sentence(name: str, integrator: Integrator, rows: Sequence[Row]) -> str:
+    """Where the eigenvalues of the small grids lie."""
+    small = [row for row in rows if row["asymmetry"] != ""]
+    frozen, free = ([row for row in small if row["norm"] == norm] for norm in NORMS)
+    wave = isinstance(integrator, Wave)
+
+    def off(chosen: Sequence[Row]) -> float:
+        return max(row["largest_real" if wave else "largest_imaginary"] for row in chosen)
+
+    return (
+        f"{name}: with the norm frozen the eigenvalues (up to {max(row['largest_modulus'] for row in frozen):.3g}) are within "
+        f"{off(frozen):.2g} of the {'imaginary' if wave else 'real'} axis, their real parts at most "
+        f"{max(row['largest_real'] for row in frozen):.2g}; with the norm free, within {off(free):.2g}, real parts at most "
+        f"{max(row['largest_real'] for row in free):.2g}."
+    )
+
+
+def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
+    """Which step sizes the layers at full size allow, norm frozen: of each time step the least of the images."""
+    full = [row for row in rows if row["asymmetry"] == "" and row["norm"] == "frozen"]
+    allowed: dict[tuple[int, int], float] = {}
+    for row in full:
+        place = row["unit"], row["step"]
+        allowed[place] = min(row["step_size_allowed"], allowed.get(place, np.inf))
+    values, images = list(allowed.values()), len({row["image"] for row in full})
+    finite = [value for value in values if 0 < value < np.inf]
+    cases = {"at no step size": values.count(0), "at any step size": values.count(np.inf)}
+    if finite:
+        least, most = f"{min(finite):.2g}", f"{max(finite):.2g}"
+        cases[f"up to h = {least}" + (f" to {most}" if most != least else "")] = len(finite)
+    found = " and ".join(f"{words} in {count} of {len(values)} time steps" for words, count in cases.items() if count)
+    more = [place for place, value in allowed.items() if value < h]
+    growth = max((row["growth"] for row in full if (row["unit"], row["step"]) in more), default=1.0)
+    missing = len({(row["unit"], row["step"]) for row in full if not row["rightmost_found"]})
+    return (
+        f" At full size, norm frozen{f', at each of {images} images' if images > 1 else ''}, {integrator.name} is stable "
+        f"{found}. "
+        f"h = {h:g} is used, which "
+        + (
+            f"is not stable in {len(more)}: one step multiplies a mode by up to {growth:.3g}."
+            if more
+            else "is within that."
+        )
+        + (f" In {missing} the search for growing modes did not converge: one may have been missed." if missing else "")
+    )
+
+
+def _negative_scales(network: PDENet) -> str:
+    scales = torch.cat([value.flatten() for name, value in network.units.named_parameters() if name.endswith("scale")])
+    count = int((scales < 0).sum())
+    if not count:
+        return ""
+    return f" {count} of the {len(scales)} scales of its norms are negative: those channels' part of F is of the other sign."

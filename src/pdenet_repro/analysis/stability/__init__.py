@@ -1,0 +1,1 @@
+"""Kind ``stability``: how far two solutions move apart."""

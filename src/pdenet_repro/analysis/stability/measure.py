@@ -1,0 +1,269 @@
+"""Stability: how far two solutions move apart on their way through a network, step by step.
+
+Tests Theorem 1 of the paper (the parabolic flow does not increase distances, for a monotone activation, no norm and
+constant weights) on networks as they are: with their norms, and weights that vary in time. Networks are in evaluation
+mode: batch norms use their running statistics. All distances are Euclidean, over channels and pixels.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.operator_norm import euler_bound
+from pdenet_repro.analysis.options import add_images, numbers
+from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.stability import contraction, longtime
+from pdenet_repro.analysis.styles import looks
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import (
+    Place,
+    entering_features,
+    features,
+    norms,
+    places,
+    portions,
+    standardized,
+    states,
+    units,
+)  # fmt: skip
+from pdenet_repro.report.figures import colours
+from pdenet_repro.system.console import progress
+from pdenet_repro.system.seeds import stream, torch_seed
+
+PAIRS = 4  # of images for Theorem 1's setting
+LEAST = 1e-5  # perturbation over image, below which it is lost in float32
+SAME_CLASS = "another image of the class"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    add_images(parser, 32)
+    parser.add_argument(
+        "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
+        help="norms of the perturbations over that of the image (default 0.01,0.1,0.5)",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Of two solutions, at every place and for every image: both arrays (places, images)."""
+
+    distance: np.ndarray
+    norm: np.ndarray  # of the first solution
+
+    def growth(self, way: Sequence[Place]) -> np.ndarray:
+        """Distance over that at the start of the unit (places, images); NaN outside of units."""
+        found = np.full_like(self.distance, np.nan)
+        for at in depth_axes.inside(way):
+            start = self.distance[at[0]]
+            found[at] = self.distance[at] / np.where(start, start, np.nan)
+        return found
+
+    @property
+    def relative(self) -> np.ndarray:
+        """Distance over the norm of the features (places, images)."""
+        return self.distance / self.norm
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+    """Follow the images and their perturbations through every network."""
+    sizes = numbers("--sizes", given.sizes, LEAST, 10)
+    finding, drawn, rows = Finding(), [], []
+    for subject in progress(subjects, "following pairs of solutions through the networks"):
+        way = places(subject.config.network)
+        by_start = distances(subject, given.images, sizes, given.seed)
+        drawn.append((subject, way, by_start))
+        rows += _rows(subject, way, by_start)
+        finding.sentences.append(_sentence(subject, way, by_start, given.images))
+    if not any(subject.dynamic == "resnet" for subject in subjects):
+        finding.sentences.append(
+            "The unrestricted control is not among the networks: it is trained with dynamic=resnet."
+        )
+    finding.tables["stability"] = rows
+    finding.pictures["stability"] = Picture(
+        _picture(drawn),
+        "How far two solutions move apart",
+        "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
+        f"{given.images} test images and all perturbations, bands from {depth_axes.LOW} to {depth_axes.HIGH} %; above 1 the flow "
+        "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with constant weights; a hyperbolic one "
+        "may expand, by a bounded factor). Below: the "
+        "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
+        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
+    )
+    pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
+    going_on = progress(subjects, "following them for longer")
+    finding.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
+    finding.sentences.append(longtime.sentence(finding.tables["stability_long"]))
+    finding.pictures["stability_long"] = Picture(
+        longtime.picture(finding.tables["stability_long"], {subject.config.network.steps for subject in subjects}),
+        "Two solutions over a long time",
+        f"Distance of two solutions over that at the start when the units go on for {longtime.LONGER} times as long with the "
+        "weights of their first step: median of the units, bands over the units. Left with the network's norm and step size; "
+        "right in the theorems' setting, without norm, the time steps below the bound 2 / ‖K‖² (and 2 / ‖K‖ for "
+        "leapfrog). Stability is a bound that does not grow with time.",
+    )
+    if parabolic := [subject for subject in subjects if subject.dynamic == "parabolic"]:
+        first, *others = parabolic
+        _add_theorem(finding, first, pairs[first])
+        if others:
+            names = " or ".join(other.name for other in others)
+            finding.sentences.append(f"Theorem 1 is shown for {first.name}; name {names} alone to see it there.")
+    return finding
+
+
+@torch.no_grad()
+def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
+    """For each unit a few features that enter it, and the same with a tenth of their norm added in random directions."""
+    generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
+    pairs = []
+    for Y in entering_features(subject, min(given.images, PAIRS), given.seed):
+        D = torch.randn(Y.shape, generator=generator).to(Y)
+        pairs.append((Y, Y + D * (0.1 * norms(Y) / norms(D)).to(Y)[:, None, None, None]))
+    return pairs
+
+
+@torch.no_grad()
+def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
+    """By relative size of a random perturbation of the standardised image, and between images of a class.
+
+    The directions are the same for all sizes and networks. An image that is alone in its class has no partner.
+    """
+    pixels, labels = subject.test_images(images, seed)
+    generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
+    partner = partners(labels.cpu().numpy(), seed)
+    names: list[float | str] = [*sizes, SAME_CLASS]
+    collected: dict[float | str, list[np.ndarray]] = {name: [] for name in names}
+    for part in portions(subject, images, solutions=len(sizes) + 2):
+        X = standardized(subject, pixels[part])
+        D = torch.randn(X.shape, generator=generator).to(X.device)
+        D *= (norms(X) / norms(D)).to(X.dtype)[:, None, None, None]
+        others = standardized(subject, pixels[partner[part]])
+        passages = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
+        found: list[list[Tensor]] = [[] for _ in collected]
+        for (place, state), *perturbed in zip(*passages, strict=True):
+            Y = features(subject.network, place, state)
+            for values, (_, other) in zip(found, perturbed, strict=True):
+                values.append(torch.stack([norms(features(subject.network, place, other) - Y), norms(Y)]))
+        for values, so_far in zip(found, collected.values(), strict=True):
+            so_far.append(torch.stack(values, dim=1).cpu().numpy())  # (2, places, images)
+    by_start: dict[float | str, Distances] = {}
+    for start, parts in collected.items():
+        by_start[start] = Distances(*np.concatenate(parts, axis=2))
+    paired, last = partner != np.arange(images), by_start.pop(SAME_CLASS)
+    if paired.any():
+        by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.norm[:, paired])
+    return by_start
+
+
+def partners(labels: np.ndarray, seed: int) -> np.ndarray:
+    """For each image the position of another one of its class; its own where there is none."""
+    partner = np.arange(len(labels))
+    for label in np.unique(labels):
+        of_class = stream(seed, "partners", int(label)).permutation(np.flatnonzero(labels == label))
+        partner[of_class] = np.roll(of_class, 1)
+    return partner
+
+
+def _rows(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances]) -> list[dict[str, Any]]:
+    rows = []
+    for start, found in by_start.items():
+        growth, relative = found.growth(way), found.relative
+        for i, place in enumerate(way):
+            row: dict[str, Any] = {
+                "network": subject.name, "perturbation": start, "place": place.name or f"unit {place.unit}",
+                "unit": place.unit if place.in_unit else "", "step": place.step if place.in_unit else "",
+                "images": relative.shape[1], **depth_axes.quantiles("relative_distance", relative[i]),
+            }  # fmt: skip
+            rows.append(row | depth_axes.quantiles("distance_over_unit_start", growth[i] if place.in_unit else None))
+    return rows
+
+
+def _together(way: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
+    """Growth in the unit (places, images of all perturbations)."""
+    return np.concatenate([found.growth(way) for found in by_start.values()], axis=1)
+
+
+def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
+    ends = _together(way, by_start)[[at[-1] for at in depth_axes.inside(way)]]
+    factors = ", ".join(f"{np.nanmedian(end):.2f}" for end in ends)
+    return (
+        f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
+        f"images, {len(by_start)} perturbations each; norm {subject.config.network.norm}, h = "
+        f"{subject.config.network.step_size:g}); {np.nanmean(ends > 1):.0%} of the passages through a unit expand, at most "
+        f"by {np.nanmax(ends):.2f}."
+    )
+
+
+def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, Distances]]]) -> Figure:
+    longest = places(*(subject.config.network for subject, _, _ in drawn))
+    look = looks((subject.name, subject.dynamic) for subject, _, _ in drawn)
+    figure = Figure(figsize=(10.5, 7.6), layout="constrained")
+    above, below = figure.subplots(2, 1)
+    depth_axes.prepare(above, longest, labelled=False)
+    depth_axes.prepare(below, longest, named=False)
+    above.axhline(1, color="black", linewidth=1)
+    for subject, way, by_start in drawn:
+        how = look[subject.name]
+        growth, x = _together(way, by_start), np.array(depth_axes.positions(longest, way))
+        for i, at in enumerate(depth_axes.inside(way)):
+            depth_axes.draw(above, x[at], growth[at], how.colour, None if i else subject.name, how.line, how.marker)
+        for found in by_start.values():
+            depth_axes.draw(below, x, found.relative, how.colour, None, how.line, band=False)
+    for start, found in drawn[0][2].items():
+        text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
+        below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
+    for axis in (above, below):
+        axis.set_yscale("log")
+        axis.set_xlim(left=-2.0)
+    depth_axes.plain_numbers(above)
+    below.yaxis.set_major_formatter("{x:g}")
+    above.set_ylabel("distance of two solutions\nover that at the start of the unit")
+    above.text(
+        0.004, 1.0, "expands ↑\ncontracts ↓", fontsize=8, va="center", transform=above.get_yaxis_transform(),
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
+    below.set_ylabel("distance over\nnorm of the features")
+    depth_axes.legend(figure)
+    return figure
+
+
+def _add_theorem(finding: Finding, subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Theorem 1's setting with the kernels of a parabolic network's first steps."""
+    config = subject.config.network
+    kernels = [unit.thetas()[0][0].kernel for unit in units(subject.network)]
+    found = contraction.measure_growth(kernels, pairs, config.steps, config.step_size, config.activation)
+    bounds = {each.unit: euler_bound(each.norm) for each in found}
+    if not found:
+        finding.sentences.append(f"{subject.name}: all kernels are 0, nothing moves, and Theorem 1 has nothing to say.")
+        return
+    finding.tables["stability_theorem"] = [
+        {
+            "network": subject.name, "unit": each.unit, "operator_norm": each.norm, "step_size_bound": bounds[each.unit],
+            "step_size": each.h, "step_size_over_bound": each.relative_h, "largest_growth_of_image_pairs": each.of_images,
+            "growth_along_singular_vector": each.worst,
+        }
+        for each in found
+    ]  # fmt: skip
+    finding.pictures["stability_theorem"] = Picture(
+        contraction.picture(found, config.step_size, colours(["parabolic"])["parabolic"]),
+        "Theorem 1 and the step size",
+        "Largest growth of the distance of two parabolic solutions (7) in one step of forward Euler, with the kernel of "
+        "each unit's first step, no norm, bias 0, the same weights at every step. Up to h = 2 / ‖K‖² no pair moves apart; "
+        "beyond, pairs along the first singular vector do, where all of σ is active. ‖K‖: operator norm of the "
+        "convolution with zero padding.",
+    )
+    below = max(each.of_images for each in found if each.relative_h <= 1 + 1e-12)
+    own = max(each.of_images for each in found if each.h == config.step_size)
+    finding.sentences.append(
+        f"{subject.name}, without norm and with its first step's weights throughout (Theorem 1): forward Euler cannot expand "
+        f"for h up to 2/||K||^2 = {', '.join(f'{bound:.3f}' for bound in bounds.values())} in its units; h = "
+        f"{config.step_size:g} is used. The largest growth of perturbed images in one step is {below:.6f} at or below "
+        f"these bounds, {own:.3g} at h = {config.step_size:g}."
+    )

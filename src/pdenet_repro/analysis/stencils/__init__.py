@@ -1,0 +1,1 @@
+"""Kind ``stencils``: kernels as differential operators."""

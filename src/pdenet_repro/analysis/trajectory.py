@@ -1,0 +1,164 @@
+"""Features on their way through a network, time step by time step; as many images at a time as memory allows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.data.standardize import standardize
+from pdenet_repro.networks.dynamics import State
+from pdenet_repro.networks.norms import BatchNorm
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.unit import Unit
+from pdenet_repro.system import device
+from pdenet_repro.system.errors import OutOfMemory
+
+PORTION = 32  # images at a time, at most
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point on the way: ``step`` time steps into ``unit`` (1, 2, ...; 0: the images), or the pixel means at the end.
+
+    Opening and connectors lie between two places with different units; they are not part of the flow.
+    """
+
+    unit: int
+    step: int
+    name: str = ""
+
+    @property
+    def in_unit(self) -> bool:
+        """Whether the differential equation holds here."""
+        return not self.name
+
+
+IMAGES = Place(0, 0, "images")
+
+
+def places(*networks: NetworkConfig) -> list[Place]:
+    """All places of a network in order: images, each unit's times 0 to ``steps``, pixel means.
+
+    Of several networks: as many units, and as many steps, as any of them has.
+    """
+    count, steps = max(len(each.widths) for each in networks), max(each.steps for each in networks)
+    inside = [Place(unit, step) for unit in range(1, count + 1) for step in range(steps + 1)]
+    return [IMAGES, *inside, Place(count + 1, 0, "pixel means")]
+
+
+def units(network: PDENet) -> list[Unit]:
+    """The units, first to last."""
+    return list(network.units)  # type: ignore[arg-type]
+
+
+def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
+    """The state at every place, of standardised images (N, 3, H, W); the last is the classifier's input (N, channels).
+
+    What `PDENet.features` does in one go.
+    """
+    yield IMAGES, (images,)
+    Y = network.opening(images)
+    for number, (unit, connector) in enumerate(zip(units(network), network.connectors, strict=True), start=1):
+        for step, state in enumerate(unit.trajectory(Y)):
+            yield Place(number, step), state
+        Y = connector(unit.dynamic.features(state))
+        if number < len(network.units):
+            Y = F.avg_pool2d(Y, 2)
+    yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
+
+
+def features(network: PDENet, place: Place, state: State) -> Tensor:
+    """The features (N, ...) of a state: both halves of a Hamiltonian one, the newer of a second-order one."""
+    return units(network)[place.unit - 1].dynamic.features(state) if place.in_unit else state[0]
+
+
+@torch.no_grad()
+def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
+    """What enters each unit, (images, C, H, W) float32, of the first ``images`` random test images.
+
+    Raises
+    ------
+    OutOfMemory
+        They do not fit.
+    """
+    pixels, _ = subject.test_images(images, seed)
+    one = 4 * sum(_numbers(subject.config.network))
+    free = device.available_memory(pixels.device)
+    if images * one > free / 2:
+        raise OutOfMemory(
+            f"--images {images}: the features that enter the units of {subject.name} would take {images * one / 2**20:,.0f} "
+            f"MiB, and {free / 2**20:,.0f} MiB are free on {pixels.device}; must be at most {int(free / 2 / one)}"
+        )
+    parts: list[list[Tensor]] = []
+    for part in portions(subject, images):
+        passage = states(subject.network, standardized(subject, pixels[part]))
+        starts = (each for each in passage if each[0].in_unit and each[0].step == 0)
+        parts.append([features(subject.network, *start) for start in starts])
+    return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
+
+
+def standardized(subject: Subject, images: Tensor) -> Tensor:
+    """Images (N, 3, 96, 96) uint8 as the network takes them in."""
+    return standardize(images, subject.config.data.standardization)
+
+
+@torch.no_grad()
+def settle(subject: Subject, seed: int) -> None:
+    """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
+
+    Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
+    step takes those of its own batch. A trained network is left as it is.
+    """
+    batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
+    if subject.folder is None and batch_norms:
+        pixels, _ = subject.test_images(min(PORTION, len(subject.dataset.test.labels)), seed)
+        subject.network.train()
+        for module in batch_norms:
+            module.rate = 1.0
+        subject.network(standardized(subject, pixels[portions(subject, len(pixels))[0]]))
+        subject.network.eval()
+
+
+def _numbers(network: NetworkConfig) -> list[int]:
+    """How many make up the features of one image, for each unit."""
+    return [width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths)]
+
+
+def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
+    """Slices of ``images`` that are worked on together, of nearly equal size.
+
+    ``solutions``: how many are followed at the same time for each image.
+
+    Raises
+    ------
+    OutOfMemory
+        Not even one image fits.
+    """
+    network = subject.config.network
+    # a state of two features, and inside a layer the convolution's input, output, its norm, activation and adjoint
+    one = 8 * 4 * max(_numbers(network)) * solutions
+    where = next(subject.network.parameters()).device
+    free = device.available_memory(where)
+    at_once = min(PORTION, int(free / 2 / one))
+    if at_once < 1:
+        raise OutOfMemory(
+            f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "
+            f"{free / 2**20:,.0f} MiB are free on {where}; half of them must suffice"
+        )
+    edges = np.linspace(0, images, -(-images // at_once) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def norms(Y: Tensor) -> Tensor:
+    """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
+    return torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
+
+
+def state_norms(state: Sequence[Tensor]) -> Tensor:
+    """The same of all parts of a state together."""
+    return torch.stack([norms(part) for part in state]).square().sum(0).sqrt()

@@ -1,0 +1,195 @@
+"""``python -m pdenet_repro.analysis KIND FOLDER...``: what the theory promises, measured on networks."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdenet_repro.system.arguments import Parser, whole_number
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory
+from pdenet_repro.system.files import make_folder
+
+if TYPE_CHECKING:
+    from pdenet_repro.analysis.subjects import Subject
+
+KINDS = {
+    "stability": "distance of solutions that start from perturbed images, through every time step",
+    "spectrum": "eigenvalues of the layers' Jacobians, and the step sizes they allow",
+    "energy": "energy and feature norms along the time steps",
+    "stencils": "kernels as differential operators; networks at other image resolutions",
+    "robustness": "accuracy under noise, blur, contrast, occlusion and gradient attacks",
+    "reversibility": "how exactly hyperbolic networks run backwards",
+}
+EPILOG = """\
+FOLDER is a finished run, or a study: then the run on the most images of each dynamic, first seed. Settings in place of a
+folder make networks at their initial weights: dynamic=parabolic,hamiltonian data=shapes network=small
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, draw, write; returns the exit code."""
+    try:
+        kind = arguments[0] if arguments else ""
+        given = _parser(kind).parse_args(arguments)
+        if given.kind == "all":
+            return _all(given, arguments[1:])
+        _carry_out(given)
+    except UserError as error:
+        return _refused(error)
+    except KeyboardInterrupt:
+        print("stopped; nothing is written of the analysis at hand", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(wanted: str) -> Parser:
+    parser = Parser(
+        prog="python -m pdenet_repro.analysis", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    for name, meaning in [*KINDS.items(), ("all", "one after the other, each that applies, as it is without options")]:
+        kind = kinds.add_parser(
+            name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")
+        kind.add_argument("--output", type=_folder, help="folder to write into; default: analysis/ in the study")
+        kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
+        kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+        kind.add_argument(
+            "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
+        )
+        if name == wanted and name in KINDS:  # the others' options need not be loaded
+            import_module(f"pdenet_repro.analysis.{name}.measure").add_options(kind)
+    return parser
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'': must be a folder")
+    return Path(text)
+
+
+def _all(given: argparse.Namespace, words: list[str]) -> int:
+    """Every kind; returns the exit code of the first that failed. One that does not apply has not failed."""
+    from pdenet_repro.analysis.result import DoesNotApply
+
+    _, output = _place(given, _subjects(given))  # refuses at once what no kind could use
+    make_folder(output)
+    outcomes, code = {}, 0
+    for kind in KINDS:
+        print(f"\n{kind}: {KINDS[kind]}", flush=True)
+        try:
+            _carry_out(_parser(kind).parse_args([kind, *words]))
+            outcomes[kind] = "done"
+        except DoesNotApply as error:
+            outcomes[kind] = f"does not apply: {error}"
+        except UserError as error:
+            outcomes[kind] = "failed, see above"
+            refused = _refused(error)
+            code = code or refused
+    print()
+    for kind, outcome in outcomes.items():
+        print(f"{kind:<{max(map(len, KINDS))}}  {outcome}")
+    return code
+
+
+def _refused(error: UserError) -> int:
+    """One sentence on stderr; returns the exit code."""
+    if os.environ.get("PDENET_DEBUG"):
+        traceback.print_exception(error)
+    print(error, file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+@contextmanager
+def _sentence_where_memory_ends() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if is_of_memory(error):
+            raise OutOfMemory("the memory does not suffice: take fewer --images, or smaller networks") from error
+        raise
+
+
+@_sentence_where_memory_ends()
+def _subjects(given: argparse.Namespace) -> list["Subject"]:
+    from pdenet_repro.analysis.subjects import subjects
+    from pdenet_repro.config.compose import compose
+    from pdenet_repro.system import device
+
+    config = compose(f"device={given.device}")
+    device.refuse_missing_gpu(config)
+    return subjects(given.networks, device.set_up(config), given.data_root, print)
+
+
+@_sentence_where_memory_ends()
+def _carry_out(given: argparse.Namespace) -> None:
+    from pdenet_repro.analysis.result import write
+    from pdenet_repro.analysis.trajectory import settle
+    from pdenet_repro.runs import provenance
+
+    found = _subjects(given)
+    study, output = _place(given, found)
+    make_folder(output)  # before minutes of measuring
+    provenance.git_commit()  # remembered
+    for subject in found:
+        settle(subject, given.seed)
+    module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
+    result = module.measure(found, given)
+    origin = {
+        "command": provenance.command("pdenet_repro.analysis"),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "networks": [{"name": each.name, "folder": str(each.folder or "")} for each in found],
+    }
+    pictures = write(result, given.kind, output, meaning=KINDS[given.kind], **origin)
+    print("\n".join(result.sentences))
+    print(f"\nlook at   {', '.join(map(str, pictures))} (and .pdf)")
+    print(f"numbers   {output}: {', '.join(f'{name}.csv' for name in result.tables)}", flush=True)
+    if study:
+        _show_in_report(study)
+
+
+def _show_in_report(study: Path) -> None:
+    """The study's report, if there is one, has the new finding."""
+    from pdenet_repro.report.write import refresh_page
+
+    if refresh_page(study):
+        print(f"report    {study / 'report.html'}, with this analysis", flush=True)
+    else:
+        print(f"report    python -m pdenet_repro.report {study} makes one, with this analysis", flush=True)
+
+
+def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
+    """The study that all runs belong to, if its folder is written into, and the folder to write into.
+
+    What some of a study's runs say does not take the place of what the study says: one run has a folder of its own.
+    """
+    from pdenet_repro.analysis.subjects import of_study, study_of
+
+    if given.output:
+        return None, given.output
+    folders = {each.folder.resolve() for each in found if each.folder}
+    studies = {study_of(each) for each in found}
+    if len(folders) == 1 and studies == {None} and all(each.folder for each in found):  # a run that was copied alone
+        return None, Path(os.path.relpath(folders.pop())) / "analysis"
+    if len(studies) != 1 or None in studies:
+        raise InvalidConfig(
+            "--output: must be given for initial weights, and for runs that are not all in one study's folder"
+        )
+    (study,) = studies
+    assert study is not None
+    relative = Path(os.path.relpath(study))
+    if folders >= {each.resolve() for each in of_study(study)}:
+        return relative, relative / "analysis"
+    if len(folders) > 1:
+        raise InvalidConfig(
+            f"--output: must be given for some of the runs of {relative}; {relative}/analysis is of all"
+        )
+    return None, Path(os.path.relpath(folders.pop())) / "analysis"

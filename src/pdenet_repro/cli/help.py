@@ -1,0 +1,92 @@
+"""What the command prints about itself, from the presets and the schema: ``--help``, and the first steps."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from pdenet_repro.config import presets
+from pdenet_repro.config.compose import compose
+from pdenet_repro.config.schema import allowed, knobs
+from pdenet_repro.data import stl10
+from pdenet_repro.runs.folder import path_of
+
+EXAMPLES = """\
+  python -m pdenet_repro data=shapes network=small schedule=short
+      a first result in minutes, on the built-in images
+  python -m pdenet_repro dynamic=hamiltonian data.root=~/data data.fraction=0.1
+      one cell of the paper's Figure 2: 500 training images of STL-10
+  python -m pdenet_repro -m study=fig2 data.root=~/data
+      the 30 runs of Figure 2, as far as they are missing, then figures and report; --plan shows them first
+  python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order data.fraction=0.1,0.2,0.3
+      a sweep of one's own: every combination, each in its own run folder, then figures and report"""
+
+EXIT_CODES = (
+    "0 done; 1 runs of a sweep are missing; 2 something asked for cannot be had; 3 the loss is not finite; 4 a file "
+    "cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the same command goes on; "
+    "128 and the signal's number (130, 143): stopped while nothing was being trained"
+)
+
+
+def help_text() -> str:
+    """Usage, presets, every knob with its meaning and range, examples, exit codes."""
+    groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
+    settings = "\n".join(_line(key, entry) for key, entry in knobs() if key not in ("dynamic", "recipe", "data.name"))
+    codes = textwrap.fill(EXIT_CODES, 110, initial_indent="  ", subsequent_indent="  ")
+    return f"""\
+Train one of the networks of Ruthotto & Haber, "Deep Neural Networks motivated by Partial Differential Equations".
+
+usage: python -m pdenet_repro [preset=choice ...] [key=value ...] [-m] [--plan | --cfg job]
+
+presets
+{groups}
+
+keys
+{settings}
+
+options
+  -m         a sweep: a study, or several values with commas between them
+  --plan     list the runs, done and to do, and how long they will take; start nothing
+  --cfg job  print the composed configuration and stop
+
+examples
+{EXAMPLES}
+
+exit codes
+{codes}
+"""
+
+
+def _line(key: str, entry: Any) -> str:
+    takes = allowed(entry)
+    text = entry.metadata["meaning"] + ("" if takes.startswith("text") else f" ({takes})")
+    return textwrap.fill(text, 118, initial_indent=f"  {key:30}", subsequent_indent=" " * 32)
+
+
+def first_steps() -> str:
+    """What a command without arguments would train, whether its data are there, and what to type next."""
+    config = compose()
+    data, schedule = config.data, config.schedule
+    plan = (
+        f"This would train the {config.dynamic} network of recipe {config.recipe} (units of {config.network.widths} channels) "
+        f"on all of {data.name} for {schedule.epochs} epochs, into {path_of(config)}."
+    )
+    folder = stl10.stl10_folder(Path(data.root or "data").expanduser())
+    missing = [name for name in stl10.LABELLED if not (folder / name).is_file()]
+    if missing:
+        state = (
+            f"Its images are missing: {folder} lacks {', '.join(missing)}. To download them (2.6 GB, once):\n"
+            f"  python -m pdenet_repro data.root={data.root} data.download=true\n"
+            f"If they are elsewhere, add data.root=FOLDER, or set PDENET_DATA_ROOT."
+        )
+    else:
+        state = f"Its images are in {folder}. To start:\n  python -m pdenet_repro dynamic={config.dynamic}"
+    return f"""\
+{textwrap.fill(plan, 110)}
+
+{state}
+
+To try it in minutes without any download, on the built-in images:
+  python -m pdenet_repro data=shapes network=small schedule=short
+
+All that can be chosen: python -m pdenet_repro --help
+"""

@@ -1,0 +1,49 @@
+"""``python -m pdenet_repro.report FOLDER``: figures, tables and a page from run folders alone, without training or a GPU."""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from pdenet_repro.system.arguments import Parser, whole_number
+from pdenet_repro.system.errors import UserError
+
+
+def main(arguments: list[str]) -> int:
+    """Draw and print; returns the exit code."""
+    parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or a folder of studies"
+    )
+    parser.add_argument("--output", type=Path, help="folder to write into; default: the study's own")
+    parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
+    parser.add_argument(
+        "--image-seed", type=whole_number(0), default=0, metavar="N", help="of the random test images (default 0)"
+    )
+    try:
+        given = parser.parse_args(arguments)
+        from pdenet_repro.report.write import write_report
+
+        whole = write_report(given.folder, output=given.output, indices=given.images, seed=given.image_seed)
+    except UserError as error:
+        if os.environ.get("PDENET_DEBUG"):
+            traceback.print_exception(error)
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
+        return 130
+    return 0 if whole else 2
+
+
+def _indices(text: str) -> list[int]:
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be whole numbers with commas between them, like 3,14,159"
+        ) from None
+    if not 1 <= len(found) <= 12:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 to 12 images")
+    return found

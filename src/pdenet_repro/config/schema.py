@@ -1,0 +1,302 @@
+"""The schema: every knob with its unit, range and meaning. Presets are YAML files in ``configs/``; no value is set in both.
+
+A field without a value here must be set by a preset. ``check`` refuses what the types alone let through; it imports
+nothing heavy, so that a wrong value is refused before anything is loaded.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_origin
+
+from omegaconf import MISSING
+
+from pdenet_repro.system.errors import InvalidConfig
+
+IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
+MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
+LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
+
+
+def knob(
+    meaning: str,
+    default: Any = MISSING,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    result: bool = True,
+) -> Any:
+    """A field of the schema: what it means, and which values it takes.
+
+    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry.
+    ``result=False`` marks where and how a run is carried out, which must not tell two runs apart.
+    """
+    metadata = {"meaning": meaning, "choices": choices, "result": result}
+    metadata |= {"low": low, "high": high, "above": above, "below": below}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class DataConfig:
+    """Which images, how many of them, and what is done to each."""
+
+    name: str = knob("data set", choices=("stl10", "shapes"))
+    root: str | None = knob("folder that holds stl10_binary/; null: the data set's own default", result=False)
+    download: bool = knob("fetch missing STL-10 files (2.6 GB) first", False, result=False)
+    fraction: float = knob("share of the training images, the same in each class; nested", 1.0, above=0, high=1)
+    fold: int | None = knob("train on one of the ten official folds; null: on all", None, low=0, high=9)
+    validation: float = knob("share of the training images held out for validation", low=0, below=1)
+    standardization: str = knob(
+        "mean 0 and standard deviation 1 of what", choices=("per_image_and_channel", "per_image", "none")
+    )
+    augmentation: str = knob("flips and shifted crops of each training image", choices=("none", "flip_crop"))
+
+
+@dataclass
+class NetworkConfig:
+    """The four-unit architecture of Section 4 of the paper, and what its text leaves open."""
+
+    widths: list[int] = knob("channels of the units, first to last", low=1, high=MOST_CHANNELS)
+    last_width: int | None = knob(
+        "channels after the last connector; null: as the last unit", None, low=1, high=MOST_CHANNELS
+    )
+    steps: int = knob("time steps of a unit", low=1, high=100_000)
+    step_size: float = knob("time step h", above=0, high=1e30)
+    activation: str = knob("sigma", choices=("relu", "tanh"))
+    norm: str = knob("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
+    norm_eps: float | None = knob("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
+    memory: str = knob(
+        "where backpropagation gets the features from; auto: store, as long as that fits",
+        "auto",
+        choices=("auto", "store", "recompute", "reverse"),
+        result=False,
+    )
+    connector_norm: str = knob(
+        "norm of opening and connectors",
+        choices=("batch", "batch_per_pixel", "instance", "channel", "channel_rms", "none"),
+    )
+    initialization: str = knob(
+        "kernels: Glorot's deviation, truncated; or deviation 0.1, clipped", choices=("glorot", "normal_clipped")
+    )
+
+
+@dataclass
+class ScheduleConfig:
+    """How long, in what portions, and how fast."""
+
+    epochs: int = knob("passes over the training images", low=1)
+    batch_size: int = knob("images a step", low=1)
+    last_batch: str = knob(
+        "the images of an epoch that fill no whole batch: a smaller batch, or left out",
+        "drop",
+        choices=("keep", "drop"),
+    )
+    learning_rate: float = knob("of the first epoch", above=0, high=1e30)
+    milestones: list[int] = knob("epochs after which the rate is multiplied by factor", low=1)
+    factor: float = knob("of the learning rate at each milestone", above=0, high=1)
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Batches into which an epoch of so many images is cut."""
+        return -(-images // self.batch_size) if self.last_batch == "keep" else images // self.batch_size
+
+    def images_per_epoch(self, images: int) -> int:
+        """How many of so many images an epoch passes through the network."""
+        return min(images, self.steps_per_epoch(images) * self.batch_size)
+
+
+@dataclass
+class ObjectiveConfig:
+    """The regulariser (11) beside the mean cross-entropy."""
+
+    smoothness: str = knob("in time, of a unit's weights", choices=("tv", "h1", "none"))
+    alpha1: float = knob("weight of the smoothness term", low=0, high=1e30)
+    eps: float = knob("inside the root of the total variation", above=0)
+    alpha2: float = knob("weight of the decay term", low=0, high=1e30)
+    alpha2_classifier: float | None = knob("the same for the classifier; null: alpha2", None, low=0, high=1e30)
+    decay: str = knob("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+
+
+@dataclass
+class OptimizerConfig:
+    """SGD with heavy-ball momentum, projected onto a box."""
+
+    momentum: float = knob("share of the last update kept", low=0, below=1)
+    bound: float | None = knob("every weight stays in [-bound, bound]; null: no projection", above=0)
+
+
+@dataclass
+class EvaluationConfig:
+    """When the test images are looked at, and which iterate is reported."""
+
+    every: int = knob("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
+    statistics: str = knob(
+        "of batch norms at test time: running means of training; those of the batch; estimated anew from training images",
+        "running",
+        choices=("running", "batch", "reestimated"),
+    )
+    iterate: str = knob(
+        "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
+    )
+    batch_size: int = knob("images at a time", 250, low=1)
+
+
+@dataclass
+class CheckpointConfig:
+    """How much work a crash may cost."""
+
+    seconds: float = knob("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    dynamic: str = knob("which discretised differential equation the units are")
+    recipe: str = knob("where the settings come from that are not given")
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    seed: int = knob("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
+    device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
+    precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
+    performance: str = knob(
+        "eager or compiled training and evaluation; auto: compiled where it pays",
+        "auto",
+        choices=("auto", "eager", "compile"),
+        result=False,
+    )
+    deterministic: bool = knob("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
+    name: str = knob("the study the run belongs to: a folder below output_root", result=False)
+    output_root: str = knob("folder for all studies", "outputs", result=False)
+
+    @property
+    def short_name(self) -> str:
+        """The run among those of its study."""
+        fold = "" if self.data.fold is None else f"fold {self.data.fold}, "
+        return f"{self.dynamic}, {fold}fraction {self.data.fraction:g}, seed {self.seed}"
+
+
+def knobs(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every knob as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
+    for entry in fields(schema):
+        if entry.default_factory is not NO_DEFAULT and is_dataclass(entry.default_factory):
+            yield from knobs(entry.default_factory, f"{prefix}{entry.name}.")
+        else:
+            yield prefix + entry.name, entry
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def allowed(entry: Any) -> str:
+    """What a knob takes, in words."""
+    if entry.metadata["choices"]:
+        return "one of " + ", ".join(entry.metadata["choices"])
+    types = get_args(entry.type) or (entry.type,)  # int | None, list[int], or a plain type
+    kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    kind = kinds[types[0]]
+    if get_origin(entry.type) is list:
+        kind = f"a list like [1,2], each {kind}"
+    words = {"low": "of at least", "above": "above", "high": "at most", "below": "below"}
+    bounds = [f"{word} {entry.metadata[k]:.10g}" for k, word in words.items() if entry.metadata[k] is not None]
+    return " ".join([kind, *([" and ".join(bounds)] if bounds else [])]) + (" or null" if NoneType in types else "")
+
+
+def _fits(value: Any, rule: Any) -> bool:
+    if rule["choices"]:
+        return value in rule["choices"]
+    if isinstance(value, list | dict):  # inside a list of numbers
+        return False
+    if not isinstance(value, int | float):
+        return True
+    return (
+        math.isfinite(value)
+        and (rule["low"] is None or value >= rule["low"])
+        and (rule["high"] is None or value <= rule["high"])
+        and (rule["above"] is None or value > rule["above"])
+        and (rule["below"] is None or value < rule["below"])
+    )
+
+
+def check(config: Config) -> None:
+    """Refuse a value out of range, or values that make no sense together.
+
+    Raises
+    ------
+    InvalidConfig
+        One sentence: the key, the value, what is allowed.
+    """
+    for key, entry in knobs():
+        value = value_of(config, key)
+        if value is None:
+            continue
+        if not all(_fits(v, entry.metadata) for v in (value if isinstance(value, list) else [value])):
+            raise InvalidConfig(f"{key}={value}: must be {allowed(entry)}")
+    for complaint in _complaints(config):
+        raise InvalidConfig(complaint)
+
+
+def _complaints(config: Config) -> Iterator[str]:
+    network, schedule = config.network, config.schedule
+    if not network.widths:
+        yield "network.widths=[]: must name at least one unit's channels, like [16,64,128,256]"
+    odd = [width for width in network.widths if width % 2]
+    if config.dynamic == "hamiltonian" and odd:
+        yield f"network.widths={network.widths}: must be even for dynamic=hamiltonian, which halves the channels; {odd[0]} is odd"
+    if network.memory == "reverse" and config.dynamic in ("parabolic", "resnet"):
+        yield (
+            f"network.memory=reverse: must be store, recompute or auto for dynamic={config.dynamic}, which cannot be run "
+            f"backwards (hamiltonian and second_order can)"
+        )
+    side = IMAGE_SIDE >> (len(network.widths) - 1)
+    if network.widths and side < 2:
+        most = IMAGE_SIDE.bit_length() - 1
+        yield (
+            f"network.widths={network.widths}: {len(network.widths)} units halve a {IMAGE_SIDE}-pixel image to nothing; "
+            f"must be at most {most} units, which leave 2 pixels or more"
+        )
+    if schedule.milestones != sorted(schedule.milestones):
+        yield f"schedule.milestones={schedule.milestones}: must be in growing order"
+    if config.evaluation.iterate == "best" and config.data.validation == 0:
+        yield "evaluation.iterate=best: must have validation images to choose by: set data.validation, for example to 0.2"
+    if config.evaluation.statistics != "running" and network.connector_norm != "batch":
+        yield (
+            f"evaluation.statistics={config.evaluation.statistics}: must be running for network.connector_norm="
+            f"{network.connector_norm}, which keeps no statistics"
+        )
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+        yield f"device={config.device}: must be auto, cpu, cuda or cuda:N"
+    if config.device == "cpu" and config.precision == "tf32":
+        yield "precision=tf32: must be float32 or bfloat16 on device=cpu; tf32 is arithmetic of NVIDIA GPUs"
+    parts = config.name.split("/")
+    if not all(re.fullmatch(r"[\w.+=-]+", part) and set(part) != {"."} for part in parts):
+        yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
+    if not config.output_root:
+        yield "output_root=: must name a folder"
+    for key, path in (
+        ("name", config.name),
+        ("output_root", config.output_root),
+        ("data.root", config.data.root or ""),
+    ):
+        if any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+            yield f"{key}={path[:40]}...: must have no part of more than {LONGEST_NAME} bytes between two /"
+        try:
+            Path(path).expanduser()
+        except RuntimeError:
+            yield f"{key}={path}: there is no user {path[1:].split('/')[0]} here; must name a folder"

@@ -1,0 +1,1 @@
+"""One run: its folder, checkpoints, training from top to bottom, results and where they come from."""

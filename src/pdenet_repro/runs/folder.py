@@ -1,0 +1,191 @@
+"""The run folder is the contract: training writes it, everything else reads it.
+
+``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration alone. It holds
+
+- ``config.yaml``: the resolved configuration; ``command.txt``: what was typed
+- ``metrics.csv``: a row an epoch, the same bytes whenever the run is repeated; ``timings.csv``: what is not
+- ``summary.json``: the result, written last: a folder that has it is finished
+- ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
+- ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
+- ``checkpoints/`` while the run is unfinished, ``failure.json`` after an attempt that failed
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.system.errors import OtherConfiguration, RunFolderError, UserError
+from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha256, write_atomically
+from pdenet_repro.system.lock import FolderLock
+
+SEAL = "summary_sha256"
+
+
+def path_of(config: Config) -> Path:
+    """Where the run of a configuration lives; the fraction with at least two decimals, and no more than it needs."""
+    data = config.data
+    fraction = Decimal(f"{data.fraction:.10f}").normalize()
+    decimals = max(2, -int(fraction.as_tuple().exponent))
+    fold = "" if data.fold is None else f"fold-{data.fold}-"
+    return (
+        Path(config.output_root).expanduser() / config.name / config.dynamic
+        / f"{fold}fraction-{fraction:.{decimals}f}" / f"seed-{config.seed}"
+    )  # fmt: skip
+
+
+def in_its_place(folder: Path, config: Config) -> bool:
+    """Whether a run's folder is called what its configuration calls it: ``DYNAMIC/fraction-0.10/seed-0``."""
+    return folder.absolute().parts[-3:] == path_of(config).parts[-3:]
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as it is saved."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def load_config(folder: Path) -> Config:
+    """The configuration of a run folder; RunFolderError if there is none or it is damaged."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is no run folder: it has no config.yaml")
+    try:
+        loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunFolderError(
+            f"{path} is damaged or of another version ({reason}); restore it or remove the folder"
+        ) from error
+    assert isinstance(loaded, Config)
+    return loaded
+
+
+def differences(found: Config, asked: Config) -> list[str]:
+    """The settings that tell two runs apart, as ``key: found there, asked for``."""
+    keys = [key for key, entry in knobs() if entry.metadata["result"]]
+    pairs = [(key, value_of(found, key), value_of(asked, key)) for key in keys]
+    return [f"{key}: {there} there, {now} asked for" for key, there, now in pairs if there != now]
+
+
+class RunFolder:
+    """Files of one run, for the process that holds its lock."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.path = path_of(config)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The summary of a finished run of this configuration, None if it is still to do.
+
+        Raises
+        ------
+        RunFolderError
+            The folder holds a run of another configuration, or a damaged file that decides this.
+        """
+        if not (self.path / "config.yaml").exists():
+            if left := [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]:
+                raise RunFolderError(
+                    f"{self.path} holds {left[0]} of a run whose config.yaml is missing; restore it, or remove that folder"
+                )
+            return None
+        different = differences(load_config(self.path), self.config)
+        if different and self._nothing_to_lose():
+            return None
+        if different:
+            raise OtherConfiguration(
+                f"{self.path} holds a run of another configuration ({'; '.join(different)}); "
+                f"give this one its own study with name=..., or remove that folder"
+            )
+        summary = load_summary(self.path)
+        if summary:
+            verify(self.path, summary)
+        return summary
+
+    def _nothing_to_lose(self) -> bool:
+        """Whether an attempt failed here before it saved anything: the next one may have other settings."""
+        saved = ("checkpoints", "metrics.csv", "weights.safetensors", "summary.json")
+        return (self.path / "failure.json").is_file() and not any((self.path / name).exists() for name in saved)
+
+    @contextmanager
+    def locked(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+        """Hold the folder; RunFolderBusy if another process does."""
+        make_folder(self.path)
+        with FolderLock(self.path, say):
+            remove_leftovers(self.path)
+            yield
+
+    def begin(self, command: str) -> None:
+        """Write down the configuration before anything else."""
+        self.write("config.yaml", to_yaml(self.config))
+        self.write("command.txt", command + "\n")
+        remove(self.path / "failure.json")
+
+    def record_failure(self, error: Exception) -> None:
+        """Leave word of why this attempt failed, for the sweep it belongs to; silently not, where nothing can be written."""
+        code = error.exit_code if isinstance(error, UserError) else 1
+        with suppress(UserError):
+            self.write("failure.json", json.dumps({"reason": str(error), "exit_code": code}, indent=2) + "\n")
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary, which makes the run a finished one: after everything else; with a checksum of its own."""
+        self.write("summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Put a whole file in place."""
+        write_atomically(self.path / name, content)
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Put a CSV file in place: a header and a row for each entry; numbers as Python writes them, exactly."""
+        lines = [",".join(rows[0])] if rows else []
+        lines += [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
+        self.write(name, "".join(line + "\n" for line in lines))
+
+
+def load_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a finished run, None for an unfinished one; RunFolderError if it is damaged."""
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text())
+        if not isinstance(summary, dict) or summary.get(SEAL) != seal(summary):
+            raise ValueError("its own checksum does not fit")
+        return summary
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
+
+
+def seal(summary: Mapping[str, Any]) -> str:
+    """SHA-256 of all entries of a summary but this one."""
+    entries = {key: value for key, value in summary.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def verify(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Compare the files of a finished run with their checksums; RunFolderError names the first that is damaged or gone."""
+    remedy = "restore it from a copy, or remove the run's folder to have it trained again"
+    for name, expected in summary["files_sha256"].items():
+        path = folder / name
+        try:
+            found = sha256(path)
+        except FileNotFoundError:
+            raise RunFolderError(f"{path} is missing; {remedy}") from None
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
+        if found != expected:
+            raise RunFolderError(f"{path} is damaged: its SHA-256 is {found}, expected {expected}; {remedy}")
+
+
+def config_digest(config: Config) -> str:
+    """SHA-256 of the settings that tell two runs apart."""
+
+    settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

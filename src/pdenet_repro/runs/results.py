@@ -1,0 +1,148 @@
+"""What a finished run leaves: weights, predictions, confusion matrix, summary; and reading them again."""
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from pdenet_repro.config.schema import Config
+from pdenet_repro.data.examples import carried
+from pdenet_repro.data.stl10 import Dataset
+from pdenet_repro.data.subset import Subset
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.runs import provenance
+from pdenet_repro.runs.folder import RunFolder, config_digest, load_config, load_summary
+from pdenet_repro.system import device
+from pdenet_repro.system.errors import RunFolderError
+from pdenet_repro.system.files import sha256
+from pdenet_repro.training.evaluation import accuracy, confusion_matrix
+
+if TYPE_CHECKING:
+    import torch
+
+ARTEFACTS = (
+    "config.yaml", "metrics.csv", "timings.csv", "weights.safetensors", "predictions.npz", "examples.npz", "confusion.csv"
+)  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What training and evaluation found; the network is at the iterate of ``epoch``, which is the one reported."""
+
+    config: Config
+    network: PDENet
+    dataset: Dataset
+    subset: Subset
+    epoch: int
+    test_probabilities: np.ndarray  # (test images, classes) float32
+    train_accuracy: float
+    accuracy_by_statistics: dict[str, float]  # test accuracy by statistics of the batch norms; empty without such norms
+    rows: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes): entry (i, j) counts test images of class i predicted as j."""
+        return confusion_matrix(self.test_probabilities, self.dataset.test.labels)
+
+
+def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:
+    """Write everything but the summary, and return that."""
+    names = list(outcome.dataset.class_names)
+    folder.write_rows("metrics.csv", outcome.rows)
+    folder.write_rows("timings.csv", outcome.timings)
+    weights = {name: tensor.contiguous() for name, tensor in outcome.network.state_dict().items()}
+    folder.write("weights.safetensors", save_tensors(weights, {"config": config_digest(outcome.config)}))
+    test = outcome.dataset.test
+    folder.write(
+        "predictions.npz",
+        _npz(probabilities=outcome.test_probabilities, labels=test.labels, class_names=np.array(names)),
+    )
+    shown = carried(len(test.labels))
+    folder.write("examples.npz", _npz(indices=shown, pixels=np.asarray(test.pixels[shown])))
+    folder.write_rows(
+        "confusion.csv",
+        [
+            {"true": name, **{f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}}
+            for name, counts in zip(names, outcome.confusion.tolist(), strict=True)
+        ],
+    )
+    return _summary(outcome, folder, where)
+
+
+def _npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:
+    config, data, timings = outcome.config, outcome.dataset, outcome.timings
+    seconds = sum(timing["seconds"] for timing in timings)
+    by_epoch = {row["epoch"]: row for row in outcome.rows}
+    passes = len(outcome.rows) * config.schedule.images_per_epoch(len(outcome.subset.train))
+    return {
+        "dynamic": config.dynamic,
+        "recipe": config.recipe,
+        "data": config.data.name,
+        "fraction": config.data.fraction,
+        "fold": config.data.fold,
+        "seed": config.seed,
+        "name": config.name,
+        "test_accuracy": accuracy(outcome.test_probabilities, data.test.labels),
+        "test_accuracy_by_statistics": outcome.accuracy_by_statistics,
+        "train_accuracy": outcome.train_accuracy,
+        "validation_accuracy": by_epoch[outcome.epoch]["validation_accuracy"],
+        "epochs": config.schedule.epochs,
+        "epoch_reported": outcome.epoch,
+        "train_images": len(outcome.subset.train),
+        "validation_images": len(outcome.subset.validation),
+        "test_images": len(data.test.labels),
+        "class_names": list(data.class_names),
+        "weights": outcome.network.weight_count(),
+        "training_seconds": round(seconds, 3),
+        "images_per_second": round(passes / max(seconds, 1e-9), 2),
+        "peak_memory_mib": max(timing["peak_memory_mib"] for timing in timings),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": provenance.command(),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "hardware": device.hardware(where),
+        "configuration_sha256": config_digest(config),
+        "subset_sha256": outcome.subset.digest,
+        "data_md5": dict(data.checksums),
+        "files_sha256": {name: sha256(folder.path / name) for name in ARTEFACTS},
+    }
+
+
+def load_run(folder: str | Path) -> tuple[PDENet, Config]:
+    """The trained network of a finished run, on the CPU in evaluation mode, and its configuration.
+
+    Call the network with raw images, a tensor (N, 3, 96, 96) uint8, for class scores (N, 10), or its ``probabilities``.
+    Both can be differentiated by images and weights: within ``torch.no_grad()`` they take less memory, and ``.numpy()``.
+
+    Raises
+    ------
+    RunFolderError
+        The folder is no finished run, or its weights are damaged.
+    """
+    path = Path(folder)
+    config, summary = load_config(path), load_summary(path)
+    if summary is None:
+        raise RunFolderError(f"{path} is not finished: it has no summary.json; start its command again to go on")
+    weights = path / "weights.safetensors"
+    try:
+        found, expected = sha256(weights), summary["files_sha256"]["weights.safetensors"]
+    except (OSError, KeyError) as error:
+        raise RunFolderError(f"cannot read {weights} ({error}); restore it or train the run again") from error
+    if found != expected:
+        raise RunFolderError(f"{weights} is damaged: SHA-256 {found}, expected {expected}; restore it")
+    network = build_network(config)
+    network.load_state_dict(load_tensors(weights.read_bytes()))
+    return network.eval(), config

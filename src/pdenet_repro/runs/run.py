@@ -1,0 +1,77 @@
+"""One run, top to bottom: configuration, data, run folder, then the session that trains and evaluates."""
+
+from typing import Any
+
+from pdenet_repro.config.schema import Config, check
+from pdenet_repro.data import source, subset
+from pdenet_repro.runs import provenance
+from pdenet_repro.runs.folder import RunFolder
+from pdenet_repro.system import device
+from pdenet_repro.system.console import Log
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
+from pdenet_repro.system.signals import stop_request
+
+
+def refuse_nonsense(config: Config) -> None:
+    """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy."""
+    check(config)
+    learned, _ = subset.counts(config.data, source.images_per_class(config.data))
+    images = 10 * learned
+    if config.schedule.batch_size > images:
+        raise InvalidConfig(
+            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
+        )
+    device.refuse_missing_gpu(config)
+
+
+def run(config: Config) -> None:
+    """Carry out one run, or go on with it, or say that it is finished.
+
+    Raises
+    ------
+    UserError
+        For a reason the user can mend.
+    Interrupted
+        When a signal asked to stop; the state is saved.
+    """
+    refuse_nonsense(config)
+    log, folder = Log(config.short_name), RunFolder(config)
+    if summary := folder.finished():
+        log.say(f"already finished: {result_line(summary, folder)}")
+        return
+    dataset = source.load(config.data, log.say)
+    with folder.locked(log.say), stop_request as stop:
+        if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
+            log.path = folder.path / "run.log"
+            folder.begin(provenance.command())
+            from pdenet_repro.runs.training_run import (
+                Session,  # torch takes seconds to import: only now that it is needed
+            )
+
+            try:
+                summary = Session(config, dataset, folder, log, stop).carry_out()
+            except Exception as error:
+                mendable = out_of_memory(error, config) or error
+                folder.record_failure(mendable)
+                raise mendable from error.__cause__
+    log.say(result_line(summary, folder))
+
+
+def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
+    """What to change in a run, where an allocation failed; None for any other error."""
+    if not is_of_memory(error):
+        return None
+    return OutOfMemory(
+        f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="
+        f"{config.evaluation.batch_size} with network.widths={config.network.widths}; make one of them smaller, or use "
+        "network.memory=recompute (reverse for hamiltonian and second_order)"
+    )
+
+
+def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
+    """The outcome of a run in one line."""
+    right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
+    return (
+        f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "
+        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}); all of it is in {folder.path}"
+    )

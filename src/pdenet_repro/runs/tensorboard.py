@@ -1,0 +1,125 @@
+"""TensorBoard events of a run: scalars, settings, confusion matrix, kernels."""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.system.files import storage_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pdenet_repro.networks.pdenet import PDENet
+
+
+# On a study's folder each chart shows all runs, one line each.
+CHARTS = {
+    "study": {
+        "test accuracy": ["Multiline", ["accuracy/test"]],
+        "training accuracy": ["Multiline", ["accuracy/train"]],
+        "objective": ["Multiline", ["objective/loss"]],
+    }
+}
+
+
+class Events:
+    """Writes into ``folder``; what an earlier, interrupted process wrote from ``first_epoch`` on is discarded by readers."""
+
+    def __init__(self, folder: Path, first_epoch: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
+
+        self.folder = folder
+        threading.excepthook = _leave_failed_writes_to_the_caller
+        with storage_errors(folder):
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+            self.writer.add_custom_scalars(CHARTS)
+
+    def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
+        """Every number of an epoch that is there; StorageError if it cannot be written."""
+        with storage_errors(self.folder):
+            for name, value in {**row, **timing}.items():
+                if name != "epoch" and value is not None:
+                    self.writer.add_scalar(_group(name), value, row["epoch"])
+            self.writer.flush()
+
+    def result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
+        """The settings with the accuracies they led to, the confusion matrix and the kernels of each unit.
+
+        StorageError if they cannot be written.
+        """
+        with storage_errors(self.folder):
+            self._result(config, summary, matrix, network)
+            self.writer.flush()
+
+    def _result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
+        from torch.utils.tensorboard.summary import hparams
+
+        settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
+        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
+        metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
+        # Written as this run's own summaries: add_hparams would make a second run of them.
+        for part in hparams(plain, metrics):
+            self.writer._get_file_writer().add_summary(part)
+        epoch = config.schedule.epochs
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, epoch)
+        self.writer.add_figure("confusion matrix", confusion_figure(matrix, summary["class_names"]), epoch)
+        for name, parameter in network.named_parameters():
+            if "kernel" in name:
+                kernel = parameter.detach().float().cpu().numpy()
+                steps = kernel if kernel.ndim == 5 else kernel[None]
+                self.writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
+
+    def close(self) -> None:
+        """Close; everything is flushed already, and a write that failed has been reported."""
+        with suppress(OSError):
+            self.writer.close()
+        threading.excepthook = threading.__excepthook__
+
+
+def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer thread raises what happened to it in the calling thread again: one report is enough."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
+
+
+def _group(name: str) -> str:
+    if "accuracy" in name:
+        return f"accuracy/{name.replace('_accuracy', '')}"
+    if name in ("loss", "data_loss", "smoothness", "decay"):
+        return f"objective/{name}"
+    return f"{'speed' if name in ('seconds', 'images_per_second', 'peak_memory_mib') else 'weights'}/{name}"
+
+
+def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
+    """The first kernels (steps, C_out, C_in, k, k) as one grey picture (H, W) in 0..1: a block a time step, zero is grey."""
+    steps, outputs, inputs, height, width = kernel.shape
+    rows, columns = min(outputs, channels), min(inputs, channels)
+    tiles = np.full((rows, height + 1, steps, columns, width + 1), 0.0)
+    largest = max(float(np.abs(kernel).max()), 1e-12)
+    shown = kernel[:, :rows, :columns] / largest
+    tiles[:, :height, :, :, :width] = shown.transpose(1, 3, 0, 2, 4)
+    picture = tiles.reshape(rows * (height + 1), steps * columns * (width + 1))
+    return np.kron(0.5 + picture / 2, np.ones((4, 4)))
+
+
+def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
+    """Counts (classes, classes) as a picture: rows the true class, columns the predicted one."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(matrix, cmap="Blues", vmin=0)
+    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(len(class_names)), class_names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for (i, j), count in np.ndenumerate(matrix):
+        axes.text(
+            j, i, str(count), ha="center", va="center", fontsize=8, color="w" if count > matrix.max() / 2 else "k"
+        )
+    return figure

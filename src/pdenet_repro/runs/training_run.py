@@ -1,0 +1,295 @@
+"""Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pdenet_repro.config.schema import Config
+from pdenet_repro.data import source
+from pdenet_repro.data.batches import DeviceImages, TrainingBatches
+from pdenet_repro.data.stl10 import Dataset
+from pdenet_repro.data.subset import choose
+from pdenet_repro.networks import memory
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.runs import provenance
+from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
+from pdenet_repro.runs.folder import RunFolder, config_digest
+from pdenet_repro.runs.results import Outcome, write_results
+from pdenet_repro.runs.tensorboard import Events
+from pdenet_repro.system import device
+from pdenet_repro.system.console import Bars, Log, epoch_line
+from pdenet_repro.system.signals import Interrupted, StopRequest
+from pdenet_repro.training import compilation
+from pdenet_repro.training.compilation import not_compiled
+from pdenet_repro.training.evaluation import (
+    STATISTICS,
+    accuracy,
+    batch_norms,
+    class_probabilities,
+    largest_batch,
+    reestimate_statistics,
+    using_statistics,
+)
+from pdenet_repro.training.objective import Objective
+from pdenet_repro.training.optimizer import ProjectedSGD
+from pdenet_repro.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
+
+
+def make_trainer(
+    config: Config, images: DeviceImages, where: "torch.device", warn: Callable[[str], None] = lambda line: None
+) -> Trainer:
+    """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
+    reversible = DYNAMICS[config.dynamic].reversible
+    # not the memory that is free now: a run that is resumed must choose the same
+    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
+    network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
+    objective = Objective(network, config.objective, config.network.step_size)
+    optimizer = ProjectedSGD(
+        network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
+    )
+    batches = TrainingBatches(
+        images, config.schedule, config.data.standardization, config.data.augmentation, config.seed
+    )
+    trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
+    if compilation.wanted(config, len(images), where):
+        evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
+        compilation.compile_run(trainer, evaluated, warn)
+    return trainer
+
+
+class Session:
+    """One run, in the process that holds its folder's lock.
+
+    The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
+        self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
+        provenance.git_commit()  # remembered for the summary
+        self.device = device.set_up(config)
+        self.autocast = device.autocast(self.device, config.precision)
+        self.chosen = choose(dataset.train.labels, config.data, config.seed, dataset.folds)
+        self.train, self.validation = (
+            DeviceImages(dataset.train.pixels[part], dataset.train.labels[part], self.device)
+            for part in (self.chosen.train, self.chosen.validation)
+        )
+        self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
+        self.trainer = make_trainer(config, self.train, self.device, log.warn)
+        self.network = self.trainer.network
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", config_digest(config))
+        self.rows: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
+        self.seconds = 0.0  # of training in the current epoch
+        self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0}
+        self.best_weights: dict[str, Any] = {}
+        self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
+
+    def carry_out(self) -> dict[str, Any]:
+        """Train what is still to train, evaluate, write the results; returns the summary."""
+        self.log.say(self._plan())
+        self._resume()
+        trainer, epochs = self.trainer, self.config.schedule.epochs
+        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch)
+        self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken)
+        self.saved_at = time.monotonic()
+        try:
+            while trainer.progress.epoch <= epochs:
+                self._train_epoch()
+                events.epoch(self.rows[-1], self.timings[-1])
+            self._save()
+            outcome = self._outcome()
+            summary = write_results(outcome, self.folder, self.device)
+            events.result(self.config, summary, outcome.confusion, self.network)
+        finally:
+            self.bars.close()
+            events.close()
+        self.folder.finish(summary)
+        self.checkpoints.clear()
+        return summary
+
+    def _plan(self) -> str:
+        config, hardware, batches = self.config, device.hardware(self.device), self.trainer.batches
+        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        sizes = f"of {batches.batch_size} images"
+        if rest := len(self.train) % batches.batch_size:
+            sizes += f", the last of {rest}" if self.config.schedule.last_batch == "keep" else f"; {rest} are left out"
+        held_out = f", {len(self.validation)} held out" if len(self.validation) else ""
+        return (
+            f"{config.dynamic} network of {self.network.weight_count():,} weights, recipe {config.recipe}; "
+            f"{len(self.train)} training images of {config.data.name}{held_out}; "
+            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {where}"
+        )
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.load(self.log.warn)
+        if checkpoint is None:
+            return
+        values = checkpoint.values
+        self.trainer.restore(checkpoint.tensors, values["progress"])
+        self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
+        self.best = values["best"]
+        self.best_weights = {
+            name.removeprefix("best."): tensor.to(self.device)
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith("best.")
+        }
+        done = self.trainer.progress
+        self.log.say(
+            f"going on from the checkpoint at epoch {done.epoch}, step {done.step} of {self.trainer.batches.steps}"
+        )
+
+    def _save(self) -> None:
+        tensors, progress = self.trainer.state()
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
+        values = {
+            "progress": progress,
+            "rows": self.rows,
+            "timings": self.timings,
+            "seconds": self.seconds,
+            "best": self.best,
+        }
+        self.checkpoints.save(Checkpoint(self.trainer.steps_taken, tensors, values))
+        self.saved_at = time.monotonic()
+
+    def _leave_if_asked(self) -> None:
+        if self.stop.received:
+            self._save()
+            done = self.trainer.progress
+            where = (
+                f"at epoch {done.epoch}, step {done.step}"
+                if done.epoch <= self.config.schedule.epochs
+                else "after training"
+            )
+            raise Interrupted(
+                f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command goes on from there"
+            )
+
+    def _train_epoch(self) -> None:
+        trainer, bars = self.trainer, self.bars
+        bars.start_epoch(trainer.progress.epoch, trainer.progress.step)
+        clock = time.monotonic()
+        for _ in trainer.epoch():
+            self.seconds += time.monotonic() - clock
+            bars.step()
+            self._leave_if_asked()
+            if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
+                self._save()
+            clock = time.monotonic()
+        device.synchronize(self.device)  # the last step's backward pass
+        self.seconds += time.monotonic() - clock
+        # Before the epoch is closed: a stop while evaluating comes back to this point.
+        accuracies = self._epoch_accuracies()
+        row = trainer.finish_epoch() | accuracies
+        images = self.config.schedule.images_per_epoch(len(self.train))
+        drift = self.network.drift()
+        timing = {
+            "epoch": row["epoch"],
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(images / max(self.seconds, 1e-9), 2),
+            "peak_memory_mib": round(device.peak_memory(self.device), 1),
+            "reversal_drift": drift,
+        }
+        self.seconds = 0.0
+        if drift is not None and not drift <= memory.TOLERANCE:
+            self.log.warn(
+                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm: the "
+                f"gradients are not to be trusted; use network.memory=recompute, or a smaller network.step_size"
+            )
+        self.rows.append(row)
+        self.timings.append(timing)
+        self.folder.write_rows("metrics.csv", self.rows)
+        self.folder.write_rows("timings.csv", self.timings)
+        epochs = self.config.schedule.epochs
+        mean = sum(t["seconds"] for t in self.timings) / len(self.timings)
+        self.log.say(epoch_line(row, timing, epochs, mean * (epochs - row["epoch"])))
+
+    def _epoch_accuracies(self) -> dict[str, float | None]:
+        epoch, evaluation = self.trainer.progress.epoch, self.config.evaluation
+        found: dict[str, float | None] = {"validation_accuracy": None, "test_accuracy": None}
+        found |= {f"test_accuracy_{statistics}": None for statistics in STATISTICS}
+        if len(self.validation):
+            probabilities = self._probabilities("validation")
+            found["validation_accuracy"] = value = accuracy(probabilities, self.validation.labels.cpu().numpy())
+            if value > self.best["accuracy"]:
+                self.best = {"epoch": epoch, "accuracy": value}
+                self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        last = epoch == self.config.schedule.epochs and evaluation.iterate == "last"
+        if last or (evaluation.every and epoch % evaluation.every == 0):
+            self.test_probabilities = self._probabilities("test")
+            found["test_accuracy"] = accuracy(self.test_probabilities, self.dataset.test.labels)
+            if batch_norms(self.network):
+                found[f"test_accuracy_{evaluation.statistics}"] = found["test_accuracy"]
+            if last or self.device.type == "cuda":  # where it costs seconds, or is done once
+                found |= {f"test_accuracy_{kind}": value for kind, value in self._with_other_statistics().items()}
+        return found
+
+    def _probabilities(self, split: str, statistics: str | None = None) -> np.ndarray:
+        """Class probabilities of all images of a part of the data, batch norms with ``statistics``; None: as configured."""
+
+        def after_batch(done: int, total: int) -> None:
+            self.bars.evaluated(split, done, total)
+            self._leave_if_asked()
+
+        images: DeviceImages = getattr(self, split)
+        kind = statistics or self.config.evaluation.statistics
+        with using_statistics(self.network, kind, self._reestimate):
+            return class_probabilities(
+                self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+            )
+
+    def _reestimate(self) -> None:
+        config = self.config
+        reestimate_statistics(self.network, self.train, config.schedule.batch_size, config.seed, self.autocast)
+
+    def _with_other_statistics(self) -> dict[str, float]:
+        """Test accuracy with each kind of statistics of the batch norms that is not the configured one."""
+        if not batch_norms(self.network):
+            return {}
+        others = [kind for kind in STATISTICS if kind != self.config.evaluation.statistics]
+        with not_compiled():  # too few batches to compile the norms once more
+            return {kind: accuracy(self._probabilities("test", kind), self.dataset.test.labels) for kind in others}
+
+    def _accuracy_by_statistics(self, epoch: int) -> dict[str, float]:
+        """Test accuracy of the iterate to report, by statistics of the batch norms; empty where it has none."""
+        if not batch_norms(self.network):
+            return {}
+        row = self.rows[epoch - 1]
+        known = {kind: row[f"test_accuracy_{kind}"] for kind in STATISTICS}
+        if None in known.values():
+            known |= self._with_other_statistics()
+            assert self.test_probabilities is not None
+            known[self.config.evaluation.statistics] = accuracy(self.test_probabilities, self.dataset.test.labels)
+        return known
+
+    def _outcome(self) -> Outcome:
+        """Everything the results are made of, with the network at the iterate to report."""
+        epoch = self.config.schedule.epochs
+        if self.config.evaluation.iterate == "best":
+            epoch = self.best["epoch"]
+            self.network.load_state_dict(self.best_weights)
+            self.test_probabilities = None
+        if self.test_probabilities is None:  # resumed after the last epoch, or not the last iterate
+            self.test_probabilities = self._probabilities("test")
+        train_accuracy = accuracy(self._probabilities("train"), self.train.labels.cpu().numpy())
+        by_statistics = self._accuracy_by_statistics(epoch)
+        if self.config.evaluation.statistics == "reestimated":
+            self._reestimate()  # into the weights that are saved
+        return Outcome(
+            config=self.config,
+            network=self.network,
+            dataset=self.dataset,
+            subset=self.chosen,
+            epoch=epoch,
+            test_probabilities=self.test_probabilities,
+            train_accuracy=train_accuracy,
+            accuracy_by_statistics=by_statistics,
+            rows=self.rows,
+            timings=self.timings,
+        )

@@ -1,0 +1,142 @@
+"""What a person sees while a run goes on: lines, bars on a terminal, and the log file."""
+
+import datetime
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from pdenet_repro.system.files import storage_errors
+from pdenet_repro.system.formatting import duration
+
+Item = TypeVar("Item")
+
+
+class Unread:
+    """A stream whose reader may leave (``| head``) or whose disk may fill: what is lost are lines, not the work.
+
+    After the first error everything goes to the null device.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """As any stream; never an OSError."""
+        with self._surviving():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As any stream; never an OSError."""
+        with self._surviving():
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())  # what is still in its buffer goes there too
+            os.close(null)
+
+
+def outlive_readers() -> None:
+    """Have this process go on when nobody reads what it prints any more."""
+    if not isinstance(sys.stdout, Unread):
+        sys.stdout, sys.stderr = Unread(sys.stdout), Unread(sys.stderr)
+
+
+class Log:
+    """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder.
+
+    A worker process, beside which others train, puts the name of its run before each line on the terminal.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.path: Path | None = None
+        self.prefix = f"{name}: " if name and multiprocessing.current_process().name != "MainProcess" else ""
+
+    def say(self, line: str) -> None:
+        """Something worth knowing, on stdout."""
+        self._put(line, sys.stdout)
+
+    def warn(self, line: str) -> None:
+        """Something that went wrong and is dealt with, on stderr."""
+        self._put(f"warning: {line}", sys.stderr)
+
+    def _put(self, line: str, stream: Any) -> None:
+        tqdm.write(self.prefix + line, file=stream)
+        stream.flush()
+        if self.path is not None:
+            with storage_errors(self.path), self.path.open("a") as file:
+                file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+
+
+def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+    """The items, with a bar on a terminal while they are worked on, a line at the start otherwise."""
+    if not sys.stderr.isatty():
+        print(what, flush=True)
+    yield from tqdm(items, what, total, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
+
+
+class Bars:
+    """On a terminal a bar for the whole run, with the time left, and one for the epoch or evaluation; else nothing."""
+
+    def __init__(self, epochs: int, steps: int, done: int) -> None:
+        self.epochs, self.steps = epochs, steps
+        off = not sys.stderr.isatty()
+        self.whole = tqdm(total=epochs * steps, initial=done, unit="step", disable=off, dynamic_ncols=True)
+        self.part = tqdm(total=steps, unit="step", disable=off, leave=False, dynamic_ncols=True)
+
+    def start_epoch(self, epoch: int, step: int) -> None:
+        """A new inner bar, ``step`` steps along."""
+        self.whole.set_description(f"epoch {epoch}/{self.epochs}")
+        self._restart("training", self.steps, step)
+
+    def step(self) -> None:
+        """One training step is done."""
+        self.whole.update()
+        self.part.update()
+
+    def evaluated(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` images are evaluated."""
+        if self.part.total != total or self.part.desc != f"{what}: ":
+            self._restart(what, total, 0)
+        self.part.update(done - self.part.n)
+
+    def close(self) -> None:
+        """Leave the outer bar as it stands."""
+        self.part.close()
+        self.whole.close()
+
+    def _restart(self, what: str, total: int, done: int) -> None:
+        self.part.reset(total)
+        self.part.set_description(what)
+        self.part.update(done)
+
+
+def epoch_line(row: dict[str, Any], timing: dict[str, Any], epochs: int, seconds_left: float) -> str:
+    """One epoch in one line."""
+    parts = [
+        f"epoch {row['epoch']}/{epochs}",
+        f"rate {row['learning_rate']:g}",
+        f"loss {row['loss']:.4f} (data {row['data_loss']:.4f}, smoothness {row['smoothness']:.4f}, decay {row['decay']:.4f})",
+        f"training {row['train_accuracy']:.2%}",
+    ]
+    for split in ("validation", "test"):
+        if row[f"{split}_accuracy"] is not None:
+            parts.append(f"{split} {row[f'{split}_accuracy']:.2%}")
+    parts.append(f"{timing['images_per_second']:.1f} images/s")
+    if seconds_left:
+        parts.append(f"{duration(seconds_left)} left")
+    return "  ".join(parts)

@@ -1,0 +1,234 @@
+"""The compute device: what was asked for, whether it is there, how it is set up."""
+
+import ctypes
+import getpass
+import os
+import platform
+import re
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.memory_limits import memory_limits
+
+if TYPE_CHECKING:
+    import torch
+
+
+_SHOWN = "PDENET_SHOWN_GPUS"  # environment variable, for jobs on this machine
+
+
+class Settings(Protocol):
+    """What a configuration says of the device: ``auto``, ``cpu``, ``cuda:N``; the arithmetic; reproducible kernels."""
+
+    device: str
+    precision: str
+    deterministic: bool
+
+
+def refuse_missing_gpu(config: Settings) -> None:
+    """InvalidConfig where a GPU is asked for and no driver for one is there; takes milliseconds, loads no torch."""
+    wants_gpu = config.device.startswith("cuda")
+    if (wants_gpu or config.precision == "tf32") and not _driver_sees_gpus():
+        key = f"device={config.device}" if wants_gpu else "precision=tf32"
+        instead = "device=cpu or device=auto" if wants_gpu else "precision=float32 or bfloat16"
+        raise InvalidConfig(f"{key}: needs an NVIDIA GPU, and no driver for one is found here; must be {instead}")
+
+
+def _driver_sees_gpus() -> bool:
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def show_gpus_to_jobs() -> None:
+    """Before jobs are started on this machine: tell them which GPUs this process may see."""
+    os.environ[_SHOWN] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+
+def see_shown_gpus() -> None:
+    """In such a job, from which submitit's local executor hides every GPU unless it is to choose them: see those again."""
+    shown = os.environ.get(_SHOWN)
+    if shown is None or os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        return
+    if shown == "all":
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = shown
+
+
+def set_up(config: Settings) -> "torch.device":
+    """The device to compute on, with precision and determinism of ``config`` set for the process."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    name = config.device
+    if name == "auto":
+        name = f"cuda:{_claim_gpu()}" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InvalidConfig(
+                f"device={name}: this PyTorch ({torch.__version__}) cannot use the GPU; must be device=cpu"
+            )
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise InvalidConfig(
+                f"device={name}: must be one of the {torch.cuda.device_count()} GPUs here, cuda:0 and up"
+            )
+        torch.cuda.set_device(device)
+    elif config.precision == "tf32":
+        raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
+    if device.type == "cpu":
+        _keep_freed_memory()
+    forget_peak_memory(device)
+    tf32 = config.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.use_deterministic_algorithms(config.deterministic)
+    return device
+
+
+_claimed: dict[int, Any] = {}  # GPU -> its lock, held until this process ends
+
+
+def _claim_gpu() -> int:
+    """A GPU that no other process of this program computes on, the same one for all runs of this process.
+
+    Where all are taken, several processes share one.
+    """
+    import torch
+    from filelock import FileLock, Timeout
+
+    if _claimed:
+        return next(iter(_claimed))
+    count = torch.cuda.device_count()
+    for index in range(count):
+        identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
+        lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{_user()}-gpu-{identity}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            continue
+        _claimed[index] = lock
+        return index
+    return os.getpid() % count
+
+
+def _user() -> str:
+    """Their name, or number where they have none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _keep_freed_memory() -> None:
+    """Have the allocator keep freed features for the next layer instead of returning them to the system.
+
+    glibc maps every large tensor anew, and the kernel clears its pages one by one at first use: half of the time of
+    evaluating the paper's network on two cores. Elsewhere (other C libraries) nothing is changed.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 64 * 2**20)
+
+
+def synchronize(device: "torch.device") -> None:
+    """Wait until the device has done what it was asked for."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def forget_peak_memory(device: "torch.device") -> None:
+    """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (GPU, Linux)."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the run before freed
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+
+
+def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractContextManager[None]]:
+    """Context in which the network is applied: bfloat16 layers under ``precision=bfloat16``, otherwise nothing."""
+    import torch
+
+    if precision == "bfloat16":
+        return lambda: torch.autocast(device.type, torch.bfloat16)
+    return nullcontext
+
+
+def available_memory(device: "torch.device") -> int:
+    """Bytes that can still be allocated, as far as the system tells."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    machine = whole_memory(device)
+    with suppress(OSError), open("/proc/meminfo") as file:
+        machine = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
+    return min([machine, *(max(0, limit - used) for limit, used in memory_limits())])
+
+
+def whole_memory(device: "torch.device") -> int:
+    """Bytes that the device has, or on the CPU this process may use: the machine's, or what its control group allows."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *(limit for limit, _ in memory_limits())])
+
+
+def peak_memory(device: "torch.device") -> float:
+    """Largest memory so far in MiB: allocated on the GPU, or resident of this process on the CPU."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError), open("/proc/self/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) / 2**10  # type: ignore[index]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def hardware(device: "torch.device") -> dict[str, Any]:
+    """What the run was computed on."""
+    import torch
+
+    return {
+        "device": str(device),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "cpu": _processor(),
+        "threads": torch.get_num_threads(),
+        "host": platform.node(),
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,85 @@
+"""Files that are whole or absent: written beside the target, flushed to disk, renamed over it."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from pdenet_repro.system.errors import StorageError
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing ``path`` into a StorageError of one sentence."""
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "free some space and run the same command again",
+            errno.EDQUOT: "free some of the quota and run the same command again",
+            errno.EACCES: "choose a folder you may write to (output_root=, or --output of a report)",
+            errno.EROFS: "choose a folder you may write to (output_root=, or --output of a report)",
+            errno.ENOTDIR: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
+            errno.EISDIR: "a folder stands where a file is needed; move it away",
+            errno.EEXIST: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
+        }.get(error.errno or 0, "everything saved before is untouched")
+        raise StorageError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, if they are missing; StorageError if that fails or nothing can be written there."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there; StorageError if that fails."""
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that a crash at any instant leaves the old content or the new, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut; some file systems cannot and say so."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of a process that was killed while it wrote. Only for the holder of the folder's lock."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

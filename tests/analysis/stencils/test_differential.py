@@ -1,0 +1,131 @@
+"""Stencils and differential operators, against operators computed by hand."""
+
+import math
+
+import pytest
+import torch
+
+from pdenet_repro.analysis.stencils import differential as d
+from pdenet_repro.networks.layers import conv, conv_transpose
+
+H = (1.0, 0.1)
+
+
+def row(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("h", H)
+def test_one_dimensional_operators_by_hand(h):
+    for theta, beta in (
+        (row(1, -2, 1) / h**2, (0, 0, 1)),  # second derivative
+        (row(-1, 0, 1) / (2 * h), (0, 1, 0)),  # central derivative
+        (row(1, 2, 1) / 4, (1, 0, 0)),  # the paper's average
+        (row(1, 1, 1) / 3, (1, 0, h**2 / 12)),  # the other average: 1/3 = 1/4 + 1/12
+        (row(0, 1, 0), (1, 0, -(h**2) / 4)),  # the identity
+        (row(-1, 1, 0) / h, (0, 1, -h / 2)),  # backward difference: u' - h/2 u''
+        (row(0, 0, 1), (1, h, h**2 / 4)),  # shift: u(x + h); the average has h^2/4 u'' of its h^2/2
+    ):
+        assert torch.allclose(d.coefficients_1d(theta, h), row(*beta), atol=1e-12)
+        assert torch.allclose(d.stencil_1d(row(*beta), h), theta, rtol=1e-12, atol=1e-12)
+
+
+def test_the_papers_matrix():
+    """[1/4 -1/(2h) ; 1/2 0 ; 1/4 1/(2h)] and the second difference, as columns; its inverse in closed form."""
+    h = 0.25
+    expected = torch.tensor([[0.25, -2, 16], [0.5, 0, -32], [0.25, 2, 16]], dtype=torch.float64)
+    assert torch.equal(d.basis(h).T, expected)
+    assert torch.allclose(d.basis(h) @ d.inverse_basis(h), torch.eye(3, dtype=torch.float64), atol=1e-14)
+
+
+@pytest.mark.parametrize("h", H)
+def test_two_dimensional_operators_by_hand(h):
+    average = torch.outer(row(1, 2, 1), row(1, 2, 1)) / 16
+    five_point = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64) / h**2
+    sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=torch.float64) / (8 * h)
+    for K, terms in (
+        (average, {"1": 1}),
+        (sobel, {"x": 1}),
+        (sobel.T, {"y": 1}),
+        (five_point, {"xx": 1, "yy": 1, "xxyy": -(h**2) / 2}),
+        (torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]], dtype=torch.float64) / (4 * h**2), {"xy": 1}),
+        (torch.outer(row(1, -2, 1), row(1, -2, 1)) / h**4, {"xxyy": 1}),
+    ):
+        expected = torch.zeros(3, 3, dtype=torch.float64)
+        for name, value in terms.items():
+            expected[d.TERMS[name]] = value
+        assert torch.allclose(d.coefficients(K, h), expected, atol=1e-10)
+        assert torch.allclose(d.kernel(expected, h), K, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("h", H)
+def test_the_pair_is_exact(h):
+    K = torch.randn(5, 4, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(d.kernel(d.coefficients(K, h), h), K, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", d.TERMS)
+def test_axes_and_signs_are_those_of_conv(name):
+    """A term applied by ``conv`` to its own monomial ``y^i/i! x^j/j!`` is 1 everywhere; to the mirrored one it is not."""
+    h, (i, j) = 0.5, d.TERMS[name]
+    beta = torch.zeros(3, 3, dtype=torch.float64)
+    beta[i, j] = 1
+    at = h * torch.arange(-3, 4, dtype=torch.float64)
+    y, x = torch.meshgrid(at, at, indexing="ij")  # y grows with the row, x with the column
+    monomial = y**i / math.factorial(i) * x**j / math.factorial(j)
+    found = conv(monomial[None, None], d.kernel(beta, h)[None, None])[0, 0, 1:-1, 1:-1]
+    assert torch.allclose(found, torch.ones_like(found), atol=1e-12)
+    if i != j:
+        mirrored = conv(monomial.T[None, None], d.kernel(beta, h)[None, None])[0, 0, 1:-1, 1:-1]
+        assert not torch.allclose(mirrored, torch.ones_like(mirrored), atol=0.1)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rescaled_stencils_tend_to_the_same_operator_and_so_do_their_adjoints(transposed):
+    """On a smooth function the error falls by 4 when the mesh is halved; the adjoint has odd derivatives negated."""
+    theta = torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    beta, a, b = d.coefficients(theta, 1.0), 0.3, 0.2  # wavelengths of 21 and 31 meshes
+
+    def error(factor):
+        at = factor * torch.arange(-2, 3, dtype=torch.float64)
+        y, x = torch.meshgrid(at, at, indexing="ij")
+        wave = torch.exp(1j * (a * x + b * y + 0.4))
+        K = d.rescaled(theta, factor)[None, None]
+        parts = [(conv_transpose if transposed else conv)(part[None, None], K) for part in (wave.real, wave.imag)]
+        found = torch.complex(*parts)[0, 0, 2, 2]
+        sign = -1 if transposed else 1
+        exact = sum(beta[i, j] * (sign * 1j * b) ** i * (sign * 1j * a) ** j for i in range(3) for j in range(3))
+        return abs(found - exact * wave[2, 2]).item()
+
+    assert error(1.0) / error(0.5) == pytest.approx(4, rel=0.05)
+    assert error(0.5) / error(0.25) == pytest.approx(4, rel=0.02)
+
+
+def test_rescaling_by_hand_and_back():
+    h2 = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)
+    expected = h2 / 4 + (1 / 8 - 1 / 32) * torch.outer(row(1, -2, 1), row(1, -2, 1))  # xxyy: -1/2 / 16, not -1/2 / 4
+    assert torch.allclose(d.rescaled(h2, 2.0), expected, atol=1e-14)
+    K = torch.randn(2, 3, 3, 3, generator=torch.Generator().manual_seed(2))
+    assert d.rescaled(K, 2.0).dtype == torch.float32
+    assert torch.allclose(d.rescaled(d.rescaled(K, 2.0), 0.5), K, atol=1e-5)
+
+
+def test_shares():
+    average, laplacian = torch.outer(row(1, 2, 1), row(1, 2, 1)) / 16, torch.outer(row(1, 2, 1) / 4, row(1, -2, 1))
+    share = d.shares(torch.stack([average, laplacian]))
+    # squared norms: (6/16)^2 and (6/16) * 6
+    assert share["1"] == pytest.approx(0.140625 / (0.140625 + 2.25))
+    assert share["xx"] == pytest.approx(2.25 / (0.140625 + 2.25))
+    assert sum(share.values()) == pytest.approx(1)
+    assert share["y"] == pytest.approx(0, abs=1e-14)
+    assert sorted(term for group in d.GROUPS.values() for term in group) == sorted(d.TERMS)
+
+
+def test_shares_of_independent_numbers():
+    K = torch.randn(40_000, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    found, expected = d.shares(K), d.shares_of_noise()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=0.03)
+    assert sum(expected.values()) == pytest.approx(1)
+    # by hand, in one dimension 9/8, 1, 9/8: reaction (9/8)^2 / (13/4)^2
+    assert expected["1"] == pytest.approx((9 / 8) ** 2 / (13 / 4) ** 2)

@@ -1,0 +1,151 @@
+"""Checkpoints: whole or absent, verified, the previous one kept."""
+
+import pytest
+import torch
+
+from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
+from pdenet_repro.system.errors import StorageError
+
+
+def checkpoint(step):
+    return Checkpoint(step, {"weight": torch.full((3,), float(step))}, {"rows": [{"loss": 0.1 + step}], "best": None})
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def warnings():
+    return []
+
+
+def files(checkpoints):
+    return sorted(checkpoints.folder.glob("step-*.safetensors"))
+
+
+def test_what_is_saved_comes_back(checkpoints, warnings):
+    checkpoints.save(checkpoint(7))
+    found = checkpoints.load(warnings.append)
+    assert (found.step, found.values, warnings) == (7, checkpoint(7).values, [])
+    assert torch.equal(found.tensors["weight"], checkpoint(7).tensors["weight"])
+
+
+def test_without_a_folder_there_is_none(checkpoints, warnings):
+    assert checkpoints.load(warnings.append) is None
+
+
+def test_the_last_two_are_kept(checkpoints):
+    for step in (1, 2, 10, 11):
+        checkpoints.save(checkpoint(step))
+    assert [path.name[:13] for path in files(checkpoints)] == ["step-00000010", "step-00000011"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
+def test_a_damaged_one_is_named_and_the_previous_one_used(checkpoints, warnings, damage):
+    checkpoints.save(checkpoint(1))
+    checkpoints.save(checkpoint(2))
+    newest = files(checkpoints)[-1]
+    data = bytearray(newest.read_bytes())
+    data[-1] ^= 1
+    newest.write_bytes({"flipped": bytes(data), "cut": bytes(data[:40]), "emptied": b""}[damage])
+    assert checkpoints.load(warnings.append).step == 1
+    assert len(warnings) == 1
+    assert str(newest) in warnings[0]
+    assert newest.with_name(newest.name + ".damaged").exists()  # set aside, not lost
+
+
+def test_two_damaged_ones_leave_none(checkpoints, warnings):
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    for path in files(checkpoints):
+        path.write_bytes(b"?")
+    assert checkpoints.load(warnings.append) is None
+    assert len(warnings) == 2
+
+
+def test_a_damaged_one_that_is_written_again_is_good(checkpoints, warnings):
+    checkpoints.save(checkpoint(1))
+    files(checkpoints)[0].write_bytes(b"?")
+    checkpoints.load(warnings.append)
+    checkpoints.save(checkpoint(1))
+    assert checkpoints.load(warnings.append).step == 1
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_keeps_the_last_one(checkpoints, warnings, monkeypatch, call):
+    checkpoints.save(checkpoint(1))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pdenet_repro.system.files.os.{call}", full)
+        with pytest.raises(StorageError, match="No space left on device; free some space"):
+            checkpoints.save(checkpoint(2))
+    assert [path.name[:13] for path in checkpoints.folder.iterdir()] == ["step-00000001"]
+    assert checkpoints.load(warnings.append).step == 1
+
+
+def test_half_written_files_of_a_killed_process_are_swept_up(checkpoints, warnings):
+    checkpoints.save(checkpoint(1))
+    (checkpoints.folder / ".step-00000002-0123456789abcdef.safetensors.99.tmp").write_bytes(b"half")
+    assert checkpoints.load(warnings.append).step == 1
+    assert len(list(checkpoints.folder.iterdir())) == 1
+
+
+def test_clear_leaves_nothing(checkpoints):
+    checkpoints.save(checkpoint(1))
+    checkpoints.clear()
+    assert not checkpoints.folder.exists()
+
+
+def test_one_of_another_run_is_set_aside(checkpoints, warnings):
+    checkpoints.save(checkpoint(1))
+    Checkpoints(checkpoints.folder, "another").save(checkpoint(2))
+    assert checkpoints.load(warnings.append).step == 1
+    assert "it is of a run of another configuration" in warnings[0]
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_set_aside_and_fails_nothing(checkpoints, warnings):
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    old = files(checkpoints)[0]
+    old.unlink()
+    (old / "mine").mkdir(parents=True)
+    aside = old.with_name(old.name + ".damaged")
+    (aside / "of a time before").mkdir(parents=True)
+    assert checkpoints.load(warnings.append).step == 2
+    assert warnings == [f"checkpoint {old} cannot be used (it is no file); it is set aside as {old.name}.damaged-2"]
+    for step in (3, 4):
+        checkpoints.save(checkpoint(step))
+    checkpoints.clear()
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [aside.name, aside.name + "-2"]
+    assert (checkpoints.folder / f"{aside.name}-2" / "mine").is_dir()
+
+
+def test_a_folder_that_came_while_training_neither_counts_nor_disturbs(checkpoints):
+    checkpoints.save(checkpoint(1))
+    (checkpoints.folder / f"step-00000002-{16 * '0'}.safetensors").mkdir()
+    for step in (2, 3, 4):
+        checkpoints.save(checkpoint(step))
+    assert [path.name[:13] for path in files(checkpoints) if path.is_file()] == ["step-00000003", "step-00000004"]
+    assert checkpoints.newest_step() == 4
+
+
+@pytest.mark.parametrize("thing", ["file", "dangling link"])
+def test_a_file_in_the_place_of_the_folder_is_refused_before_training(checkpoints, warnings, thing):
+    if thing == "file":
+        checkpoints.folder.write_text("mine")
+    else:
+        checkpoints.folder.symlink_to("nowhere")
+    with pytest.raises(StorageError, match="checkpoints is no folder, and must be one for checkpoints; move it away"):
+        checkpoints.load(warnings.append)
+
+
+def test_looking_for_a_checkpoint_leaves_no_trace(checkpoints, warnings):
+    """An empty folder would be taken for a run that saved something."""
+    assert checkpoints.load(warnings.append) is None
+    checkpoints.clear()
+    assert not checkpoints.folder.exists()

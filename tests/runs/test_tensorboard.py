@@ -1,0 +1,50 @@
+"""What TensorBoard shows on a study's folder."""
+
+import pytest
+
+from pdenet_repro import compose
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.runs.folder import path_of
+from pdenet_repro.runs.tensorboard import CHARTS, Events
+
+
+@pytest.fixture
+def study(tmp_path):
+    import numpy as np
+
+    for dynamic, accuracy in (("parabolic", 0.25), ("hamiltonian", 0.5)):
+        config = compose("data=shapes", "network=tiny", f"dynamic={dynamic}", f"output_root={tmp_path}", "name=study")
+        events = Events(path_of(config) / "tensorboard", 1)
+        for epoch in (1, 2):
+            row = {"epoch": epoch, "loss": 2.0 / epoch, "train_accuracy": 0.5, "test_accuracy": accuracy * epoch / 2}
+            events.epoch(row, {"epoch": epoch, "seconds": 1.0})
+        summary = {"test_accuracy": accuracy, "train_accuracy": 0.5, "class_names": list("abcdefghij")}
+        events.result(config, summary, np.eye(10, dtype=int), build_network(config))
+        events.close()
+    return tmp_path / "study"
+
+
+def test_runs_by_name_settings_and_one_chart_for_all(study):
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+    from tensorboard.plugins.custom_scalar import layout_pb2
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    seen = EventMultiplexer().AddRunsFromDirectory(str(study))
+    seen.Reload()
+    runs = seen.Runs()
+    assert set(runs) == {f"{name}/fraction-1.00/seed-0/tensorboard" for name in ("parabolic", "hamiltonian")}
+    for name, accuracy in (("parabolic", 0.25), ("hamiltonian", 0.5)):
+        run = f"{name}/fraction-1.00/seed-0/tensorboard"
+        assert [event.value for event in seen.Scalars(run, "accuracy/test")] == [accuracy / 2, accuracy]
+        settings = plugin_data_pb2.HParamsPluginData.FromString(
+            seen.SummaryMetadata(run, "_hparams_/session_start_info").plugin_data.content
+        ).session_start_info.hparams
+        assert settings["dynamic"].string_value == name
+        assert settings["data.fraction"].number_value == 1
+        (layout,) = (tensor.tensor_proto for tensor in seen.Tensors(run, "custom_scalars__config__"))
+        category = layout_pb2.Layout.FromString(layout.string_val[0]).category[0]
+        assert {chart.title: list(chart.multiline.tag) for chart in category.chart} == {
+            title: tags for title, (_, tags) in CHARTS["study"].items()
+        }
+    tags = {tag for run in runs for tag in runs[run]["scalars"]}
+    assert {tag for _, names in CHARTS["study"].values() for tag in names} <= tags
