@@ -68,7 +68,8 @@ class Evaluation:
             copies = self.Y.repeat(len(V), 1, 1, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
-                return torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
+                derivative: Tensor = torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
+                return derivative
 
         return Linear(product, self.Y)
 
@@ -78,7 +79,8 @@ class Evaluation:
 
         def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
             F.norm = freeze(self.F.norm, Z)
-            return F.norm(Z, scale, shift)
+            normed: Tensor = F.norm(Z, scale, shift)
+            return normed
 
         F.norm = freezing
         with torch.no_grad():
@@ -135,10 +137,10 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     if not np.isfinite(matrix).all():
         raise NoEigenvalues(NOT_FINITE)
     if asymmetry(matrix) <= SYMMETRIC:
-        return torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2)).numpy().astype(complex)
-    return torch.linalg.eigvals(
-        torch.from_numpy(matrix)
-    ).numpy()  # SciPy's takes several times as long on some processors
+        values: Tensor = torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2))
+        return values.numpy().astype(complex)
+    values = torch.linalg.eigvals(torch.from_numpy(matrix))  # SciPy's takes several times as long on some processors
+    return values.numpy()
 
 
 def extreme_eigenvalues(

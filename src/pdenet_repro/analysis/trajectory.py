@@ -156,7 +156,8 @@ def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
 
 def norms(Y: Tensor) -> Tensor:
     """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
-    return torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
+    lengths: Tensor = torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
+    return lengths
 
 
 def state_norms(state: Sequence[Tensor]) -> Tensor:

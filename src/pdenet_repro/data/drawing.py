@@ -82,7 +82,8 @@ class Dice:
 
 def cover(distance: Field) -> Field:
     """Coverage in [0, 1] of a figure given by its signed distance in pixels: an edge one pixel wide."""
-    return np.clip(np.float32(0.5) - distance, 0, 1)
+    covered: Field = np.clip(np.float32(0.5) - distance, 0, 1)
+    return covered
 
 
 def frame(dice: Dice, low: float, high: float) -> tuple[Field, Field]:
@@ -94,12 +95,14 @@ def frame(dice: Dice, low: float, high: float) -> tuple[Field, Field]:
 
 def length(u: Field, v: Field) -> Field:
     """Euclidean length of the vectors ``(u, v)``."""
-    return np.sqrt(u * u + v * v)
+    lengths: Field = np.sqrt(u * u + v * v)
+    return lengths
 
 
 def box(u: Field, v: Field, half_width: Field | float, half_height: Field | float) -> Field:
     """Signed distance (maximum norm) of a rectangle."""
-    return np.maximum(abs(u) - half_width, abs(v) - half_height)
+    distance: Field = np.maximum(abs(u) - half_width, abs(v) - half_height)
+    return distance
 
 
 def polygon(u: Field, v: Field, sides: int, radius: Field | float, star: bool = False) -> Field:
@@ -109,13 +112,15 @@ def polygon(u: Field, v: Field, sides: int, radius: Field | float, star: bool = 
     """
     normals = _DIRECTIONS[:: len(_DIRECTIONS) // sides]
     lines = np.stack([a * u + b * v for a, b in normals]) - radius
-    return np.sort(lines, axis=0)[-2] if star else lines.max(axis=0)
+    distance: Field = np.sort(lines, axis=0)[-2] if star else lines.max(axis=0)
+    return distance
 
 
 def wave(x: Field, period: Field) -> Field:
     """Triangle wave of slope one about zero: pixels to the nearest multiple of the period, less a quarter of it."""
     turns = x / period
-    return abs(turns - np.rint(turns)) * period - period / 4
+    distance: Field = abs(turns - np.rint(turns)) * period - period / 4
+    return distance
 
 
 def _disc(u: Field, v: Field, R: Field, dice: Dice) -> Field:
@@ -124,11 +129,15 @@ def _disc(u: Field, v: Field, R: Field, dice: Dice) -> Field:
 
 def _ring(u: Field, v: Field, R: Field, dice: Dice) -> Field:
     half = R * dice.uniform(0.10, 0.20)
-    return abs(length(u, v) - (R - half)) - half
+    distance: Field = abs(length(u, v) - (R - half)) - half
+    return distance
 
 
 def _crescent(u: Field, v: Field, R: Field, dice: Dice) -> Field:
-    return np.maximum(length(u, v) - R, R * dice.uniform(0.78, 0.88) - length(u - R * dice.uniform(0.42, 0.55), v))
+    distance: Field = np.maximum(
+        length(u, v) - R, R * dice.uniform(0.78, 0.88) - length(u - R * dice.uniform(0.42, 0.55), v)
+    )
+    return distance
 
 
 def _square(u: Field, v: Field, R: Field, dice: Dice) -> Field:
@@ -212,7 +221,8 @@ def _ground(dice: Dice, colour: Field) -> Field:
     u, v = frame(dice, 0, SIDE)
     size = dice.uniform(20, 50)
     light += dice.uniform(-40, 40) * np.maximum(0, 1 - (u * u + v * v) / (size * size))
-    return colour[:, :, None, None] + light[:, None]
+    ground: Field = colour[:, :, None, None] + light[:, None]
+    return ground
 
 
 def draw(name: str, seeds: Sequence[Sequence[int]]) -> NDArray[np.uint8]:

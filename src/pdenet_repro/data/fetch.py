@@ -251,7 +251,8 @@ def _open(url: str, start: int) -> HTTPResponse | None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with _network():
-            return urllib.request.urlopen(request, timeout=TIMEOUT)
+            response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+            return response
     except urllib.error.HTTPError as refusal:
         if refusal.code == 416:
             return None

@@ -44,7 +44,8 @@ class UnitOfSteps(Protocol):
 def run(unit: UnitOfSteps, state: State) -> State:
     """The last state of a unit from the first, the backward pass as ``unit.memory`` says."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
-        return Reversed.apply(unit, len(state), *state, *unit.parameters())
+        last: State = Reversed.apply(unit, len(state), *state, *unit.parameters())
+        return last
     for theta in unit.thetas():
         if unit.memory == "recompute" and torch.is_grad_enabled():
             state = checkpoint(

@@ -109,7 +109,8 @@ class PDENet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, classes), of images (N, 3, H, W)."""
-        return self.classifier(self.features(images))
+        scores: Tensor = self.classifier(self.features(images))
+        return scores
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, classes) of images (N, 3, H, W); differentiable, so use it within ``torch.no_grad()``."""

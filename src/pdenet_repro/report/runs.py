@@ -55,7 +55,7 @@ class Run:
         return [(int(row["epoch"]), float(row["test_accuracy"])) for row in self.metrics if row["test_accuracy"]]
 
     @cached_property
-    def _predictions(self) -> Mapping[str, np.ndarray]:
+    def _predictions(self) -> dict[str, np.ndarray]:
         return dict(np.load(io.BytesIO((self.folder / "predictions.npz").read_bytes())))
 
     @property
@@ -71,7 +71,8 @@ class Run:
     @property
     def correct(self) -> np.ndarray:
         """(test images,) bool."""
-        return self.probabilities.argmax(1) == self.labels
+        correct: np.ndarray = self.probabilities.argmax(1) == self.labels
+        return correct
 
     @property
     def class_names(self) -> list[str]:

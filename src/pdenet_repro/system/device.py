@@ -109,8 +109,8 @@ def _claim_gpu() -> int:
     from filelock import FileLock, Timeout
 
     if _claimed:
-        return next(iter(_claimed))
-    count = torch.cuda.device_count()
+        return min(_claimed)  # one GPU a process: the only entry
+    count: int = torch.cuda.device_count()
     for index in range(count):
         identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
         lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{_user()}-gpu-{identity}.lock", timeout=0)

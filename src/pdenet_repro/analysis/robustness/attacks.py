@@ -46,7 +46,8 @@ class L2:
 
     def size(self, change: Tensor) -> Tensor:
         """(N, C, H, W) to (N,)."""
-        return torch.linalg.vector_norm(change, dim=(1, 2, 3))
+        lengths: Tensor = torch.linalg.vector_norm(change, dim=(1, 2, 3))
+        return lengths
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """The change of size 1 along which a function with this gradient grows the most; 0 where the gradient is."""
@@ -138,7 +139,8 @@ def attack(
 
 def scores(network: PDENet, images: Tensor) -> Tensor:
     """Class scores (N, classes) of raw images (N, 3, H, W) of any type, values 0..255."""
-    return network(standardize(images, network.standardization))
+    class_scores: Tensor = network(standardize(images, network.standardization))
+    return class_scores
 
 
 def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -197,7 +197,7 @@ def _sentence(name: str, integrator: Integrator, rows: Sequence[Row]) -> str:
     wave = isinstance(integrator, Wave)
 
     def off(chosen: Sequence[Row]) -> float:
-        return max(row["largest_real" if wave else "largest_imaginary"] for row in chosen)
+        return float(max(row["largest_real" if wave else "largest_imaginary"] for row in chosen))
 
     return (
         f"{name}: with the norm frozen the eigenvalues (up to {max(row['largest_modulus'] for row in frozen):.3g}) are within "

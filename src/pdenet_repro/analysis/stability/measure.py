@@ -69,7 +69,8 @@ class Distances:
     @property
     def relative(self) -> np.ndarray:
         """Distance over the norm of the features (places, images)."""
-        return self.distance / self.norm
+        relative: np.ndarray = self.distance / self.norm
+        return relative
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
