@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pdenet_repro.config import compose, presets
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.signals import Interrupted, Stopped
+from pdenet_repro.version import __version__
 
 SWEEP = {"-m", "--multirun"}
 SHOW = {"-c", "--cfg"}
@@ -29,6 +30,9 @@ def carry_out(arguments: list[str]) -> int:
         from pdenet_repro.cli.help import first_steps, help_text
 
         print(help_text() if arguments else first_steps(), end="")
+        return 0
+    if "--version" in arguments:
+        print(f"pdenet-repro {__version__}")
         return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the sentence is ours
     compose.register()

@@ -47,6 +47,7 @@ options
   -m         a sweep: a study, or several values with commas between them
   --plan     list the runs, done and to do, and how long they will take; start nothing
   --cfg job  print the composed configuration and stop
+  --version  print the version and stop
 
 examples
 {EXAMPLES}
