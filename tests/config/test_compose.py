@@ -1,4 +1,4 @@
-"""Presets: the table of SPEC section 8 row by row, what wins over what, and the keys a user may rely on."""
+"""Presets: the table of docs/spec.md, section 8 row by row, what wins over what, and the keys a user may rely on."""
 
 import re
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from pdenet_repro.config.compose import compose_sweep, readable
 from pdenet_repro.config.schema import knobs, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
-TABLE = {  # SPEC section 8, one column each
+TABLE = {  # docs/spec.md, section 8, one column each
     "paper": {
         "network.widths": [16, 64, 128, 256], "network.steps": 3, "network.step_size": 1.0,
         "network.norm": "instance", "network.connector_norm": "batch", "network.initialization": "glorot",

@@ -179,7 +179,7 @@ def test_an_odd_number_of_channels_is_no_hamiltonian_unit():
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
 def test_initial_weights(dynamic):
-    """SPEC section 5: kernels truncated at two deviations, equal in time, different in the two Hamiltonian layers."""
+    """docs/spec.md, section 5: kernels truncated at two deviations, equal in time, different in the two Hamiltonian layers."""
     network = build_network(compose(f"dynamic={dynamic}"))
     for name, p in network.named_parameters():
         if name.endswith(".scale"):

@@ -23,7 +23,7 @@ NAMES = {  # the reference's names -> ours
 
 @pytest.fixture
 def small(golden):
-    """The small network of SPEC section 7 at the reference's weights, and its objective."""
+    """The small network of docs/spec.md, section 7 at the reference's weights, and its objective."""
     config = NetworkConfig(
         widths=[4, 6], last_width=8, steps=2, step_size=1.0, activation="relu", norm="channel_rms",
         connector_norm="batch", initialization="glorot",

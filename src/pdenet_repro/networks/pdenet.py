@@ -65,7 +65,7 @@ class PDENet(nn.Module):
         self._initialize(config.initialization, torch.Generator().manual_seed(seed))
 
     def _initialize(self, kernels: str, generator: torch.Generator) -> None:
-        """SPEC section 5: the same kernel at every time step, so that the smoothness term starts at its minimum."""
+        """docs/spec.md, section 5: the same kernel at every time step, so that the smoothness term starts at its minimum."""
         for name, parameter in self.named_parameters():
             value = parameter.data
             if "kernel" in name:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with heavy-ball momentum, projected onto a box (SPEC section 7)."""
+"""Stochastic gradient descent with heavy-ball momentum, projected onto a box (docs/spec.md, section 7)."""
 
 from collections.abc import Iterable
 from typing import Any
