@@ -1,7 +1,8 @@
-"""Memory and time of backpropagation through one Hamiltonian unit, stored, reversed, recomputed, and as MemCNN, RevTorch and
-torch.utils.checkpoint do it: ``python scripts/benchmark_memory.py --help``.
+"""How much memory and time does backpropagation through one Hamiltonian unit take, with and without stored features?
 
-One Verlet step is an additive coupling, so all of them compute the same; that their gradients agree is checked first.
+``python scripts/benchmark_memory.py --help`` lists the options. The benchmark compares ``network.memory=store``,
+``reverse`` and ``recompute`` with MemCNN, RevTorch and ``torch.utils.checkpoint``. A Hamiltonian time step is an
+additive coupling, so that all of them compute the same; the benchmark first checks that their gradients agree.
 """
 
 import argparse
@@ -40,12 +41,12 @@ VARIANTS = (*OURS, *COMPILED, *LIBRARIES, "checkpoint")
 
 @cache
 def compiler() -> Compiler:
-    """One for all units of this process: a new one forgets what was compiled before."""
+    """The compiler that all units of this process share: a new one would forget what was compiled before."""
     return Compiler(print)
 
 
 class Half(nn.Module):
-    """``h F(Y; theta)`` with its own copy of the weights of one time step: what couplings are made of."""
+    """One half of a coupling: ``h F(Y; theta)`` with its own copy of the weights of one time step."""
 
     def __init__(self, layer: Callable[..., Tensor], theta: Any, step_size: float) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Half(nn.Module):
 
 
 class Verlet(nn.Module):
-    """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
+    """One Hamiltonian time step on the two halves of the channels: ``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``."""
 
     def __init__(self, f: Half, g: Half) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class Verlet(nn.Module):
 
 
 class Checkpointed(nn.Sequential):
-    """About sqrt(steps) segments, as PyTorch's documentation advises."""
+    """Time steps in about sqrt(steps) segments of ``torch.utils.checkpoint``, as PyTorch's documentation advises."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
@@ -80,7 +81,7 @@ class Checkpointed(nn.Sequential):
 
 
 def make(variant: str, steps: int, channels: int) -> nn.Module:
-    """The unit with the same weights in every variant; final time 3, as the paper's three steps."""
+    """The unit in one variant: all variants have the same weights and the final time 3 of the paper's three steps."""
     memory = variant.split(",")[0] if variant in OURS + COMPILED else "store"
     unit = Unit(DYNAMICS["hamiltonian"](3 / steps, Norm("instance"), "relu"), channels, steps, memory)
     generator = torch.Generator().manual_seed(0)
@@ -105,7 +106,7 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
 
 
 class Pass:
-    """A forward and backward pass of one variant, to call."""
+    """One forward and backward pass of a variant; a call carries it out."""
 
     def __init__(
         self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32
@@ -116,17 +117,17 @@ class Pass:
         self.Y, self.v = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(where, dtype)
 
     def forget(self) -> None:
-        """Let go of the gradients of the last call."""
+        """Drop the gradients of the last call."""
         self.module.zero_grad(set_to_none=True)
         self.Y = self.Y.detach().requires_grad_()
 
     def __call__(self) -> None:
-        """Gradients of ``<v, unit(Y)>``."""
+        """Compute the gradients of ``<v, unit(Y)>``."""
         self.forget()
         self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
 
     def gradients(self) -> list[Tensor]:
-        """With respect to the features, and to the six weights of a step, stacked over time."""
+        """Gradients with respect to the features and to the six weights of a step, the latter stacked over time."""
         if isinstance(self.module, Unit):
             return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
         halves = [module for module in self.module.modules() if isinstance(module, Half)]
@@ -137,12 +138,12 @@ class Pass:
         ]
 
     def gradient_mib(self) -> float:
-        """Size of the gradients themselves, the same for all variants."""
+        """MiB of the gradients themselves, which are the same for all variants."""
         return sum(gradient.nbytes for gradient in self.gradients()) / 2**20
 
 
 class DeepStep:
-    """A forward and backward pass of the whole network=deep."""
+    """One forward and backward pass of the whole ``network=deep``; a call carries it out."""
 
     def __init__(self, memory: str, options: argparse.Namespace) -> None:
         config = compose("network=deep", "dynamic=hamiltonian", f"network.memory={memory}")
@@ -151,21 +152,24 @@ class DeepStep:
         self.images = torch.randint(0, 256, (options.batch, 3, 96, 96), dtype=torch.uint8).to(where)
 
     def forget(self) -> None:
-        """Let go of the gradients of the last call."""
+        """Drop the gradients of the last call."""
         self.network.zero_grad(set_to_none=True)
 
     def __call__(self) -> None:
-        """Gradients of something that depends on all scores."""
+        """Compute the gradients of a function of all class scores."""
         self.forget()
         self.network(self.images).square().sum().backward()
 
     def gradient_mib(self) -> float:
-        """Size of the gradients."""
+        """MiB of the gradients."""
         return sum(p.nbytes for p in self.network.parameters()) / 2**20
 
 
 def available(variants: list[str], deep: bool) -> list[str]:
-    """Those that can be had: of the whole network ours alone; else a line for each library that is not installed."""
+    """The variants that can be measured; prints a line for each library that is not installed.
+
+    ``deep``: only this package's own variants exist for the whole network.
+    """
     missing = set(COMPILED) if deep or not compiler().found else set()
     for name in (v for v in variants if v in LIBRARIES and not deep):
         try:
@@ -177,7 +181,7 @@ def available(variants: list[str], deep: bool) -> list[str]:
 
 
 def check(variants: list[str], options: argparse.Namespace) -> float:
-    """Largest relative difference of any gradient from the stored one, in float64 at the fewest steps."""
+    """The largest relative difference of any gradient from that of ``store``, in float64 at the fewest steps."""
     passes = {name: Pass(name, min(options.steps), options, torch.float64) for name in variants}
     for each in passes.values():
         each()
@@ -194,7 +198,7 @@ def check(variants: list[str], options: argparse.Namespace) -> float:
 
 
 def part(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows of numbers: ``seconds`` in turns, or ``peak`` MiB beyond weights, gradients and input."""
+    """Measure in this process ``seconds``, the variants in turns, or ``peak`` MiB beyond weights, gradients and input."""
     where, rows = torch.device(options.device), []
     for steps in ["deep"] if options.deep else options.steps:
         make_pass = (lambda v: DeepStep(v, options)) if options.deep else (lambda v, n=steps: Pass(v, n, options))
@@ -216,7 +220,7 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
 
 
 def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
-    """``part`` in a process of its own, whose memory is allocated as the environment says."""
+    """Run ``part`` in a process of its own, whose environment variables set how memory is allocated."""
     command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -225,7 +229,7 @@ def in_a_process(name: str, variants: list[str], environment: dict[str, str]) ->
 
 
 def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each variant and depth: seconds, their least and median, ratios to store, MiB."""
+    """One row for each variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
     stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
     rows = []
     for time, peak in zip(seconds, peaks, strict=True):
@@ -236,7 +240,7 @@ def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[di
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """For the terminal and for Markdown."""
+    """The rows as a Markdown table."""
     lines = [
         "| steps | backward pass | memory, MiB | time, least | median | to store, least | median |",
         "|--:|:--|--:|--:|--:|--:|--:|",
@@ -248,7 +252,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Memory, and time as a multiple of what storing takes, against the number of steps."""
+    """Draw memory, and time as a multiple of that of ``store``, against the number of steps."""
     from matplotlib.figure import Figure
 
     looks = {
@@ -290,7 +294,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """The parser of the command's options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument(
         "--steps", type=whole_number(1), nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps"
@@ -311,7 +315,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Check that all compute the same, measure each in processes of its own, print, write, draw."""
+    """Check that all variants compute the same; measure each in processes of its own; print, write and draw the numbers."""
     warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN's, about PyTorch's old names
     options = parser().parse_args()
     try:

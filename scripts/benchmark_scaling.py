@@ -1,5 +1,6 @@
-"""How time and memory of training grow with images, batch, steps, width and resolution, each alone around a small base:
-``python scripts/benchmark_scaling.py --help``.
+"""How do time and memory of training grow with images, batch size, time steps, channels and resolution?
+
+``python scripts/benchmark_scaling.py --help`` lists the options. The benchmark varies each size alone, around a small base.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from pdenet_repro.system.errors import UserError
 
 @dataclass(frozen=True)
 class Axis:
-    """What is varied, how it is called, the power of it that the cost should grow with, and its values."""
+    """A size that is varied: its name, the power of it with which the cost should grow, and its values."""
 
     label: str
     power: int
@@ -44,7 +45,7 @@ BASE = {"images": 0, "batch": 16, "steps": 3, "width": 32, "side": 64}  # images
 
 
 class Epoch:
-    """An epoch of training on random images, to call; with images 0 one step."""
+    """An epoch of training on random images, or one step where images is 0; a call carries it out."""
 
     def __init__(self, dynamic: str, sizes: dict[str, int], where: torch.device) -> None:
         config = compose(
@@ -59,14 +60,14 @@ class Epoch:
         self.trainer = make_trainer(config, images, where)
 
     def __call__(self) -> None:
-        """Every step of the epoch, and what closes it."""
+        """Train every step of the epoch and finish it."""
         for _ in self.trainer.epoch():
             pass
         self.trainer.finish_epoch()
 
 
 def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows of numbers along every axis: ``seconds`` in turns, or ``peak`` MiB during an epoch."""
+    """Measure in this process: for every value of every size ``seconds``, in turns, or ``peak`` MiB during an epoch."""
     where, rows = torch.device(options.device), []
     for axis in options.axes:
         values = AXES[axis].values[: options.points]
@@ -84,7 +85,7 @@ def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def in_a_process(name: str, environment: dict[str, str]) -> list[dict[str, Any]]:
-    """``part`` in a process of its own, whose memory is allocated as the environment says."""
+    """Run ``part`` in a process of its own, whose environment variables set how memory is allocated."""
     command = [sys.executable, __file__, *sys.argv[1:], "--part", name]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -93,13 +94,13 @@ def in_a_process(name: str, environment: dict[str, str]) -> list[dict[str, Any]]
 
 
 def exponent(rows: list[dict[str, Any]], key: str) -> float:
-    """Of the power law between the last two points of an axis."""
+    """The exponent of the power law through the last two points of a size."""
     before, last = rows[-2:]
     return float(np.log(last[key] / before[key]) / np.log(last["value"] / before["value"]))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """A line for each axis: its values, seconds, MiB, and the powers they grow with at the end."""
+    """A Markdown table with a row for each size: its values, seconds, MiB, and the powers with which they grow at the end."""
     lines = ["| varied | values | median s | MiB | time grows with power | memory |", "|:--|:--|:--|:--|--:|--:|"]
     for axis in dict.fromkeys(row["axis"] for row in rows):
         chosen = [row for row in rows if row["axis"] == axis]
@@ -110,7 +111,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Time above, memory below, a column for each axis, logarithmic; grey: the power law through the last point."""
+    """Draw time (above) and memory (below), a column for each size, on logarithmic axes; grey: the expected power law."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["axis"] for row in rows))
@@ -142,7 +143,7 @@ POWERS = {0: "constant", 1: "linear", 2: "quadratic"}
 
 
 def main() -> None:
-    """Measure time and memory in processes of their own, print, write, draw."""
+    """Measure time and memory in processes of their own; print, write and draw the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dynamic", default="parabolic", help="of the two units")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to vary")

@@ -1,5 +1,7 @@
-"""How long until something happens? From the command to the end of ``--help`` and of a refusal, and to the first training step on
-the CPU, not compiled (its checkpoint is there): ``python scripts/benchmark_startup.py``.
+"""How long does a user wait for ``--help``, for a refusal and for the first training step?
+
+``python scripts/benchmark_startup.py``. Training is on the CPU and not compiled; its first step is done when its
+checkpoint exists.
 """
 
 import argparse
@@ -20,7 +22,7 @@ PROGRAM = [sys.executable, "-m", "pdenet_repro"]
 
 
 def until_it_ends(*words: str) -> float:
-    """Seconds that the command takes."""
+    """Seconds that a command takes."""
     begin = time.perf_counter()
     subprocess.run([*PROGRAM, *words], capture_output=True)
     return time.perf_counter() - begin
@@ -45,7 +47,7 @@ def until_the_first_step(*words: str) -> float:
 
 
 def main() -> None:
-    """Measure, print, write; a first round, which fills the system's file cache, is not counted."""
+    """Measure, print and write; a first round fills the system's file cache and is not counted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=whole_number(1), default=5)
     runs = ["network=tiny schedule=demo", "network=paper schedule=paper"]

@@ -1,4 +1,4 @@
-"""How fast does training run? A plain loop, this package, and the bound of the machine, in one run.
+"""How fast does training run: a plain PyTorch loop, this package, and the bound that the machine sets?
 
     python scripts/benchmark_training.py                             # CPU: three dynamics, batches of 32 and 128
     python scripts/benchmark_training.py --device cuda               # GPU: also tf32 (make bench-gpu)
@@ -57,7 +57,7 @@ ROOM = 40 * 2**30  # bytes of a GPU's memory in which all of them fit at once, b
 
 
 def main() -> None:
-    """Measure, print, write what is known after every table."""
+    """Measure and print; after every table, write all numbers so far."""
     given = arguments()
     where = torch.device(given.device)
     offered = VARIANTS[where.type]
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Of the command."""
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
@@ -99,7 +99,7 @@ def arguments() -> argparse.Namespace:
 def compare(
     words: list[str], batch: int, chosen: dict[str, list[str]], given: argparse.Namespace, stack: ExitStack
 ) -> list[dict[str, Any]]:
-    """Rows of the plain loop and of all variants, of one dynamic and batch size."""
+    """Rows of the plain loop and of all variants, for one dynamic and batch size."""
     where = torch.device(given.device)
     # the CPU's memory has no room for all of them in batches of 128, a large GPU's has; their first steps have it for themselves
     together = where.type == "cuda" and device.whole_memory(where) > ROOM
@@ -126,7 +126,7 @@ def compare(
 
 
 def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.Namespace) -> None:
-    """Fill the compiler's cache, for all variants at once: it is their processors that take the time."""
+    """Fill the compiler's cache for all variants at once, since compiling uses one core a variant."""
     with ExitStack() as stack:
         settings = [[*words, *more] for more in chosen.values() if "performance=compile" in more]
         parties = [Party("compiling", each, False, 0, stack) for each in settings]
@@ -138,7 +138,7 @@ def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.
 
 
 class Party:
-    """A process that trains in one way and answers how long it took; leaves with ``stack``, whatever happens."""
+    """A process that trains in one way and reports how long it took; it ends when ``stack`` is closed."""
 
     def __init__(self, name: str, words: list[str], plain: bool, workers: int, stack: ExitStack) -> None:
         context = multiprocessing.get_context("spawn")
@@ -151,11 +151,11 @@ class Party:
         stack.callback(self.leave)
 
     def send(self, what: str, amount: int = 1) -> None:
-        """``first``: two steps, the first of which compiles; ``train``, ``evaluate``: so many steps or batches; ``peak``."""
+        """Order ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` of them), or ``peak``."""
         self.pipe.send((what, amount))
 
     def receive(self) -> Any:
-        """Objective and seconds of the first step; seconds; MiB. Ends the program where the process failed."""
+        """The answer: objective and seconds of the first step, seconds, or MiB. Ends the program if the process failed."""
         try:
             answer = self.pipe.recv()
         except EOFError:
@@ -165,19 +165,19 @@ class Party:
         return answer
 
     def ask(self, what: str, amount: int = 1) -> Any:
-        """Send and receive."""
+        """Send an order and wait for its answer."""
         self.send(what, amount)
         return self.receive()
 
     def leave(self) -> None:
-        """Have the process end."""
+        """End the process."""
         self.pipe.close()
         self.process.join(20)
         self.process.kill()
 
 
 def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
-    """What is known of a variant; ``plain``, ``seconds``: of an image, in rounds."""
+    """A row of the table; ``plain``, ``seconds``: seconds an image in each round, of the plain loop and of this variant."""
     config, times = compose(*party.words), median(seconds)
     where = torch.device(config.device)
     found = {
@@ -219,7 +219,7 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """One table."""
+    """Print one table."""
     first = rows[0]
     print(f"\n{first['dynamic']}, batch {first['batch']}")
     lines = [
@@ -238,7 +238,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
-    """The process of a `Party`."""
+    """What the process of a `Party` does."""
     try:
         config = compose(*words)
         where = torch.device(config.device)

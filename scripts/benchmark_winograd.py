@@ -1,5 +1,7 @@
-"""From how many channels on do Winograd's convolutions pay? One symmetric layer forward and backward, compiled, both ways, on
-the CPU: ``python scripts/benchmark_winograd.py``. This is where networks/winograd.py has its FEWEST_CHANNELS from.
+"""From how many channels on are Winograd's convolutions faster than direct ones?
+
+``python scripts/benchmark_winograd.py`` times one compiled symmetric layer forward and backward, in both ways, on the CPU. Its
+table is the reason for ``FEWEST_CHANNELS`` in networks/winograd.py.
 """
 
 import argparse
@@ -23,7 +25,7 @@ SIZES = ("256x12", "128x24", "64x48", "32x96", "128x12", "64x24", "32x48")
 
 
 def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[], list[Tensor]]:
-    """Of a layer that is compiled with Winograd's convolutions from ``fewest`` channels on."""
+    """A function that computes the gradients of a layer, compiled with Winograd's convolutions from ``fewest`` channels on."""
     random = torch.Generator().manual_seed(0)
     features = torch.randn(2, batch, channels, side, side, generator=random)
     Y, v = (each.contiguous(memory_format=torch.channels_last) for each in features)
@@ -39,7 +41,7 @@ def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[],
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="channels x pixels of a side")
     parser.add_argument("--batch", type=whole_number(1), default=32)

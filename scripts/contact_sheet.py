@@ -1,4 +1,4 @@
-"""Draw images of every class of a data set in STL-10's layout: ``python scripts/contact_sheet.py --help``."""
+"""Draw some images of every class of a data set in STL-10's layout: ``python scripts/contact_sheet.py --help``."""
 
 import argparse
 import io
@@ -29,7 +29,7 @@ def column(images: stl10.Images, label: int, rows: int) -> NDArray[np.uint8]:
 
 
 def contact_sheet(data: stl10.Dataset, rows: int, output: Path) -> None:
-    """A column of training images for each class, under its name."""
+    """Draw and save a column of training images for each class, under the name of the class."""
     columns = [column(data.train, label, rows) for label in range(len(data.class_names))]
     figure, axes = plt.subplots(1, len(columns), figsize=(len(columns), rows + 0.25))
     for axis, pixels, name in zip(axes, columns, data.class_names, strict=True):
@@ -47,7 +47,7 @@ def contact_sheet(data: stl10.Dataset, rows: int, output: Path) -> None:
 
 
 def main() -> None:
-    """Read the options, then the data, then draw."""
+    """Read the options and the data, and draw."""
     parser = argparse.ArgumentParser(
         description="Draw a contact sheet: some training images of every class, by column."
     )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what some tests drive and pip cannot bring, on Debian and Ubuntu as root: a browser, a one-node SLURM.
-# Elsewhere it says so, and those tests are skipped.
+# Installs a browser and SLURM, which some tests start and pip does not offer. It does so on Debian and Ubuntu, as root, with apt.
+# Elsewhere it prints what is missing, and pytest skips the tests that need it.
 set -u
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: where numbers come from, timing in turns, rates of the machine, writing numbers down."""
+"""What the benchmarks share: the origin of their numbers, timing in turns, the machine's rates, JSON files."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from pdenet_repro.system import device
 
 
 def header(where: torch.device) -> dict[str, Any]:
-    """Hardware, versions and commit of the measurement, printed and for the JSON."""
+    """Hardware, versions and commit of the measurement; prints them and returns them for the JSON file."""
     found = {
         "hardware": device.hardware(where),
         "versions": provenance.versions(),
@@ -28,7 +28,7 @@ def header(where: torch.device) -> dict[str, Any]:
 def interleaved(
     functions: Mapping[str, Callable[[], Any]], repeats: int, where: torch.device | None = None
 ) -> dict[str, list[float]]:
-    """Seconds of each call, in turns, so that what the machine does meanwhile meets all alike; a first round is not counted."""
+    """Seconds of each call. The calls take turns, so that other load slows all alike; a first round is not counted."""
     where = where or torch.device("cpu")
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(-1, repeats):
@@ -91,7 +91,7 @@ RETURN_FREED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65
 
 
 def write_json(path: Path, **content: Any) -> None:
-    """Write the numbers and say where."""
+    """Write the numbers and print where they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")
     print(f"numbers   {path}")

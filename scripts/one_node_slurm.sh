@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A SLURM of one node on this machine, loopback only, for tests: scripts/one_node_slurm.sh start|stop FOLDER
+# Starts or stops a SLURM of one node on this machine, for tests; it listens on the loopback interface only.
+#   scripts/one_node_slurm.sh start|stop FOLDER
 # Needs root, python3 and Debian's packages slurm-wlm and munge. FOLDER holds its configuration, state and logs.
 # After start: export SLURM_CONF=FOLDER/slurm.conf
 set -eu

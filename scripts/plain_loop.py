@@ -33,7 +33,7 @@ def loader(root: str, batch: int, workers: int) -> DataLoader:
 
 
 class SymmetricLayer(nn.Module):
-    """Layer (6) of one time step."""
+    """The symmetric layer, equation (6), of one time step."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class SymmetricLayer(nn.Module):
         self.norm = nn.InstanceNorm2d(channels, eps=1e-3, affine=True)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
-        """Features to their rate of change."""
+        """The rate of change of features (N, C, H, W)."""
         Z = F.relu(self.norm(F.conv2d(Y, self.kernel, padding=1)))
         return -F.conv_transpose2d(Z, self.kernel, padding=1)
 
 
 class PlainUnit(nn.Module):
-    """Three time steps."""
+    """The time steps of one dynamic."""
 
     def __init__(self, dynamic: str, channels: int, steps: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class PlainUnit(nn.Module):
         self.layers = nn.ModuleList(nn.ModuleList(layers) for layers in lists)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
-        """The dynamic, h = 1."""
+        """(N, C, H, W) to the same, with h = 1."""
         if self.dynamic == "hamiltonian":
             Y, Z = Y.chunk(2, 1)
             for first, second in zip(*self.layers, strict=True):
@@ -74,7 +74,7 @@ class PlainUnit(nn.Module):
 
 
 def connector(inputs: int, outputs: int, size: int) -> nn.Module:
-    """Opening and connectors."""
+    """An opening layer or a connector: convolution, batch norm, ReLU."""
     conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=1e-4), nn.ReLU())
 
@@ -100,7 +100,7 @@ class PlainNetwork(nn.Module):
         return self.classifier(Y.mean((2, 3)))
 
     def take_weights(self, state: dict[str, torch.Tensor]) -> None:
-        """The weights of a `PDENet`, by its names: a layer's weights have a leading time axis there."""
+        """Copy the weights of a `PDENet`, whose unit weights have a leading time axis."""
         own = self.state_dict()
         for name, value in state.items():
             match name.split("."):

@@ -6,7 +6,7 @@ from pdenet_repro.system import signals
 
 
 def main() -> int:
-    """This process: its words, its signals, its exit code."""
+    """Handle the process around a command: its words, its signals, its exit code."""
     signals.raise_when_signalled()
     try:
         from pdenet_repro.cli import command

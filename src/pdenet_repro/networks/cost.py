@@ -1,5 +1,6 @@
-"""What a network costs: floating-point operations of its convolutions, which are all but a few per cent of the arithmetic,
-and the numbers that must go through memory.
+"""What a network costs: floating-point operations of its convolutions, and numbers that must go through memory.
+
+Convolutions are all but a few per cent of the arithmetic.
 """
 
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig

@@ -11,7 +11,7 @@ def exact_interval(share: float, images: int) -> tuple[float, float]:
 
 
 def same_accuracy(first: float, second: float, images: int) -> float:
-    """Fisher's exact test, two-sided p: could two accuracies, each on ``images``, belong to equally good networks?"""
+    """Two-sided p of Fisher's exact test that two accuracies, each on ``images``, belong to equally good networks."""
     a, b = round(first * images), round(second * images)
     return float(stats.fisher_exact([[a, images - a], [b, images - b]]).pvalue)
 

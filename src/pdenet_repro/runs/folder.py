@@ -186,6 +186,5 @@ def verify(folder: Path, summary: Mapping[str, Any]) -> None:
 
 def config_digest(config: Config) -> str:
     """SHA-256 of the settings that tell two runs apart."""
-
     settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -47,7 +47,7 @@ class ForwardEuler(Integrator):
     region = "|1 + h lambda| <= 1"
 
     def eigenvalues(self, q: np.ndarray) -> np.ndarray:
-        """q itself."""
+        """The values q themselves."""
         return q
 
     def growth(self, q: np.ndarray, h: float) -> float:

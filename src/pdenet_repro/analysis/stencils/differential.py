@@ -51,7 +51,7 @@ def inverse_basis(h: float) -> Tensor:
 
 
 def coefficients_1d(theta: Tensor, h: float) -> Tensor:
-    """beta (..., 3) of stencils theta (..., 3) for the points at x - h, x, x + h."""
+    """Coefficients beta (..., 3) of stencils theta (..., 3) for the points at x - h, x, x + h."""
     return theta @ inverse_basis(h).to(theta)
 
 
@@ -61,7 +61,7 @@ def stencil_1d(beta: Tensor, h: float) -> Tensor:
 
 
 def coefficients(kernel: Tensor, h: float) -> Tensor:
-    """beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j`` (``TERMS``)."""
+    """Coefficients beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j`` (``TERMS``)."""
     change = inverse_basis(h).to(kernel)
     return change.T @ kernel @ change
 
