@@ -103,3 +103,17 @@ def _exists(name: str) -> bool:
             found = getattr(found, part)
         return True
     return False
+
+
+def test_lock_file_has_the_pinned_versions_with_hashes_and_names_no_index():
+    lock, pinned = (ROOT / "requirements.lock").read_text(), (ROOT / "constraints.txt").read_text()
+    locked = {_normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.M)}
+    versions = {_normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", pinned, re.M)}
+    assert versions.items() <= locked.items(), "renew requirements.lock; its head says how"
+    assert len(re.findall(r"== *\S+ \\\n +--hash=sha256:[0-9a-f]{64}", lock)) == len(locked)
+    assert "://" not in lock
+
+
+def _normal(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
