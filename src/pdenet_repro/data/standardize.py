@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def standardize(images: Tensor, mode: str) -> Tensor:
-    """``(x - mean) / max(std, 1/sqrt(n))`` of raw images (N, C, H, W), values 0..255, std with n - 1 (SPEC section 1).
+    """``(x - mean) / max(std, 1/sqrt(n))`` of raw images (N, C, H, W), values 0..255, std with n - 1 (docs/spec.md, section 1).
 
     ``per_image_and_channel`` (v1): over the n = H W pixels of each channel; ``per_image`` (v2): over all n = C H W values;
     ``none``: values 0..1. uint8 becomes the default floating-point type; a floating-point image keeps its own.

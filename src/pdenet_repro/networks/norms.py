@@ -1,7 +1,7 @@
 """Normalisation ``N(Y) * s + b`` of features ``Y`` (N, C, H, W) with a scale ``s`` and a shift ``b`` for each channel (C,).
 
 The norms in ``NORMS`` know one image at a time and keep no statistics; the two batch norms do, and stand only in the
-opening layer and the connectors. The paper names the norm but not its details: SPEC section 2 lists the readings.
+opening layer and the connectors. The paper names the norm but not its details: docs/spec.md, section 2 lists the readings.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _affine(Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 NormFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
-# name: function and its eps (SPEC section 2)
+# name: function and its eps (docs/spec.md, section 2)
 NORMS: dict[str, tuple[NormFunction, float]] = {
     "instance": (instance_norm, 1e-3),
     "channel": (channel_norm, 1e-4),
