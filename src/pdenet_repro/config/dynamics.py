@@ -16,7 +16,7 @@ from typing import Any
 from pdenet_repro.system.errors import InvalidConfig
 
 MARKERS = "osD^vPX*p<>hdH8"  # matplotlib's
-REGIONS = ("disc", "imaginary_interval")
+REGIONS = ("disc", "imaginary_interval")  # of the complex plane, where a step does not amplify
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ BUILT_IN: dict[str, Facts] = {
     )
 }  # fmt: skip
 
+ALLOWED = f"one of {', '.join(BUILT_IN)}, or FILE.py:CLASS for one of your own"  # values of the key dynamic
 _read: dict[str, Facts] = {}  # of users' files, by name: the latest that this process read
 
 
@@ -126,12 +127,12 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
         There is no such dynamic, file or class; or the file's SHA-256 is not ``sha256``.
     """
     path, colon, name = dynamic.rpartition(":")
-    if file is None and not colon:
+    if file is None and not path:
+        if sha256 is not None:
+            raise InvalidConfig(f"dynamic_sha256={sha256}: must be left out for dynamic={dynamic}, which has no file")
         if dynamic not in BUILT_IN:
             hint = f" (in that file: {', '.join(_classes(Path(dynamic)))})" if dynamic.endswith(".py") else ""
-            raise InvalidConfig(
-                f"dynamic={dynamic}: must be one of {', '.join(BUILT_IN)}, or FILE.py:CLASS for one of your own{hint}"
-            )
+            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}{hint}")
         return dynamic, None, None
     try:
         source = Path(path if colon else file or "").expanduser().absolute()

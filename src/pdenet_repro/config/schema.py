@@ -29,6 +29,7 @@ def knob(
     default: Any = MISSING,
     *,
     choices: tuple[str, ...] = (),
+    takes: str = "",
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
@@ -37,10 +38,11 @@ def knob(
 ) -> Any:
     """A field of the schema: what it means, and which values it takes.
 
-    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry.
+    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry. ``takes`` says
+    in words what no bound or list of choices does.
     ``result=False`` marks where and how a run is carried out, which must not tell two runs apart.
     """
-    metadata = {"meaning": meaning, "choices": choices, "result": result}
+    metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
     return field(default=default, metadata=metadata)
 
@@ -184,9 +186,7 @@ class CheckpointConfig:
 class Config:
     """One run."""
 
-    dynamic: str = knob(
-        f"discretised differential equation of the units: {', '.join(dynamics.BUILT_IN)}, or FILE.py:CLASS for one of your own"
-    )
+    dynamic: str = knob("discretised differential equation of the units", takes=dynamics.ALLOWED)
     recipe: str = knob("where the settings come from that are not given")
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -236,6 +236,8 @@ def value_of(config: Config, key: str) -> Any:
 
 def allowed(entry: Any) -> str:
     """What a knob takes, in words."""
+    if entry.metadata["takes"]:
+        return str(entry.metadata["takes"])
     if entry.metadata["choices"]:
         return "one of " + ", ".join(entry.metadata["choices"])
     types = get_args(entry.type) or (entry.type,)  # int | None, list[int], or a plain type

@@ -7,7 +7,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-from pdenet_repro.config.dynamics import changed, facts_of, read_source
+from pdenet_repro.config.dynamics import ALLOWED, changed, facts_of, read_source
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic
 from pdenet_repro.system.errors import InvalidConfig
@@ -25,9 +25,8 @@ def dynamic_class(config: Config) -> type[Dynamic]:
         The file is missing, has changed, cannot be executed, or has no such class.
     """
     if config.dynamic_file is None:
-        facts_of(config.dynamic)
         if config.dynamic not in DYNAMICS:
-            raise InvalidConfig(f"dynamic={config.dynamic}: must be one of {', '.join(DYNAMICS)}, or FILE.py:CLASS")
+            raise InvalidConfig(f"dynamic={config.dynamic}: must be {ALLOWED}")
         return DYNAMICS[config.dynamic].variant(config.network)
     name, file = config.dynamic, config.dynamic_file
     content = read_source(Path(file), name)
