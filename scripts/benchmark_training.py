@@ -300,7 +300,7 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
     )
     first = TrainingBatches(
         DeviceImages(dataset.train.pixels, dataset.train.labels, where),
-        config.schedule, config.data.standardization, config.data.augmentation, config.seed,
+        config.schedule, build_network(config).standardize, config.data.augmentation, config.seed,
     )  # fmt: skip
     first.start_epoch(1)
     batch: Any = first.batch(0)

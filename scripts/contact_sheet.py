@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.data import shapes, stl10
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
@@ -36,7 +37,7 @@ def contact_sheet(data: stl10.Dataset, rows: int, output: Path) -> None:
         axis.imshow(pixels, interpolation="lanczos")
         axis.set_title(name, fontsize=10.5, pad=4)
         axis.axis("off")
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=rows / (rows + 0.25), wspace=GAP / stl10.SIDE)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=rows / (rows + 0.25), wspace=GAP / IMAGE_SIDE)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=96)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from pdenet_repro.analysis.jacobian import (
     extreme_eigenvalues,
     freeze,
 )
-from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, combine
+from pdenet_repro.analysis.spectrum.integrators import combine, integrator_of
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.layers import conv, conv_transpose
 from pdenet_repro.networks.norms import Norm
@@ -137,7 +137,7 @@ def test_the_layers_are_evaluated_where_the_step_does_it():
 
 
 def spectrum_q(dynamic, layers, frozen):
-    return eigenvalues(combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers]).dense())
+    return eigenvalues(combine([layer.jacobian(frozen=frozen) for layer in layers]).dense())
 
 
 @pytest.mark.parametrize("norm", ["none", "instance"])
@@ -145,7 +145,7 @@ def test_the_hamiltonian_flow_s_eigenvalues_are_autograd_s(norm):
     unit, Y = unit_and_features("hamiltonian", norm)
     first, second = next(evaluations(unit, Y))
     flow = dense_by_autograd(lambda Y, Z: (first.F(Z, first.theta), -second.F(Y, second.theta)), second.Y, first.Y)
-    found = INTEGRATORS["hamiltonian"].eigenvalues(spectrum_q("hamiltonian", [first, second], frozen=False))
+    found = integrator_of("hamiltonian").eigenvalues(spectrum_q("hamiltonian", [first, second], frozen=False))
     # a double eigenvalue 0 of a defective matrix is known to the root of the rounding only
     assert np.allclose(by_size(found**2), by_size(np.linalg.eigvals(flow) ** 2), atol=1e-6)
     if norm == "none":
@@ -172,14 +172,14 @@ def test_growth_is_the_spectral_radius_of_the_step_itself(dynamic, norm):
     for state, theta, layers in zip(states, thetas, evaluations(unit, Y), strict=False):
         step = dense_by_autograd(lambda *parts, theta=theta: unit.dynamic.step(parts, theta), *state)
         expected = np.abs(np.linalg.eigvals(step)).max()
-        found = INTEGRATORS[dynamic].growth(spectrum_q(dynamic, layers, frozen=False), 0.9)
+        found = integrator_of(dynamic).growth(spectrum_q(dynamic, layers, frozen=False), 0.9)
         assert found == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order"])
 def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
     unit, Y = unit_and_features(dynamic)
-    integrator = INTEGRATORS[dynamic]
+    integrator = integrator_of(dynamic)
     for layers in evaluations(unit, Y):
         q = spectrum_q(dynamic, layers, frozen=True)
         limit = integrator.limit(q)
@@ -188,17 +188,17 @@ def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
 
 
 def test_limits_in_closed_form():
-    assert INTEGRATORS["parabolic"].limit(np.array([-4.0, -1, 0])) == 0.5
-    assert INTEGRATORS["parabolic"].limit(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1
-    assert INTEGRATORS["resnet"].limit(np.array([2.0, -1])) == 0
-    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -1 + 3.8j])) == pytest.approx(2 / (1 + 3.8**2))
-    assert INTEGRATORS["resnet"].limit(np.array([-4.0, -0.1 + 1j])) == pytest.approx(0.2 / 1.01)  # not the largest
-    assert INTEGRATORS["parabolic"].limit(np.zeros(2)) == np.inf
-    assert INTEGRATORS["second_order"].limit(np.array([-4.0, -1])) == 1  # omega = 2
-    assert INTEGRATORS["hamiltonian"].limit(np.zeros(3)) == np.inf
-    assert INTEGRATORS["parabolic"].growth(np.array([-4.0]), 0.25) == 0
+    assert integrator_of("parabolic").limit(np.array([-4.0, -1, 0])) == 0.5
+    assert integrator_of("parabolic").limit(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1
+    assert integrator_of("resnet").limit(np.array([2.0, -1])) == 0
+    assert integrator_of("resnet").limit(np.array([-4.0, -1 + 3.8j])) == pytest.approx(2 / (1 + 3.8**2))
+    assert integrator_of("resnet").limit(np.array([-4.0, -0.1 + 1j])) == pytest.approx(0.2 / 1.01)  # not the largest
+    assert integrator_of("parabolic").limit(np.zeros(2)) == np.inf
+    assert integrator_of("second_order").limit(np.array([-4.0, -1])) == 1  # omega = 2
+    assert integrator_of("hamiltonian").limit(np.zeros(3)) == np.inf
+    assert integrator_of("parabolic").growth(np.array([-4.0]), 0.25) == 0
     # leapfrog beyond its limit: g^2 + 3 g + 1 for h^2 q = -5
-    assert INTEGRATORS["second_order"].growth(np.array([-5.0]), 1.0) == pytest.approx((3 + 5**0.5) / 2)
+    assert integrator_of("second_order").growth(np.array([-5.0]), 1.0) == pytest.approx((3 + 5**0.5) / 2)
 
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
@@ -207,7 +207,7 @@ def test_limits_in_closed_form():
 )
 def test_no_mode_grows_up_to_the_limit_and_at_none_where_it_is_0(dynamic, q):
     """Whichever eigenvalue limits the step, the largest or another."""
-    integrator, q = INTEGRATORS[dynamic], np.array(q)
+    integrator, q = integrator_of(dynamic), np.array(q)
     limit = integrator.limit(q)
     if limit:
         assert all(integrator.growth(q, part * limit) <= 1 + 1e-6 for part in (0.01, 0.3, 0.7, 0.999))
@@ -217,7 +217,7 @@ def test_no_mode_grows_up_to_the_limit_and_at_none_where_it_is_0(dynamic, q):
 
 
 def test_modes_that_are_not_known_well_enough_do_not_decide():
-    euler, wave = INTEGRATORS["resnet"], INTEGRATORS["second_order"]
+    euler, wave = integrator_of("resnet"), integrator_of("second_order")
     assert euler.limit(np.array([-4.0, 0.03])) == 0
     assert euler.limit(np.array([-4.0, 0.03, 0.03j]), tolerance=1e-2) == 0.5
     assert euler.limit(np.array([-4.0, 0.05]), tolerance=1e-2) == 0
@@ -235,14 +235,12 @@ def test_the_largest_eigenvalue_without_a_matrix(dynamic, frozen):
     symmetric = frozen and dynamic in ("parabolic", "second_order")
     for layers in evaluations(unit, Y):
         expected = spectrum_q(dynamic, layers, frozen)
-        linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
+        linear = combine([layer.jacobian(frozen=frozen) for layer in layers])
         found = extreme_eigenvalues(linear, symmetric=symmetric)
         assert np.abs(found).max() == pytest.approx(np.abs(expected).max(), rel=2e-3)
         assert np.abs(expected - found[0]).min() < 2e-3 * abs(found[0])
         single = [replaced(layer) for layer in layers]
-        rough = extreme_eigenvalues(
-            combine(dynamic, [layer.jacobian(frozen=frozen) for layer in single]), symmetric=symmetric
-        )
+        rough = extreme_eigenvalues(combine([layer.jacobian(frozen=frozen) for layer in single]), symmetric=symmetric)
         assert np.abs(rough).max() == pytest.approx(np.abs(expected).max(), rel=5e-3)
 
 

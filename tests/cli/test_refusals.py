@@ -54,8 +54,8 @@ CASES = [
     (["-m", "hydra/launcher=joblib", "hydra.launcher._target_=os.abort"], "no launcher has _target_"),
     (["data=shapes", "hydra/launcher=joblib"], "hydra/launcher=joblib: launches the runs of a sweep, which needs -m"),
     # choices
-    (["dynamic=wave"], "dynamic=wave: must be one of hamiltonian, parabolic, resnet, second_order"),
-    (["dynamic=[parabolic,resnet]"], "dynamic=[parabolic,resnet]: must be one of hamiltonian, parabolic"),
+    (["dynamic=wave"], "dynamic=wave: must be one of parabolic, hamiltonian, second_order, resnet, or FILE.py:CLASS"),
+    (["dynamic=[parabolic,resnet]"], "dynamic=[parabolic,resnet]: must be one of parabolic, hamiltonian"),
     (["network=null"], "network=null: must be one of"),
     (["recipe=mine"], "recipe=mine: must be one of authors, jmiv, paper"),
     (["data=cifar10"], "data=cifar10: must be one of shapes, stl10"),
@@ -101,7 +101,7 @@ CASES = [
     (["evaluation.every=-1"], "evaluation.every=-1: must be a whole number of at least 0"),
     (["seed=-1"], "seed=-1: must be a whole number of at least 0 and at most 4294967295"),
     # what does not go together
-    (["dynamic=hamiltonian", "network.widths=[16,33]"], "network.widths=[16, 33]: must be even for dynamic=hamiltonian"),
+    (["dynamic=hamiltonian", "network.widths=[16,33]"], "network.widths=[16, 33]: must be multiples of 2 for dynamic=hamiltonian"),
     (["network.widths=[]"], "network.widths=[]: must name at least one unit's channels"),
     (["network.widths=[2,2,2,2,2,2,2,2]"], "8 units halve a 96-pixel image to nothing; must be at most 6 units"),
     (["data.fraction=0.02"], "schedule.batch_size=128: must be at most 100, the images to learn from"),

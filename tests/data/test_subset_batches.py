@@ -1,6 +1,7 @@
 """Subsets, batches, augmentation and standardisation."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from pdenet_repro import compose
 from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches, flip_and_crop
 from pdenet_repro.data.standardize import standardize
-from pdenet_repro.data.subset import choose
+from pdenet_repro.data.subset import draw_subset
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.seeds import stream, torch_seed
 
+PER_IMAGE, SCALED = partial(standardize, mode="per_image"), partial(standardize, mode="none")
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 500))
 FRACTIONS = [k / 10 for k in range(1, 11)]
 DATA = compose().data
@@ -26,7 +28,7 @@ FROZEN = {
 
 
 def subset(seed=0, labels=LABELS, folds=(), **settings):
-    return choose(labels, replace(DATA, **settings), seed, folds)
+    return draw_subset(labels, replace(DATA, **settings), seed, folds)
 
 
 def test_fractions_are_balanced_and_nested():
@@ -103,7 +105,7 @@ def device_images(n=10, side=32):
 
 
 def test_batches_of_an_epoch_are_a_permutation_and_differ_between_epochs():
-    batches = TrainingBatches(device_images(), ScheduleConfig(batch_size=3), "per_image", "none", seed=0)
+    batches = TrainingBatches(device_images(), ScheduleConfig(batch_size=3), PER_IMAGE, "none", seed=0)
     assert batches.steps == 3
     orders = []
     for epoch in (1, 2, 1):
@@ -120,19 +122,18 @@ def test_the_last_smaller_batch_is_kept_or_dropped():
     sizes = {}
     for last_batch in ("keep", "drop"):
         schedule = ScheduleConfig(batch_size=4, last_batch=last_batch)
-        batches = TrainingBatches(device_images(10), schedule, "none", "flip_crop", seed=0)
+        batches = TrainingBatches(device_images(10), schedule, SCALED, "flip_crop", seed=0)
         batches.start_epoch(1)
         sizes[last_batch] = [len(batches.batch(step)[1]) for step in range(batches.steps)]
         assert sum(sizes[last_batch]) == schedule.images_per_epoch(10)
-        even = TrainingBatches(device_images(8), schedule, "none", "none", seed=0)
+        even = TrainingBatches(device_images(8), schedule, SCALED, "none", seed=0)
         assert even.steps == 2
     assert sizes == {"keep": [4, 4, 2], "drop": [4, 4]}
 
 
 def test_augmented_batches_depend_on_the_epoch_not_on_what_was_drawn_before():
     first, second = (
-        TrainingBatches(device_images(), ScheduleConfig(batch_size=5), "per_image", "flip_crop", seed=3)
-        for _ in range(2)
+        TrainingBatches(device_images(), ScheduleConfig(batch_size=5), PER_IMAGE, "flip_crop", seed=3) for _ in range(2)
     )
     first.start_epoch(1)
     first.batch(0)
@@ -161,7 +162,13 @@ def test_the_middle_crop_without_a_flip_is_the_image():
 
 
 def test_augmentation_draws_every_flip_and_shift_equally():
-    batches = TrainingBatches(device_images(4000, side=16), ScheduleConfig(batch_size=1), "none", "flip_crop", seed=0)
+    batches = TrainingBatches(
+        device_images(4000, side=16),
+        ScheduleConfig(batch_size=1),
+        SCALED,
+        "flip_crop",
+        seed=0,
+    )
     batches.start_epoch(1)
     flip, down, right = batches.draws
     assert batches.margin == 1

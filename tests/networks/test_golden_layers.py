@@ -98,7 +98,7 @@ def test_three_steps_of_a_dynamic(golden, close, dynamic, name):
     state = scheme.start(Y)
     for j in range(3):
         state = scheme.step(state, [SymmetricWeights(*(w[j] for w in theta)) for theta in over_time.values()])
-    out = scheme.features(state)
+    out = scheme.output(state)
     close(out, golden[f"{dynamic}.{name}.output"])
     (out * golden["cotangent4"]).sum().backward()
     check_gradients(golden, close, f"{dynamic}.{name}", Y, over_time)

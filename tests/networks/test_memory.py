@@ -8,11 +8,11 @@ import torch
 from pdenet_repro import build_network, compose
 from pdenet_repro.config.schema import NetworkConfig
 from pdenet_repro.networks.dynamics import DYNAMICS
-from pdenet_repro.networks.memory import choose, stored_bytes
+from pdenet_repro.networks.memory import memory_mode, stored_bytes
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
 
-REVERSIBLE = [name for name, scheme in DYNAMICS.items() if scheme.reversible]
+REVERSIBLE = [name for name, scheme in DYNAMICS.items() if scheme.facts.reversible]
 
 
 def gradients(dynamic, memory, steps, norm="instance", activation="relu", dtype=torch.float64, step_size=None):
@@ -222,7 +222,7 @@ def test_what_cannot_be_reversed_is_refused():
 def test_auto_stores_while_that_fits():
     network: NetworkConfig = compose("network=paper").network
     assert stored_bytes(network, 128) == 4 * 3 * 3 * 128 * (16 * 96**2 + 64 * 48**2 + 128 * 24**2 + 256 * 12**2)
-    assert choose(network, True, 128, 2 * stored_bytes(network, 128)) == "store"
-    assert choose(network, True, 128, 2 * stored_bytes(network, 128) - 1) == "reverse"
-    assert choose(network, False, 128, 1) == "recompute"
-    assert choose(replace(network, memory="store"), True, 128, 1) == "store"
+    assert memory_mode(network, True, 128, 2 * stored_bytes(network, 128)) == "store"
+    assert memory_mode(network, True, 128, 2 * stored_bytes(network, 128) - 1) == "reverse"
+    assert memory_mode(network, False, 128, 1) == "recompute"
+    assert memory_mode(replace(network, memory="store"), True, 128, 1) == "store"

@@ -56,7 +56,7 @@ def images(n=3, side=8, seed=1):
     ],
 )
 def test_published_weight_counts(dynamic, network, classes, count):
-    assert PDENet(dynamic, compose(*network).network, classes=classes).weight_count() == count
+    assert PDENet(DYNAMICS[dynamic], compose(*network).network, classes=classes).weight_count() == count
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -64,22 +64,22 @@ def test_published_weight_counts(dynamic, network, classes, count):
 @pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order", "resnet"])
 def test_the_whole_network_is_the_one_of_the_formulas(dynamic, norm, activation):
     config = replace(TINY, norm=norm, activation=activation)
-    network = randomize(PDENet(dynamic, config).double())
+    network = randomize(PDENet(DYNAMICS[dynamic], config).double())
     weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
     reference = NumpyNetwork(dynamic, config, weights)
     expected = reference.scores(images().numpy())
     with torch.no_grad():
-        assert np.allclose(network(images()).numpy(), expected, rtol=1e-11, atol=1e-11)
+        assert np.allclose(network.forward_standardized(images()).numpy(), expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("connector_norm", ["batch", *NORMS])
 def test_every_connector_norm_and_an_eps_of_its_own(connector_norm):
     config = replace(TINY, connector_norm=connector_norm, norm_eps=0.02, step_size=1.7)
-    network = randomize(PDENet("second_order", config).double())
+    network = randomize(PDENet(DYNAMICS["second_order"], config).double())
     weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
     expected = NumpyNetwork("second_order", config, weights).scores(images().numpy())
     with torch.no_grad():
-        assert np.allclose(network(images()).numpy(), expected, rtol=1e-11, atol=1e-11)
+        assert np.allclose(network.forward_standardized(images()).numpy(), expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("smoothness", ["tv", "h1", "none"])
@@ -88,12 +88,12 @@ def test_the_objective_is_the_one_of_the_formulas(smoothness, decay):
     settings = ObjectiveConfig(
         smoothness=smoothness, alpha1=0.3, eps=0.01, alpha2=0.2, alpha2_classifier=None, decay=decay
     )
-    network = randomize(PDENet("hamiltonian", TINY).double())
+    network = randomize(PDENet(DYNAMICS["hamiltonian"], TINY).double())
     weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
     reference = NumpyNetwork("hamiltonian", TINY, weights)
     labels = torch.tensor([4, 0, 9])
     with torch.no_grad():
-        terms = Objective(network, settings, TINY.step_size)(network(images()), labels)
+        terms = Objective(network, settings, TINY.step_size)(network.forward_standardized(images()), labels)
     assert terms.data.item() == pytest.approx(
         cross_entropy(reference.scores(images().numpy()), labels.numpy()), rel=1e-12
     )
@@ -148,32 +148,32 @@ def test_gradients_of_a_unit(dynamic, norm):
 
 
 @pytest.mark.parametrize("norm", UNIT_NORMS)
-@pytest.mark.parametrize("dynamic", [name for name, scheme in DYNAMICS.items() if scheme.reversible])
+@pytest.mark.parametrize("dynamic", [name for name, scheme in DYNAMICS.items() if scheme.facts.reversible])
 def test_a_reversible_unit_runs_backwards_to_where_it_started(dynamic, norm):
     unit = randomize(Unit(DYNAMICS[dynamic](0.5, Norm(norm), "relu"), 6, steps=4).double(), scale=0.2)
     Y = torch.randn(2, 6, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         states = list(unit.trajectory(Y))
-        assert torch.equal(unit.dynamic.features(states[-1]), unit(Y))
+        assert torch.equal(unit.dynamic.output(states[-1]), unit(Y))
         found = unit.inverse(states[-1])
     assert len(states) == 5
-    assert not torch.allclose(unit.dynamic.features(states[-1]), Y, atol=0.1)  # it went somewhere
+    assert not torch.allclose(unit.dynamic.output(states[-1]), Y, atol=0.1)  # it went somewhere
     for back, first in zip(found, states[0], strict=True):
         assert (back - first).abs().max() < 1e-12
 
 
 def test_reversibility_is_what_the_dynamic_says():
-    assert {name for name, scheme in DYNAMICS.items() if scheme.reversible} == {"hamiltonian", "second_order"}
+    assert {name for name, scheme in DYNAMICS.items() if scheme.facts.reversible} == {"hamiltonian", "second_order"}
     for scheme in DYNAMICS.values():
-        assert scheme.reversible == (scheme.inverse_step is not Dynamic.inverse_step)
-        if not scheme.reversible:
+        assert scheme.facts.reversible == (scheme.inverse_step is not Dynamic.inverse_step)
+        if not scheme.facts.reversible:
             unit = Unit(scheme(1.0, Norm("none"), "relu"), 4, steps=1)
             with pytest.raises(TypeError, match=f"{scheme.__name__} cannot be run backwards"):
                 unit.inverse(unit.start(torch.zeros(1, 4, 2, 2)))
 
 
 def test_an_odd_number_of_channels_is_no_hamiltonian_unit():
-    with pytest.raises(ValueError, match="5 must be even"):
+    with pytest.raises(ValueError, match="5 channels: must be a multiple of 2 for Hamiltonian"):
         Unit(DYNAMICS["hamiltonian"](1.0, Norm("none"), "relu"), 5, steps=1)
 
 
@@ -201,12 +201,30 @@ def test_initial_weights(dynamic):
         assert not torch.equal(network.units[0].theta[0].kernel, network.units[0].theta[1].kernel)
 
 
-def test_initial_weights_of_the_authors():
-    network = build_network(compose("recipe=authors"))
+@pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order"])
+def test_initial_weights_of_the_authors(dynamic):
+    network = build_network(compose("recipe=authors", f"dynamic={dynamic}"))
     kernels = torch.cat([p.flatten() for name, p in network.named_parameters() if "kernel" in name])
     assert kernels.abs().max().item() == pytest.approx(0.2)
     assert (kernels.abs() == kernels.abs().max()).float().mean().item() == pytest.approx(0.0455, abs=0.003)  # clipped
-    assert all((p == p[:1]).all() for name, p in network.named_parameters() if name.startswith("units."))
+    for name, p in network.named_parameters():
+        if name.startswith("units."):
+            anew = dynamic == "second_order" and "kernel" in name  # the named commit draws these at every step
+            assert (p == p[:1]).all() == (not anew)
+
+
+@pytest.mark.parametrize("draw", ["once", "each_step"])
+def test_norm_weights_are_drawn_where_the_text_is_read_literally(draw):
+    words = ("network=tiny", "dynamic=resnet", f"network.initial_draw={draw}")
+    network = build_network(compose(*words, "network.initial_norms=drawn"))
+    norms = {name: p for name, p in network.named_parameters() if name.endswith((".scale", ".shift"))}
+    assert len(norms) == 2 * (1 + 2 + 2)
+    for name, p in norms.items():
+        assert 0 < p.abs().max() <= 0.2
+        if name.startswith("units."):
+            assert (p == p[:1]).all() == (draw == "once")
+    ones = build_network(compose(*words))
+    assert all((p == name.endswith(".scale")).all() for name, p in ones.named_parameters() if name in norms)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
@@ -216,16 +234,6 @@ def test_initial_weights_depend_on_the_seed_alone():
     again, other = build_network(compose("network=tiny")), build_network(compose("network=tiny", "seed=1"))
     assert all(torch.equal(first[name], value) for name, value in again.state_dict().items())
     assert not torch.equal(first["opening.kernel"], other.state_dict()["opening.kernel"])
-
-
-def test_raw_images_are_standardised_as_in_training():
-    raw = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
-    for mode in ("per_image_and_channel", "per_image", "none"):
-        network = PDENet("parabolic", TINY, standardization=mode).eval()
-        with torch.no_grad():
-            assert torch.equal(network(raw), network(standardize(raw, mode)))
-            probabilities = network.probabilities(raw)
-        assert torch.allclose(probabilities.sum(1), torch.ones(2))
 
 
 def test_batch_norm_is_torch_s_but_for_the_biased_running_variance():
@@ -243,7 +251,7 @@ def test_batch_norm_is_torch_s_but_for_the_biased_running_variance():
 
 
 def test_under_autocast_the_state_keeps_full_precision():
-    network = PDENet("parabolic", TINY)
+    network = PDENet(DYNAMICS["parabolic"], TINY)
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         Y = network.opening(images().float())
         assert Y.dtype == torch.bfloat16
@@ -254,7 +262,7 @@ def test_under_autocast_the_state_keeps_full_precision():
 def test_gradients_of_the_network_at_an_unusual_step_size():
     """float64, all weights, through the whole network and the objective, by central differences along a direction."""
     for dynamic in DYNAMICS:
-        network = randomize(PDENet(dynamic, TINY).double(), scale=0.3)
+        network = randomize(PDENet(DYNAMICS[dynamic], TINY).double(), scale=0.3)
         settings = ObjectiveConfig(
             smoothness="tv", alpha1=1e-2, eps=1e-3, alpha2=1e-2, alpha2_classifier=3e-2, decay="no_norms"
         )
@@ -266,7 +274,7 @@ def test_gradients_of_the_network_at_an_unusual_step_size():
         def along(t, network=network, parameters=parameters, direction=direction, objective=objective, labels=labels):
             for p, d in zip(parameters, direction, strict=True):
                 p.data.add_(d, alpha=t)
-            value = objective(network(images()), labels).total
+            value = objective(network.forward_standardized(images()), labels).total
             for p, d in zip(parameters, direction, strict=True):
                 p.data.sub_(d, alpha=t)
             return value
@@ -278,12 +286,11 @@ def test_gradients_of_the_network_at_an_unusual_step_size():
         assert slope == pytest.approx(difference, rel=1e-6), dynamic
 
 
-WANTED = (
-    "images must be a tensor of shape (N, 3, H, W), N at least 1, H and W at least 2, of uint8 (0 to 255) or, "
-    "standardised, float32, not "
-)
+WANTED = "images must be a tensor of shape (N, 3, H, W), N at least 1, H and W at least 2, of "
+RAW, STANDARDIZED = "raw pixels of uint8 (0 to 255)", "standardised images of float32"
 
 
+@pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize(
     ("unusable", "error", "found"),
     [
@@ -292,26 +299,49 @@ WANTED = (
         (torch.zeros(1, 3, 96, 96, dtype=torch.int64), TypeError, "int64"),
         (torch.zeros(1, 3, 96, 96, dtype=torch.float64), TypeError, "float64"),
         (torch.zeros(3, 96, 96), ValueError, "of shape (3, 96, 96); image[None] makes a batch of one image"),
-        (torch.zeros(0, 3, 96, 96, dtype=torch.uint8), ValueError, "of shape (0, 3, 96, 96)"),
+        (torch.zeros(0, 3, 96, 96), ValueError, "of shape (0, 3, 96, 96)"),
         (torch.zeros(1, 96, 96, 3), ValueError, "of shape (1, 96, 96, 3)"),
         (torch.zeros(2, 3, 96, 1), ValueError, "of shape (2, 3, 96, 1)"),
     ],
 )
-def test_images_that_cannot_be_classified_are_refused_in_one_sentence(unusable, error, found):
-    network = PDENet("hamiltonian", TINY).eval()
-    for call in (network, network.probabilities):
+def test_images_that_cannot_be_classified_are_refused_in_one_sentence(unusable, error, found, raw):
+    network = PDENet(DYNAMICS["hamiltonian"], TINY).eval()
+    if raw and error is ValueError:
+        unusable = unusable.to(torch.uint8)
+    for call in (network, network.probabilities) if raw else (network.forward_standardized, network.pixel_means):
         with pytest.raises(error) as caught:
             call(unusable)
-        assert str(caught.value) == WANTED + found
+        assert str(caught.value).startswith(f"{WANTED}{RAW if raw else STANDARDIZED}, not {found}")
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+def test_raw_pixels_and_standardised_images_are_not_confused(precision):
+    raw = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
+    for mode in ("per_image_and_channel", "per_image", "none"):
+        network = PDENet(DYNAMICS["parabolic"], TINY, standardization=mode).eval().to(precision)
+        expected = standardize(raw.to(torch.promote_types(precision, torch.float32)), mode).to(precision)
+        with torch.no_grad():
+            assert torch.equal(network(raw), network.forward_standardized(expected))
+            assert torch.equal(network.standardize(raw), expected)
+            probabilities = network.probabilities(raw)
+        assert probabilities.dtype == torch.float32
+        assert torch.allclose(probabilities.sum(1), torch.ones(2))
+    for autocast in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            for scale in (1, 255):  # the same pixels as numbers
+                with pytest.raises(TypeError, match=r"raw pixels of uint8.*network\.forward_standardized takes"):
+                    network((raw / scale).to(precision))
+            with pytest.raises(TypeError, match=r"standardised images.*network\(images\) takes raw pixels"):
+                network.forward_standardized(raw)
 
 
 def test_other_sizes_are_classified_down_to_a_pixel_for_the_last_unit():
-    network = PDENet("hamiltonian", TINY).eval()
+    network = PDENet(DYNAMICS["hamiltonian"], TINY).eval()
     for height, width in ((2, 2), (32, 32), (5, 7)):
-        assert network.probabilities(torch.zeros(2, 3, height, width)).shape == (2, 10)
+        assert network.probabilities(torch.zeros(2, 3, height, width, dtype=torch.uint8)).shape == (2, 10)
 
 
 def test_autocast_takes_images_of_its_own_precision():
-    network = PDENet("hamiltonian", TINY).eval()
+    network = PDENet(DYNAMICS["hamiltonian"], TINY).eval()
     with torch.autocast("cpu", torch.bfloat16):
-        assert network(torch.zeros(2, 3, 8, 8, dtype=torch.bfloat16)).shape == (2, 10)
+        assert network.forward_standardized(torch.zeros(2, 3, 8, 8, dtype=torch.bfloat16)).shape == (2, 10)

@@ -10,7 +10,7 @@ from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import forward_flops, training_flops, training_numbers
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.runs.training_run import make_trainer
-from pdenet_repro.training.compilation import WORTHWHILE, wanted
+from pdenet_repro.training.compilation import WORTHWHILE, is_worthwhile
 
 CPU = torch.device("cpu")
 
@@ -52,14 +52,14 @@ def test_auto_compiles_what_is_long_enough():
     images = int(WORTHWHILE["cpu"] / training_flops(config.network, "parabolic") / config.schedule.epochs)
     batch = config.schedule.batch_size
     enough, too_few = (images // batch + 1) * batch, images // batch * batch
-    assert wanted(config, enough, CPU)
-    assert not wanted(config, too_few, CPU)
-    assert not wanted(config, enough, torch.device("cuda"))
-    assert wanted(config, 5 * enough, torch.device("cuda"))
-    assert not wanted(compose("deterministic=true"), 5 * enough, torch.device("cuda"))
-    assert wanted(compose("deterministic=true"), enough, CPU)
-    assert not wanted(compose("performance=eager"), enough, CPU)
-    assert wanted(compose("performance=compile"), batch, CPU)
+    assert is_worthwhile(config, enough, CPU)
+    assert not is_worthwhile(config, too_few, CPU)
+    assert not is_worthwhile(config, enough, torch.device("cuda"))
+    assert is_worthwhile(config, 5 * enough, torch.device("cuda"))
+    assert not is_worthwhile(compose("deterministic=true"), 5 * enough, torch.device("cuda"))
+    assert is_worthwhile(compose("deterministic=true"), enough, CPU)
+    assert not is_worthwhile(compose("performance=eager"), enough, CPU)
+    assert is_worthwhile(compose("performance=compile"), batch, CPU)
 
 
 def trained(performance, *words, warnings=None, steps=4):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pdenet_repro.config.schema import NetworkConfig, ObjectiveConfig
+from pdenet_repro.networks.dynamics import Parabolic
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.training.objective import Objective, total_variation
 from pdenet_repro.training.optimizer import ProjectedSGD
@@ -28,7 +29,7 @@ def small(golden):
         widths=[4, 6], last_width=8, steps=2, step_size=1.0, activation="relu", norm="channel_rms",
         connector_norm="batch", initialization="glorot",
     )  # fmt: skip
-    network = PDENet("parabolic", config, classes=5).double()
+    network = PDENet(Parabolic, config, classes=5).double()
     parameters = dict(network.named_parameters())
     assert set(NAMES.values()) == set(parameters)
     for theirs, ours in NAMES.items():
@@ -60,9 +61,9 @@ def test_regularizer(golden, close):
 def test_small_network_objective_and_gradients(golden, close, small):
     network, objective = small
     images, labels = golden["network.images"], golden["network.labels"].long()
-    close(network.features(images), golden["network.pooled_features"])
+    close(network.pixel_means(images), golden["network.pooled_features"])
     network.train()
-    terms = objective(network(images), labels)
+    terms = objective(network.forward_standardized(images), labels)
     close(terms.data, golden["network.loss"])
     close(
         terms.smoothness + terms.decay, golden["network.regularizer_theta"] + golden["network.regularizer_classifier"]
@@ -82,7 +83,7 @@ def test_two_epochs_of_projected_sgd(golden, close, small):
         optimizer.param_groups[0]["lr"] = rate
         for batch in order[:6].split(3):
             optimizer.zero_grad()
-            objective(network(images[batch]), labels[batch]).total.backward()
+            objective(network.forward_standardized(images[batch]), labels[batch]).total.backward()
             optimizer.step()
     for theirs, ours in NAMES.items():
         close(network.get_parameter(ours), golden[f"network.weights_after_sgd.{theirs}"])

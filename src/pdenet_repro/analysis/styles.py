@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from pdenet_repro.report.figures import MARKERS, colours
+from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.report.figures import colours
 
 LINES = ("-", "--", "-.", ":")
 FURTHER = "PX*p<>h"  # markers of further networks of a dynamic; its first has the dynamic's own
@@ -30,7 +31,7 @@ def looks(networks: Iterable[tuple[str, str]]) -> dict[str, Look]:
     before: Counter[str] = Counter()
     for name, dynamic in networks:
         number = before[dynamic]
-        marker = FURTHER[(number - 1) % len(FURTHER)] if number else MARKERS.get(dynamic, "v")
+        marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
         found[name] = Look(colour[dynamic], marker, LINES[number % len(LINES)])
         before[dynamic] += 1
     return found

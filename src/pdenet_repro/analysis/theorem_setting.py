@@ -32,8 +32,8 @@ def as_they_are(subject: Subject) -> list[Flow]:
 def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
     """No norm, no bias, the kernels of the first step throughout.
 
-    A time step is divided into ``refined`` ones, or as many as keep to the bound ``2 / ||K||^2`` (Theorem 1; Verlet's
-    is no smaller), and to ``2 / ||K||`` for leapfrog.
+    A time step is divided into ``refined`` ones, or as many as keep to the bound ``2 / ||K||^2`` (Theorem 1; that
+    of symplectic Euler is no smaller), and to ``2 / ||K||`` for leapfrog.
     """
     network, flows = subject.config.network, []
     for i, unit in enumerate(units(subject.network)):

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
-from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
@@ -59,14 +58,14 @@ def units(network: PDENet) -> list[Unit]:
 def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
     """The state at every place, of standardised images (N, 3, H, W); the last is the classifier's input (N, channels).
 
-    What `PDENet.features` does in one go.
+    What `PDENet.pixel_means` does in one go.
     """
     yield IMAGES, (images,)
     Y = network.opening(images)
     for number, (unit, connector) in enumerate(zip(units(network), network.connectors, strict=True), start=1):
         for step, state in enumerate(unit.trajectory(Y)):
             yield Place(number, step), state
-        Y = connector(unit.dynamic.features(state))
+        Y = connector(unit.dynamic.output(state))
         if number < len(network.units):
             Y = F.avg_pool2d(Y, 2)
     yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
@@ -74,7 +73,7 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
 
 def features(network: PDENet, place: Place, state: State) -> Tensor:
     """The features (N, ...) of a state: both halves of a Hamiltonian one, the newer of a second-order one."""
-    return units(network)[place.unit - 1].dynamic.features(state) if place.in_unit else state[0]
+    return units(network)[place.unit - 1].dynamic.output(state) if place.in_unit else state[0]
 
 
 @torch.no_grad()
@@ -104,7 +103,7 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
 
 def standardized(subject: Subject, images: Tensor) -> Tensor:
     """Images (N, 3, 96, 96) uint8 as the network takes them in."""
-    return standardize(images, subject.config.data.standardization)
+    return subject.network.standardize(images)
 
 
 @torch.no_grad()
@@ -120,7 +119,7 @@ def settle(subject: Subject, seed: int) -> None:
         subject.network.train()
         for module in batch_norms:
             module.rate = 1.0
-        subject.network(standardized(subject, pixels[portions(subject, len(pixels))[0]]))
+        subject.network(pixels[portions(subject, len(pixels))[0]])
         subject.network.eval()
 
 

@@ -30,7 +30,7 @@ EXIT_CODES = (
 def help_text() -> str:
     """Usage, presets, every knob with its meaning and range, examples, exit codes."""
     groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
-    settings = "\n".join(_line(key, entry) for key, entry in knobs() if key not in ("dynamic", "recipe", "data.name"))
+    settings = "\n".join(_line(key, entry) for key, entry in knobs() if key not in ("recipe", "data.name"))
     codes = textwrap.fill(EXIT_CODES, 110, initial_indent="  ", subsequent_indent="  ")
     return f"""\
 Train one of the networks of Ruthotto & Haber, "Deep Neural Networks motivated by Partial Differential Equations".

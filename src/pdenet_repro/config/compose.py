@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pdenet_repro.config.dynamics import locate
 from pdenet_repro.config.presets import GROUPS, choices, folder
 from pdenet_repro.config.schema import Config, check
 from pdenet_repro.system.errors import InvalidConfig
@@ -25,6 +26,7 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("milestones", _milestones, replace=True)
     OmegaConf.register_new_resolver("at_fraction", _at_fraction, replace=True)
+    OmegaConf.register_new_resolver("for_dynamic", _for_dynamic, replace=True)
 
 
 def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:
@@ -39,6 +41,11 @@ def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: 
 def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
     """In a study: ``value`` for the runs of one fraction, ``otherwise`` for those of the others."""
     return value if abs(_root_.data.fraction - fraction) < 1e-9 else otherwise
+
+
+def _for_dynamic(dynamic: str, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """In a recipe: ``value`` for one dynamic, ``otherwise`` for the others."""
+    return value if _root_.dynamic == dynamic else otherwise
 
 
 def readable(words: Sequence[str]) -> list[str]:
@@ -77,13 +84,16 @@ def _quoted(word: str) -> str:
 
 
 def to_config(composed: DictConfig) -> Config:
-    """The typed configuration; InvalidConfig for a value still missing."""
+    """The typed configuration; InvalidConfig for a value still missing, or a dynamic that is not found."""
     try:
         config: Any = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise InvalidConfig(f"{getattr(error, 'full_key', '') or 'the configuration'}: {reason}") from error
     assert isinstance(config, Config)
+    config.dynamic, config.dynamic_file, config.dynamic_sha256 = locate(
+        config.dynamic, config.dynamic_file, config.dynamic_sha256
+    )
     config.data.fraction = round(config.data.fraction, 10)  # range(0.1,1,0.1) counts 0.30000000000000004
     return config
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-GROUPS = ("dynamic", "recipe", "data", "network", "schedule", "study")
+GROUPS = ("recipe", "data", "network", "schedule", "study")
 
 
 def folder() -> Path:

@@ -15,9 +15,11 @@ from typing import Any, get_args, get_origin
 
 from omegaconf import MISSING
 
+from pdenet_repro.config import dynamics
 from pdenet_repro.system.errors import InvalidConfig
 
 IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
+CLASSES = 10  # of the same
 MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
 LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
 
@@ -27,6 +29,7 @@ def knob(
     default: Any = MISSING,
     *,
     choices: tuple[str, ...] = (),
+    takes: str = "",
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
@@ -35,10 +38,11 @@ def knob(
 ) -> Any:
     """A field of the schema: what it means, and which values it takes.
 
-    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry.
+    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry. ``takes`` says
+    in words what no bound or list of choices does.
     ``result=False`` marks where and how a run is carried out, which must not tell two runs apart.
     """
-    metadata = {"meaning": meaning, "choices": choices, "result": result}
+    metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
     return field(default=default, metadata=metadata)
 
@@ -85,6 +89,26 @@ class NetworkConfig:
     initialization: str = knob(
         "kernels: Glorot's deviation, truncated; or deviation 0.1, clipped", choices=("glorot", "normal_clipped")
     )
+    initial_draw: str = knob(
+        "initial weights of a unit's time steps: one draw for all of them, or a draw for each",
+        "once",
+        choices=("once", "each_step"),
+    )
+    initial_norms: str = knob(
+        "initial scales and shifts of all norms: 1 and 0, or drawn as the classifier's weights are",
+        "ones",
+        choices=("ones", "drawn"),
+    )
+    hamiltonian_order: str = knob(
+        "which half of the channels a Hamiltonian step moves first; other dynamics ignore it",
+        "y_first",
+        choices=("y_first", "z_first"),
+    )
+    leapfrog_start: str = knob(
+        "features before the first second-order step, Y_{-1}: those of the start (at rest), or 0; other dynamics ignore it",
+        "rest",
+        choices=("rest", "zero"),
+    )
 
 
 @dataclass
@@ -115,6 +139,7 @@ class ScheduleConfig:
 class ObjectiveConfig:
     """The regulariser (11) beside the mean cross-entropy."""
 
+    loss_factor: float = knob("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
     smoothness: str = knob("in time, of a unit's weights", choices=("tv", "h1", "none"))
     alpha1: float = knob("weight of the smoothness term", low=0, high=1e30)
     eps: float = knob("inside the root of the total variation", above=0)
@@ -128,7 +153,10 @@ class OptimizerConfig:
     """SGD with heavy-ball momentum, projected onto a box."""
 
     momentum: float = knob("share of the last update kept", low=0, below=1)
-    bound: float | None = knob("every weight stays in [-bound, bound]; null: no projection", above=0)
+    bound: float | None = knob("weights stay in [-bound, bound]; null: no projection", above=0)
+    bounded: str = knob(
+        "weights that stay there: all, or the kernels of convolutions alone", "all", choices=("all", "kernels")
+    )
 
 
 @dataclass
@@ -158,7 +186,7 @@ class CheckpointConfig:
 class Config:
     """One run."""
 
-    dynamic: str = knob("which discretised differential equation the units are")
+    dynamic: str = knob("discretised differential equation of the units", takes=dynamics.ALLOWED)
     recipe: str = knob("where the settings come from that are not given")
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -167,6 +195,8 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    dynamic_file: str | None = knob("where dynamic=FILE.py:CLASS was found; filled in by itself", None, result=False)
+    dynamic_sha256: str | None = knob("SHA-256 of that file; filled in by itself", None)
     seed: int = knob("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
     device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
@@ -206,6 +236,8 @@ def value_of(config: Config, key: str) -> Any:
 
 def allowed(entry: Any) -> str:
     """What a knob takes, in words."""
+    if entry.metadata["takes"]:
+        return str(entry.metadata["takes"])
     if entry.metadata["choices"]:
         return "one of " + ", ".join(entry.metadata["choices"])
     types = get_args(entry.type) or (entry.type,)  # int | None, list[int], or a plain type
@@ -237,6 +269,8 @@ def _fits(value: Any, rule: Any) -> bool:
 def check(config: Config) -> None:
     """Refuse a value out of range, or values that make no sense together.
 
+    The facts of a dynamic in a user's file are read from its text; the file is not executed.
+
     Raises
     ------
     InvalidConfig
@@ -254,15 +288,19 @@ def check(config: Config) -> None:
 
 def _complaints(config: Config) -> Iterator[str]:
     network, schedule = config.network, config.schedule
+    facts = dynamics.facts_of(config.dynamic, config.dynamic_file)
     if not network.widths:
         yield "network.widths=[]: must name at least one unit's channels, like [16,64,128,256]"
-    odd = [width for width in network.widths if width % 2]
-    if config.dynamic == "hamiltonian" and odd:
-        yield f"network.widths={network.widths}: must be even for dynamic=hamiltonian, which halves the channels; {odd[0]} is odd"
-    if network.memory == "reverse" and config.dynamic in ("parabolic", "resnet"):
+    undivided = [width for width in network.widths if width % facts.layers]
+    if undivided:
+        yield (
+            f"network.widths={network.widths}: must be multiples of {facts.layers} for dynamic={config.dynamic}, which divides "
+            f"the channels among {facts.layers} layers; {undivided[0]} is none"
+        )
+    if network.memory == "reverse" and not facts.reversible:
         yield (
             f"network.memory=reverse: must be store, recompute or auto for dynamic={config.dynamic}, which cannot be run "
-            f"backwards (hamiltonian and second_order can)"
+            f"backwards ({dynamics.reversible_names()} can)"
         )
     side = IMAGE_SIDE >> (len(network.widths) - 1)
     if network.widths and side < 2:

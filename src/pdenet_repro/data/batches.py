@@ -1,11 +1,12 @@
-"""Images live on the compute device as one uint8 tensor; shuffling, standardisation and augmentation happen there."""
+"""Training batches: images stay on the compute device as one uint8 tensor, and are shuffled and augmented there."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pdenet_repro.config.schema import ScheduleConfig
-from pdenet_repro.data.standardize import standardize
 from pdenet_repro.system.seeds import stream
 
 
@@ -21,20 +22,26 @@ class DeviceImages:
 
 
 class TrainingBatches:
-    """Shuffled batches of an epoch; the last one is smaller, or left out, where they do not come out even.
+    """Shuffled batches of an epoch; the last one is smaller, or left out, where the images do not divide evenly.
 
-    Order and augmentation of an epoch depend on (seed, epoch) alone.
+    Order and augmentation of an epoch depend on (seed, epoch) alone. ``standardize``: the network's, raw pixels to
+    standardised images.
     """
 
     def __init__(
-        self, images: DeviceImages, schedule: ScheduleConfig, standardization: str, augmentation: str, seed: int
+        self,
+        images: DeviceImages,
+        schedule: ScheduleConfig,
+        standardize: Callable[[Tensor], Tensor],
+        augmentation: str,
+        seed: int,
     ) -> None:
         self.images, self.batch_size, self.seed = images, schedule.batch_size, seed
-        self.standardization, self.augmentation = standardization, augmentation
+        self.standardize, self.augmentation = standardize, augmentation
         self.steps = schedule.steps_per_epoch(len(images))
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw the order, and flips and shifts where asked for, and move them to the device in one go."""
+        """Draw the order of the images, and flips and shifts where the images are augmented, and move them to the device."""
         device, n = self.images.labels.device, len(self.images)
         self.order = torch.from_numpy(stream(self.seed, "order", epoch).permutation(n)).to(device)
         if self.augmentation == "flip_crop":
@@ -48,17 +55,17 @@ class TrainingBatches:
 
     @property
     def margin(self) -> int:
-        """Zero padding of the random crop, 1/16 of the side in pixels."""
+        """The zero padding of the random crop in pixels, 1/16 of the side."""
         return self.images.pixels.shape[-1] // 16
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Standardised, augmented images (B, 3, H, W) and labels (B,) of step 0, 1, ... of the epoch."""
         part = slice(step * self.batch_size, (step + 1) * self.batch_size)  # ends with the images
-        chosen = self.order[part]
-        images = standardize(self.images.pixels[chosen], self.standardization)
+        indices = self.order[part]
+        images = self.standardize(self.images.pixels[indices])
         if self.augmentation == "flip_crop":
             images = flip_and_crop(images, *self.draws[:, part], margin=self.margin)
-        return images, self.images.labels[chosen]
+        return images, self.images.labels[indices]
 
 
 def flip_and_crop(images: Tensor, flip: Tensor, down: Tensor, right: Tensor, *, margin: int) -> Tensor:

@@ -19,9 +19,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pdenet_repro.config.schema import IMAGE_SIDE
+
 Field = NDArray[np.float32]
 
-SIDE = 96  # pixels
 _DRAWS = 256  # uniform numbers an image may use
 _BEHIND, _ACROSS = 9, 1  # strokes behind the figure and across it
 _INVERTED = 0.15  # share of images whose figure is darker than the ground
@@ -29,7 +30,7 @@ _NOISE = 2, 10  # range of its amplitude, grey levels
 _CHROMA, _STROKE_CHROMA = 60, 90  # largest distance of a colour from grey, figure and ground; strokes
 _STROKE_CONTRAST = 40  # largest difference in brightness of a stroke and the ground
 
-_ROWS, _COLUMNS = (axis.astype(np.float32) for axis in np.mgrid[:SIDE, :SIDE])
+_ROWS, _COLUMNS = (axis.astype(np.float32) for axis in np.mgrid[:IMAGE_SIDE, :IMAGE_SIDE])
 # Unit vectors at every half degree; rounded, since the last bit of a cosine is the maths library's own.
 _DIRECTIONS = np.array(
     [[round(math.cos(math.radians(a / 2)), 6), round(math.sin(math.radians(a / 2)), 6)] for a in range(720)], np.float32
@@ -75,8 +76,8 @@ class Dice:
 
     def noise(self) -> Field:
         """Noise for every pixel and channel, triangular on [-1, 1], ``(N, 3, 96, 96)``."""
-        words = [stream.random_raw(2 * 3 * SIDE * SIDE // 8).astype("<u8") for stream in self._streams]
-        halves = np.stack(words).view(np.uint8).reshape(-1, 2, 3, SIDE, SIDE).astype(np.float32)
+        words = [stream.random_raw(2 * 3 * IMAGE_SIDE * IMAGE_SIDE // 8).astype("<u8") for stream in self._streams]
+        halves = np.stack(words).view(np.uint8).reshape(-1, 2, 3, IMAGE_SIDE, IMAGE_SIDE).astype(np.float32)
         return (halves[:, 0] - halves[:, 1]) / np.float32(255)
 
 
@@ -208,7 +209,7 @@ def _paint(canvas: Field, coverage: Field, colour: Field) -> None:
 
 def _stroke(dice: Dice, canvas: Field, luma: Field) -> None:
     """A stroke with round ends somewhere on the canvas, of about this brightness."""
-    u, v = frame(dice, 0, SIDE)
+    u, v = frame(dice, 0, IMAGE_SIDE)
     distance = length(np.maximum(abs(u) - dice.uniform(0, 18), 0), v) - dice.uniform(0.8, 3.5)
     luma = luma + dice.uniform(-_STROKE_CONTRAST, _STROKE_CONTRAST)
     _paint(canvas, cover(distance), _colour(dice, luma, _STROKE_CHROMA))
@@ -217,8 +218,8 @@ def _stroke(dice: Dice, canvas: Field, luma: Field) -> None:
 def _ground(dice: Dice, colour: Field) -> Field:
     """A ground of this colour with a slope and a hill of light on it, ``(N, 3, 96, 96)``."""
     cos, sin = dice.direction()
-    light = (cos * (_COLUMNS - SIDE / 2) + sin * (_ROWS - SIDE / 2)) * dice.uniform(0, 0.5)
-    u, v = frame(dice, 0, SIDE)
+    light = (cos * (_COLUMNS - IMAGE_SIDE / 2) + sin * (_ROWS - IMAGE_SIDE / 2)) * dice.uniform(0, 0.5)
+    u, v = frame(dice, 0, IMAGE_SIDE)
     size = dice.uniform(20, 50)
     light += dice.uniform(-40, 40) * np.maximum(0, 1 - (u * u + v * v) / (size * size))
     ground: Field = colour[:, :, None, None] + light[:, None]
@@ -235,7 +236,7 @@ def draw(name: str, seeds: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
     canvas = _ground(dice, _colour(dice, ground, _CHROMA))
     for _ in range(_BEHIND):
         _stroke(dice, canvas, ground)
-    u, v = frame(dice, 34, SIDE - 34)
+    u, v = frame(dice, 34, IMAGE_SIDE - 34)
     stretch, R = dice.uniform(0.88, 1.12), dice.uniform(24, 35)
     distance = FIGURES[name](u * stretch, v / stretch, R, dice)
     _paint(canvas, cover(distance), _colour(dice, figure, _CHROMA))

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.data import stl10
 from pdenet_repro.data.cache import cache_folder
-from pdenet_repro.data.drawing import FIGURES, SIDE, draw
+from pdenet_repro.data.drawing import FIGURES, draw
 from pdenet_repro.system.errors import DataError, StorageError
 
 VERSION = 1  # raise it whenever any image changes
@@ -149,7 +150,7 @@ def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], ND
     classes = len(CLASS_NAMES)
     mixing = np.random.PCG64(np.random.SeedSequence([seed, split, classes, 0])).random_raw(classes * per_class)
     place = np.argsort(np.argsort(mixing, kind="stable")).reshape(classes, per_class)
-    images = np.empty((classes * per_class, 3, SIDE, SIDE), np.uint8)
+    images = np.empty((classes * per_class, 3, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     labels = np.empty(classes * per_class, np.uint8)
     for label, name in enumerate(CLASS_NAMES):
         labels[place[label]] = label + 1

@@ -1,24 +1,32 @@
-"""From the ``data`` part of a configuration to the images."""
+"""Reads the images that the ``data`` part of a configuration names."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from pdenet_repro.config.schema import DataConfig
+from pdenet_repro.config.schema import CLASSES, DataConfig
 from pdenet_repro.data import shapes, stl10
 
-# Training images of a class (all of them, in one official fold): enough to refuse a fraction before anything is read.
+# Training images of a class (in all, in one official fold), so that a fraction is refused before anything is read.
 PER_CLASS = {"stl10": (500, 100), "shapes": (shapes.TRAIN_PER_CLASS, shapes.TRAIN_PER_CLASS // 10)}
-TEST_IMAGES = {"stl10": 8000, "shapes": 10 * shapes.TEST_PER_CLASS}
+TEST_IMAGES = {"stl10": 8000, "shapes": CLASSES * shapes.TEST_PER_CLASS}
 
 
 def images_per_class(config: DataConfig) -> int:
-    """Training images of each class there are to choose from."""
+    """The number of training images of each class, before any fraction is taken."""
     whole, fold = PER_CLASS[config.name]
     return whole if config.fold is None else fold
 
 
 def load(config: DataConfig, say: Callable[[str], None]) -> stl10.Dataset:
-    """The verified data set, downloaded or drawn first if need be; DataError or StorageError if it cannot be had."""
+    """The verified data set, downloaded or drawn first where that is needed.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged.
+    StorageError
+        It cannot be written.
+    """
     if config.name == "shapes":
         return shapes.read(shapes.ensure(Path(config.root).expanduser() if config.root else None, say=say))
     root = Path(config.root or "data").expanduser()

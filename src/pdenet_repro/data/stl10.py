@@ -15,11 +15,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.data.cache import md5_verified_once
 from pdenet_repro.system.errors import DataError
 
-SIDE = 96  # pixels
-IMAGE_BYTES = 3 * SIDE * SIDE
+IMAGE_BYTES = 3 * IMAGE_SIDE * IMAGE_SIDE
 
 LABELLED = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
 FOLDS = "fold_indices.txt"
@@ -160,7 +160,7 @@ def _images(source: _Source, split: str, classes: int) -> Images:
     if size != expected:
         fault = "cut short" if size < expected else "too long"
         raise source.error(f"{path} is {fault}: {size} bytes, expected {expected}")
-    columns_first = np.memmap(source.verified(path.name), np.uint8, "r", shape=(len(labels), 3, SIDE, SIDE))
+    columns_first = np.memmap(source.verified(path.name), np.uint8, "r", shape=(len(labels), 3, IMAGE_SIDE, IMAGE_SIDE))
     return Images(np.asarray(columns_first).swapaxes(2, 3), labels - 1)
 
 

@@ -26,7 +26,7 @@ class Subset:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def choose(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequence[np.ndarray] = ()) -> Subset:
+def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequence[np.ndarray] = ()) -> Subset:
     """Per class a seeded random permutation; its first part is learned from, its end held out (docs/spec.md, section 1).
 
     Subsets of one seed are nested (10 % inside 20 % inside ...) and the held-out images the same for every fraction.

@@ -1,14 +1,23 @@
 """From a configuration to a network."""
 
 from pdenet_repro.config.schema import Config
+from pdenet_repro.networks.own_dynamic import dynamic_class
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.seeds import torch_seed
 
 
 def build_network(config: Config) -> PDENet:
-    """The network of a configuration at its initial weights, on the CPU."""
+    """The network of a configuration at its initial weights, on the CPU.
+
+    Executes the file of a dynamic that is not built in (`dynamic_class`).
+
+    Raises
+    ------
+    InvalidConfig
+        That file cannot be used.
+    """
     return PDENet(
-        config.dynamic,
+        dynamic_class(config),
         config.network,
         standardization=config.data.standardization,
         batch_statistics=config.evaluation.statistics == "batch",

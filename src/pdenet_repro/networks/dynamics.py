@@ -1,7 +1,8 @@
 """The differential equations and their time integrators: one class each, written like the equation.
 
 A ``state`` is what one time step needs of the past: a tuple of features (N, C, H, W). ``theta`` holds the weights of one
-time step, an entry for each layer of the step. Numbers in parentheses are the paper's equations.
+time step, an entry for each layer of the step. Numbers in parentheses are the paper's equations. What is known of each
+dynamic beside its equation (name, label, whether it is reversible, its integrator's order) stands in config/dynamics.py.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pdenet_repro.config.dynamics import BUILT_IN, Facts
+from pdenet_repro.config.schema import NetworkConfig
 from pdenet_repro.networks.layers import ResidualLayer, SymmetricLayer, pullback
 from pdenet_repro.networks.norms import Norm
+
+__all__ = ["DYNAMICS", "Dynamic", "Facts", "ResidualLayer", "State", "SymmetricLayer", "Theta"]
 
 State = tuple[Tensor, ...]
 Theta = Sequence[Any]
@@ -22,19 +27,33 @@ class Dynamic(ABC):
     """A differential equation with its time integrator, step size ``h``.
 
     A subclass says which layer F it uses, how a state starts from features, and what one step does to it. Where
-    the step can be undone exactly it also has ``inverse_step`` and says so with ``reversible``.
+    the step can be undone exactly it also has an ``inverse_step``, and its ``facts`` say that it is reversible.
     """
 
+    facts: Facts
     layer: type[SymmetricLayer] | type[ResidualLayer] = SymmetricLayer
-    reversible = False
 
     def __init__(self, step_size: float, norm: Norm, activation: str) -> None:
         self.h = step_size
         self.F = self.layer(norm, activation)
 
+    @classmethod
+    def variant(cls, network: NetworkConfig) -> "type[Dynamic]":
+        """The class that computes this dynamic with the choices of a configuration; this one, unless there are several."""
+        return cls
+
     def layer_channels(self, channels: int) -> tuple[int, ...]:
-        """Channels of each layer of one step, for features of ``channels``."""
-        return (channels,)
+        """Channels of each layer of one step, for features of ``channels``: equal parts.
+
+        Raises
+        ------
+        ValueError
+            The channels cannot be divided among the layers.
+        """
+        layers = self.facts.layers
+        if channels % layers:
+            raise ValueError(f"{channels} channels: must be a multiple of {layers} for {self.facts.label}")
+        return (channels // layers,) * layers
 
     def start(self, Y: Tensor) -> State:
         """The state at time 0 from the features that enter the unit."""
@@ -45,7 +64,7 @@ class Dynamic(ABC):
         """One time step forward."""
 
     def inverse_step(self, state: State, theta: Theta) -> State:
-        """The state before the step that led to ``state``."""
+        """The state before the step that led to ``state``; TypeError where the dynamic cannot be run backwards."""
         raise TypeError(f"{type(self).__name__} cannot be run backwards")
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
@@ -59,33 +78,37 @@ class Dynamic(ABC):
         transposed = torch.func.vjp(self.step, before, theta)[1]
         return before, *transposed(gradients)
 
-    def features(self, state: State) -> Tensor:
-        """The features that leave the unit."""
+    def output(self, state: State) -> Tensor:
+        """The features (N, C, H, W) that leave the unit."""
         return state[0]
 
 
 class Parabolic(Dynamic):
     """Forward Euler for the heat-like equation (7): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``. Smooths; not reversible."""
 
+    facts = BUILT_IN["parabolic"]
+
     def step(self, state: State, theta: Theta) -> State:
-        """(7)."""
+        """``Y_{j+1} = Y_j + h F(Y_j; theta_j)``, equation (7)."""
         (Y,), (theta_j,) = state, theta
         return (Y + self.h * self.F(Y, theta_j),)
 
 
 class Hamiltonian(Dynamic):
-    """Symplectic Verlet for a Hamiltonian system on two halves ``Y, Z`` of the channels. Reversible.
+    """Symplectic Euler for a Hamiltonian system on two halves ``Y, Z`` of the channels. Reversible.
 
-    The paper's continuous equations carry the opposite signs of its discrete ones; the discrete ones are computed.
+    The papers call the scheme Verlet; with both halves known at the same time it is symplectic Euler, of first order.
+    Their continuous equations carry the opposite signs of the discrete ones; the discrete ones are computed. The state is
+    ``(Y, Z)``, and ``sign`` is 1.
     """
 
-    reversible = True
+    facts = BUILT_IN["hamiltonian"]
+    sign = 1
 
-    def layer_channels(self, channels: int) -> tuple[int, ...]:
-        """Two layers, each on one half."""
-        if channels % 2:
-            raise ValueError(f"a Hamiltonian unit halves its channels: {channels} must be even")
-        return (channels // 2, channels // 2)
+    @classmethod
+    def variant(cls, network: NetworkConfig) -> type[Dynamic]:
+        """The order of the two halves, ``network.hamiltonian_order``."""
+        return HamiltonianZFirst if cls is Hamiltonian and network.hamiltonian_order == "z_first" else cls
 
     def start(self, Y: Tensor) -> State:
         """Both halves start from the data."""
@@ -94,36 +117,64 @@ class Hamiltonian(Dynamic):
 
     def step(self, state: State, theta: Theta) -> State:
         """``Y_{j+1} = Y_j + h F(Z_j; theta1_j)``, then ``Z_{j+1} = Z_j - h F(Y_{j+1}; theta2_j)``."""
-        (Y, Z), (theta1, theta2) = state, theta
-        Y = Y + self.h * self.F(Z, theta1)
-        Z = Z - self.h * self.F(Y, theta2)
+        (Y, Z), (theta1, theta2), h = state, theta, self.sign * self.h
+        Y = Y + h * self.F(Z, theta1)
+        Z = Z - h * self.F(Y, theta2)
         return Y, Z
 
     def inverse_step(self, state: State, theta: Theta) -> State:
         """The step's two lines undone in reverse order (the printed inverse has Y where it must have Z)."""
-        (Y, Z), (theta1, theta2) = state, theta
-        Z = Z + self.h * self.F(Y, theta2)
-        Y = Y - self.h * self.F(Z, theta1)
+        (Y, Z), (theta1, theta2), h = state, theta, self.sign * self.h
+        Z = Z + h * self.F(Y, theta2)
+        Y = Y - h * self.F(Z, theta1)
         return Y, Z
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
         """The inverse step with the adjoints of its two lines."""
-        (Y, Z), (gY, gZ), (theta1, theta2) = state, gradients, theta
-        F, gF, g2 = pullback(self.F, Y, theta2, -self.h * gZ)
-        Z, gY = Z + self.h * F, gY + gF
-        F, gF, g1 = pullback(self.F, Z, theta1, self.h * gY)
-        Y, gZ = Y - self.h * F, gZ + gF
+        (Y, Z), (gY, gZ), (theta1, theta2), h = state, gradients, theta, self.sign * self.h
+        F, gF, g2 = pullback(self.F, Y, theta2, -h * gZ)
+        Z, gY = Z + h * F, gY + gF
+        F, gF, g1 = pullback(self.F, Z, theta1, h * gY)
+        Y, gZ = Y - h * F, gZ + gF
         return (Y, Z), (gY, gZ), (g1, g2)
 
-    def features(self, state: State) -> Tensor:
+    def output(self, state: State) -> Tensor:
         """Both halves, concatenated."""
         return torch.cat(state, dim=1)
 
 
-class SecondOrder(Dynamic):
-    """Leapfrog for the wave-like equation (8); the state is ``(Y_j, Y_{j-1})`` with ``Y_{-1} = Y_0``. Reversible."""
+class HamiltonianZFirst(Hamiltonian):
+    """The order of the commit that the paper names: ``Z_{j+1} = Z_j - h F(Y_j; theta1_j)``, then
+    ``Y_{j+1} = Y_j + h F(Z_{j+1}; theta2_j)``.
 
-    reversible = True
+    That is the printed scheme with the halves exchanged and the opposite sign of h: the state is ``(Z, Y)``, and ``sign``
+    is -1. As F is not odd, it is another network.
+    """
+
+    sign = -1
+
+    def start(self, Y: Tensor) -> State:
+        """Both halves start from the data, the second one first."""
+        first, second = Y.chunk(2, dim=1)
+        return second, first
+
+    def output(self, state: State) -> Tensor:
+        """Both halves in their order, concatenated."""
+        return torch.cat(state[::-1], dim=1)
+
+
+class SecondOrder(Dynamic):
+    """Leapfrog for the wave-like equation (8); the state is ``(Y_j, Y_{j-1})`` with ``Y_{-1} = Y_0``. Reversible.
+
+    The start ``Y_{-1} = Y_0`` is an error of order h, so the scheme is of first order.
+    """
+
+    facts = BUILT_IN["second_order"]
+
+    @classmethod
+    def variant(cls, network: NetworkConfig) -> type[Dynamic]:
+        """What ``Y_{-1}`` is, ``network.leapfrog_start``."""
+        return SecondOrderFromZero if cls is SecondOrder and network.leapfrog_start == "zero" else cls
 
     def start(self, Y: Tensor) -> State:
         """At rest: ``Y_{-1} = Y_0``."""
@@ -146,20 +197,24 @@ class SecondOrder(Dynamic):
         return (Y, 2 * Y - Y_next + self.h**2 * F), (g + 2 * g_next + gF, -g_next), (g_theta,)
 
 
+class SecondOrderFromZero(SecondOrder):
+    """Leapfrog with the start of the commit that the paper names, ``Y_{-1} = 0``: ``Y_1 = 2 Y_0 + h^2 F(Y_0; theta_0)``."""
+
+    def start(self, Y: Tensor) -> State:
+        """``Y_{-1} = 0``."""
+        return Y, torch.zeros_like(Y)
+
+
 class ResNet(Dynamic):
     """Forward Euler with the residual layer (1): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``, equation (2). The control."""
 
+    facts = BUILT_IN["resnet"]
     layer = ResidualLayer
 
     def step(self, state: State, theta: Theta) -> State:
-        """(2)."""
+        """``Y_{j+1} = Y_j + h F(Y_j; theta_j)``, equation (2)."""
         (Y,), (theta_j,) = state, theta
         return (Y + self.h * self.F(Y, theta_j),)
 
 
-DYNAMICS: dict[str, type[Dynamic]] = {
-    "parabolic": Parabolic,
-    "hamiltonian": Hamiltonian,
-    "second_order": SecondOrder,
-    "resnet": ResNet,
-}
+DYNAMICS: dict[str, type[Dynamic]] = {cls.facts.name: cls for cls in (Parabolic, Hamiltonian, SecondOrder, ResNet)}

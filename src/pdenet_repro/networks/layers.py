@@ -18,14 +18,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh"
 
 def conv(Y: Tensor, K: Tensor) -> Tensor:
     """``K Y``: cross-correlation with zero padding, no bias, the size of the image kept; ``K``: (C_out, C_in, k, k), k odd."""
-    if winograd.pays(Y, K):
+    if winograd.is_faster(Y, K):
         return winograd.conv(Y, K)
     return F.conv2d(Y, K, padding=K.shape[-1] // 2)
 
 
 def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
     """``K^T Z``: the exact adjoint of ``conv`` with the same kernel, (N, C_out, H, W) to (N, C_in, H, W)."""
-    if winograd.pays(Z, K):
+    if winograd.is_faster(Z, K):
         return winograd.conv_transpose(Z, K)
     return F.conv_transpose2d(Z, K, padding=K.shape[-1] // 2)
 
@@ -76,11 +76,11 @@ class ResidualLayer:
 
 
 def pullback(layer: Callable[[Tensor, Any], Tensor], Y: Tensor, theta: Any, v: Tensor) -> tuple[Tensor, Tensor, Any]:
-    """``F(Y; theta)`` of a layer F, and its derivatives transposed, ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``."""
+    """The value ``F(Y; theta)`` of a layer F, and its transposed derivatives ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``."""
     if torch.compiler.is_compiling():  # torch.func can be compiled, a backward pass cannot
         value, transposed = torch.func.vjp(layer, Y, theta)[:2]
         return value, *transposed(v.to(value.dtype))
-    with torch.enable_grad():  # the same, with less to do around it
+    with torch.enable_grad():  # the same, with less overhead
         inputs = [each.detach().requires_grad_() for each in (Y, *theta)]
         value = layer(inputs[0], type(theta)(*inputs[1:]))
         of_Y, *of_theta = torch.autograd.grad(value, inputs, v.to(value.dtype))

@@ -20,7 +20,7 @@ TOLERANCE = 1e-3  # drift from which on to warn: the gradients are off by about 
 
 
 class UnitOfSteps(Protocol):
-    """What is needed of a unit (`pdenet_repro.networks.unit.Unit`) here."""
+    """What this module needs of a unit (`pdenet_repro.networks.unit.Unit`)."""
 
     memory: str
     dynamic: Dynamic
@@ -42,7 +42,7 @@ class UnitOfSteps(Protocol):
 
 
 def run(unit: UnitOfSteps, state: State) -> State:
-    """The last state of a unit from the first, the backward pass as ``unit.memory`` says."""
+    """The last state of a unit from the first one; the backward pass follows ``unit.memory``."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
         last: State = Reversed.apply(unit, len(state), *state, *unit.parameters())
         return last
@@ -57,14 +57,17 @@ def run(unit: UnitOfSteps, state: State) -> State:
 
 
 def stored_bytes(network: NetworkConfig, batch: int) -> int:
-    """About what ``store`` keeps of the units' time steps: of each step and example the state and two features inside."""
+    """About how many bytes ``store`` keeps of the units' time steps: for each step and example the state and two features."""
     pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
     numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))
     return 4 * 3 * network.steps * batch * numbers  # float32
 
 
-def choose(network: NetworkConfig, reversible: bool, batch: int, size: int) -> str:
-    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of ``size`` bytes."""
+def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int) -> str:
+    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of ``size`` bytes.
+
+    Where it takes more: ``reverse`` for a reversible dynamic, ``recompute`` for another.
+    """
     if network.memory != "auto":
         return network.memory
     if stored_bytes(network, batch) <= size / 2:
@@ -77,13 +80,13 @@ class Reversed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: UnitOfSteps, parts: int, *tensors: Tensor) -> State:
-        """First state (``parts`` features) and the unit's weights over time to the last state."""
+        """The last state, from the first one (``parts`` features) and the unit's weights over time."""
         ctx.unit, ctx.parts = unit, parts
         state, weights = tensors[:parts], tensors[parts:]
         ctx.device = state[0].device.type
         ctx.autocast = torch.is_autocast_enabled(ctx.device), torch.get_autocast_dtype(ctx.device)
-        state = tuple(part.detach() for part in state)  # no graph is wanted, nor compiled
-        ctx.first = _norms(state), _signed_sums(state)
+        state = tuple(part.detach() for part in state)  # so that no graph is built, nor compiled
+        ctx.first = _euclidean_norms(state), _signed_sums(state)
         for theta in _per_step(unit, weights):
             state = unit.step(state, theta)
         ctx.save_for_backward(*state, *weights)
@@ -92,7 +95,7 @@ class Reversed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        """Step by step backwards: the state before, and the gradients with respect to it and to the weights."""
+        """Go back step by step: compute the state before, and the gradients with respect to it and to the weights."""
         unit, saved = ctx.unit, ctx.saved_tensors
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
         of_weights = [torch.empty_like(weight) for weight in weights]
@@ -103,17 +106,18 @@ class Reversed(torch.autograd.Function):
                 for over_time, value in zip(of_weights, (g for layer in of_theta for g in layer), strict=True):
                     over_time[j] = value
         norms, sums = ctx.first
+        norms = norms.where(norms > 0, norms.max())  # a part that starts from 0 is measured by the others
         unit.note_drift(((_signed_sums(state) - sums).norm(dim=1) / norms.clamp_min(1e-30)).max())
         return None, None, *gradients, *of_weights
 
 
-def _norms(state: State) -> Tensor:
-    """Of each part."""
+def _euclidean_norms(state: State) -> Tensor:
+    """The Euclidean norm of each part of a state, over all its examples: (parts,)."""
     return torch.stack([part.norm() for part in state])
 
 
 def _signed_sums(state: State) -> Tensor:
-    """Of each part and example, the sum of its numbers with random signs: (parts, N).
+    """The sum of the numbers of each part and example, with random signs: (parts, N).
 
     They stand for the first state, which is not kept: the difference of two states' sums is the sum of their difference, and
     the square of such a sum is on average the difference's squared norm. (The difference of their norms would not do: it is
@@ -131,7 +135,7 @@ def _signed_sums(state: State) -> Tensor:
 
 
 def _per_step(unit: UnitOfSteps, weights: Sequence[Tensor]) -> list[tuple[Any, ...]]:
-    """Weights over time, in the order of ``unit.parameters()``, as ``Unit.thetas`` has them."""
+    """The weights of each step as ``Unit.thetas`` gives them, from those over time in the order of ``unit.parameters()``."""
     kind = unit.dynamic.layer.weights
     over_time = [weight.unbind() for weight in weights]
     size = len(kind._fields)

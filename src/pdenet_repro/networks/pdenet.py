@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pdenet_repro.config.schema import NetworkConfig
+from pdenet_repro.config.schema import CLASSES, NetworkConfig
 from pdenet_repro.data.standardize import standardize
-from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.dynamics import Dynamic
 from pdenet_repro.networks.layers import ACTIVATIONS, conv
 from pdenet_repro.networks.norms import BatchNorm, Norm, connector_norm
 from pdenet_repro.networks.unit import Unit
@@ -29,19 +29,22 @@ class Connector(nn.Module):
 class PDENet(nn.Module):
     """Classifies images (N, 3, H, W): opening, units of one dynamic, connectors with 2x2 pooling, pixel mean, classifier.
 
-    Raw images (uint8, 0..255) are standardised as the network was trained; floating-point images are taken to be
-    standardised already. Initial weights depend on ``seed`` alone, not on the device. ``batch_statistics``: batch norms
-    use those of the batch at test time too.
+    There are two ways in. ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and
+    standardise them as the network was trained. ``network.forward_standardized(images)`` takes floating-point images that
+    are standardised already (``network.standardize`` does it). Neither takes what belongs to the other.
+
+    ``dynamic``: the class of the units' dynamic. Initial weights depend on ``seed`` alone, not on the device.
+    ``batch_statistics``: batch norms use the statistics of the batch at test time too.
     """
 
     def __init__(
         self,
-        dynamic: str,
+        dynamic: type[Dynamic],
         config: NetworkConfig,
         *,
         standardization: str = "per_image_and_channel",
         batch_statistics: bool = False,
-        classes: int = 10,
+        classes: int = CLASSES,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -52,8 +55,7 @@ class PDENet(nn.Module):
         widths = [*config.widths, config.last_width or config.widths[-1]]
         self.opening = Connector(3, widths[0], 3, norm, sigma)
         self.units = nn.ModuleList(
-            Unit(DYNAMICS[dynamic](config.step_size, unit_norm, sigma), width, config.steps, memory)
-            for width in config.widths
+            Unit(dynamic(config.step_size, unit_norm, sigma), width, config.steps, memory) for width in config.widths
         )
         self.connectors = nn.ModuleList(
             Connector(inputs, outputs, 1, norm, sigma) for inputs, outputs in zip(widths, widths[1:], strict=False)
@@ -62,62 +64,106 @@ class PDENet(nn.Module):
         for module in self.modules():
             if isinstance(module, BatchNorm):
                 module.of_batch = batch_statistics
-        self._initialize(config.initialization, torch.Generator().manual_seed(seed))
+        self._draw_weights(config, torch.Generator().manual_seed(seed))
 
-    def _initialize(self, kernels: str, generator: torch.Generator) -> None:
-        """docs/spec.md, section 5: the same kernel at every time step, so that the smoothness term starts at its minimum."""
-        for name, parameter in self.named_parameters():
-            value = parameter.data
-            if "kernel" in name:
-                draw = value[0] if is_time_dependent(name) else value
-                outputs, inputs, *size = draw.shape
-                if kernels == "glorot":
-                    deviation = (2 / ((inputs + outputs) * size[0] * size[1])) ** 0.5
-                    nn.init.trunc_normal_(draw, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
-                else:
-                    draw.normal_(std=0.1, generator=generator).clamp_(-0.2, 0.2)
-                value.copy_(draw.clone())
-            elif name.startswith("classifier"):
-                nn.init.trunc_normal_(value, std=0.1, a=-0.2, b=0.2, generator=generator)
+    def _draw_weights(self, config: NetworkConfig, generator: torch.Generator) -> None:
+        """Draw the initial weights, in the order of the parameters.
 
-    def features(self, images: Tensor) -> Tensor:
-        """The pixel means of the last connector's channels, (N, last width), of images (N, 3, H, W).
-
-        TypeError or ValueError for images that cannot be classified.
+        All time steps of a unit get the same draw, so that the smoothness term starts at its minimum, unless
+        ``config.initial_draw`` is ``each_step``. Scales are 1 and shifts 0, unless ``config.initial_norms`` is ``drawn``.
         """
-        self._refuse_unusable(images)
-        Y = standardize(images, self.standardization) if images.dtype == torch.uint8 else images
-        Y = self.opening(Y)
+        for name, parameter in self.named_parameters():
+            if is_norm_weight(name) and config.initial_norms == "ones":
+                continue
+            value = parameter.data
+            parts = value if is_time_dependent(name) else value[None]  # a part a time step
+            for part in parts if config.initial_draw == "each_step" else parts[:1]:
+                if "kernel" in name:
+                    _draw_kernel(part, config.initialization, generator)
+                else:
+                    nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
+            if config.initial_draw == "once":
+                parts.copy_(parts[:1].clone())
+
+    def standardize(self, images: Tensor) -> Tensor:
+        """Raw pixel values (N, 3, H, W), uint8 or floating-point numbers of 0 to 255, to standardised images.
+
+        They are standardised in float32 at least, and have the precision of the weights.
+        """
+        weights = self.classifier.weight.dtype
+        if not images.is_floating_point():
+            images = images.to(torch.promote_types(weights, torch.float32))
+        return standardize(images, self.standardization).to(weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (N, classes), of raw images (N, 3, H, W) uint8.
+
+        Raises
+        ------
+        TypeError
+            Something else than a tensor of uint8.
+        ValueError
+            A tensor of another shape.
+        """
+        self._refuse_unusable(images, raw=True)
+        return self.forward_standardized(self.standardize(images))
+
+    def forward_standardized(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (N, classes), of standardised images (N, 3, H, W) in the weights' precision.
+
+        Raises
+        ------
+        TypeError
+            Something else than a tensor of that precision (under autocast: of any floating-point one).
+        ValueError
+            A tensor of another shape.
+        """
+        return self.classifier(self.pixel_means(images))
+
+    def pixel_means(self, images: Tensor) -> Tensor:
+        """The classifier's input: the pixel means of the last connector's channels, (N, last width).
+
+        ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``.
+        """
+        self._refuse_unusable(images, raw=False)
+        Y = self.opening(images)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connector(unit(Y))
             if i + 1 < len(self.units):
                 Y = F.avg_pool2d(Y, 2)
         return Y.mean((2, 3))
 
-    def _refuse_unusable(self, images: Tensor) -> None:
-        """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
-        weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
-        if not isinstance(images, Tensor):
-            hint = "; torch.from_numpy makes one of an array" if hasattr(images, "__array__") else ""
-            raise TypeError(f"images must be {_tensor(smallest, weights)}, not {type(images).__name__}{hint}")
-        rounded = images.is_floating_point() and torch.is_autocast_enabled(images.device.type)
-        if images.dtype not in (torch.uint8, weights) and not rounded:
-            raise TypeError(f"images must be {_tensor(smallest, weights)}, not {_name(images.dtype)}")
-        if images.ndim != 4 or images.shape[1] != 3 or not len(images) or min(images.shape[2:]) < smallest:
-            hint = "; image[None] makes a batch of one image" if images.ndim == 3 else ""
-            raise ValueError(f"images must be {_tensor(smallest, weights)}, not of shape {tuple(images.shape)}{hint}")
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Class scores before the softmax, (N, classes), of images (N, 3, H, W)."""
-        scores: Tensor = self.classifier(self.features(images))
-        return scores
-
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) of images (N, 3, H, W); differentiable, so use it within ``torch.no_grad()``."""
+        """Class probabilities (N, classes) float32 of raw images (N, 3, H, W) uint8.
+
+        Differentiable by the weights, so use it within ``torch.no_grad()``. Raises what ``network(images)`` raises.
+        """
         return torch.softmax(self(images).float(), dim=1)
 
+    def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
+        """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
+        weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
+        values = "raw pixels of uint8 (0 to 255)" if raw else f"standardised images of {_name(weights)}"
+        wanted = f"a tensor of shape (N, 3, H, W), N at least 1, H and W at least {smallest}, of {values}"
+        if not isinstance(images, Tensor):
+            hint = "; torch.from_numpy makes one of an array" if hasattr(images, "__array__") else ""
+            raise TypeError(f"images must be {wanted}, not {type(images).__name__}{hint}")
+        rounded = images.is_floating_point() and torch.is_autocast_enabled(images.device.type)
+        if images.dtype != torch.uint8 if raw else images.dtype != weights and not rounded:
+            hint = ""
+            if raw and images.is_floating_point():
+                hint = (
+                    "; network.forward_standardized takes images that are standardised, which network.standardize does"
+                )
+            elif images.dtype == torch.uint8:
+                hint = "; network(images) takes raw pixels"
+            raise TypeError(f"images must be {wanted}, not {_name(images.dtype)}{hint}")
+        if images.ndim != 4 or images.shape[1] != 3 or not len(images) or min(images.shape[2:]) < smallest:
+            hint = "; image[None] makes a batch of one image" if images.ndim == 3 else ""
+            raise ValueError(f"images must be {wanted}, not of shape {tuple(images.shape)}{hint}")
+
     def drift(self) -> float | None:
-        """Largest relative drift of the units run backwards since it was last asked for; None if none is."""
+        """Largest relative drift of the units that ran backwards since the last call; None if no unit does."""
         reversed_units = [unit for unit in self.units if isinstance(unit, Unit) and unit.memory == "reverse"]
         if not reversed_units:
             return None
@@ -131,16 +177,18 @@ class PDENet(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def _tensor(smallest: int, weights: torch.dtype) -> str:
-    """What a network takes, for its refusals."""
-    return (
-        f"a tensor of shape (N, 3, H, W), N at least 1, H and W at least {smallest}, of uint8 (0 to 255) or, "
-        f"standardised, {_name(weights)}"
-    )
-
-
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _draw_kernel(kernel: Tensor, law: str, generator: torch.Generator) -> None:
+    """Fill a kernel (C_out, C_in, k, k): ``glorot``, normal truncated at two deviations, or ``normal_clipped``."""
+    outputs, inputs, *size = kernel.shape
+    if law == "glorot":
+        deviation = (2 / ((inputs + outputs) * size[0] * size[1])) ** 0.5
+        nn.init.trunc_normal_(kernel, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
+    else:
+        kernel.normal_(std=0.1, generator=generator).clamp_(-0.2, 0.2)
 
 
 def is_time_dependent(name: str) -> bool:

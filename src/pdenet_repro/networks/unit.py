@@ -28,7 +28,7 @@ class TimeWeights(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
 
     def at_each_step(self) -> Iterator[Any]:
-        """The layer's weights at time step 0, 1, ..., as the layer's named tuple."""
+        """The layer's weights at each time step, 0, 1, ..., as the layer's named tuple."""
         # unbind: one stacked gradient in the backward pass, where indexing would add a zero-filled one for each step
         over_time = [getattr(self, name).unbind() for name in self.weights._fields]
         return (self.weights(*step) for step in zip(*over_time, strict=True))
@@ -38,16 +38,16 @@ class Unit(nn.Module):
     """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
     ``memory``: where the backward pass gets the features from, ``store``, ``recompute`` or ``reverse`` (memory.py).
-    ``step``, ``adjoint_step``: those of the dynamic; may be put compiled in their place.
-    ``drift``: how far a first state that was run back to is from the true one, relative to its norm, estimated; the
-    largest since it was set to 0.
+    ``step``, ``adjoint_step``: those of the dynamic; training may replace them by compiled ones.
+    ``drift``: after running backwards, the estimated distance of the first state found from the true one, relative to
+    its norm; the largest since it was set to 0.
     """
 
     drift: Tensor
 
     def __init__(self, dynamic: Dynamic, channels: int, steps: int, memory: str = "store") -> None:
         super().__init__()
-        if memory == "reverse" and not dynamic.reversible:
+        if memory == "reverse" and not dynamic.facts.reversible:
             raise ValueError(f"{type(dynamic).__name__} cannot be run backwards: memory must be store or recompute")
         self.dynamic, self.steps, self.memory = dynamic, steps, memory
         self.step, self.adjoint_step = dynamic.step, dynamic.adjoint_step
@@ -75,10 +75,10 @@ class Unit(nn.Module):
 
     def forward(self, Y: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        return self.dynamic.features(run(self, self.start(Y)))
+        return self.dynamic.output(run(self, self.start(Y)))
 
     def note_drift(self, value: Tensor) -> None:
-        """Remember the largest; stays on the device."""
+        """Remember the largest drift, on the device."""
         self.drift = torch.maximum(self.drift, value.to(self.drift.dtype))
 
     def inverse(self, state: State) -> State:

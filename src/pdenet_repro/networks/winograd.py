@@ -1,10 +1,10 @@
-"""3x3 convolution with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3) for compiled code on the CPU.
+"""3x3 convolution with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3), for compiled CPU code.
 
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). Images are cut into tiles of 6x6 pixels that overlap
 by two; with their matrices A, B, G a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result,
-``A^T [ (G g G^T) * (B^T d B) ] A``, the product elementwise: for all tiles and channels 36 matrix products. What stands
-around them is sums of a few neighbours, which TorchInductor fuses, and differentiates: the backward pass has a quarter of the
-multiplications too. PyTorch's own kernels for this (oneDNN) no longer have the algorithm.
+``A^T [ (G g G^T) * (B^T d B) ] A``, the product elementwise: for all tiles and channels 36 matrix products. The work around
+them is sums of a few neighbours, which TorchInductor fuses and differentiates: the backward pass has a quarter of the
+multiplications too. PyTorch's own kernels (oneDNN) no longer have the algorithm.
 """
 
 import torch
@@ -24,7 +24,7 @@ AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8
 FEWEST_CHANNELS = 64  # below, the sums around the products take what the products save (docs/performance.md)
 
 
-def pays(Y: Tensor, K: Tensor) -> bool:
+def is_faster(Y: Tensor, K: Tensor) -> bool:
     """Whether a convolution of ``Y`` with ``K`` is being compiled for the CPU, in float32, and is faster this way."""
     return (
         torch.compiler.is_compiling()
@@ -47,18 +47,18 @@ def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
     return _pixels(_tiles(Z) @ _kernel(K, flip=True), Z)
 
 
-def _along(M: tuple[tuple[float, ...], ...], parts: tuple[Tensor, ...]) -> list[Tensor]:
-    """``M`` applied to the vector of ``parts``; its zeros cost nothing."""
+def _combine(M: tuple[tuple[float, ...], ...], parts: tuple[Tensor, ...]) -> list[Tensor]:
+    """The product of the matrix ``M`` with the vector of ``parts``; terms with a zero of ``M`` are left out."""
     terms = [[m * part for m, part in zip(row, parts, strict=True) if m] for row in M]
     return [sum(rest, first) for first, *rest in terms]
 
 
 def _tiles(Y: Tensor) -> Tensor:
-    """``B^T d B`` of every tile: (N, C, H, W) to (36, tiles, C). First along columns, then rows: one pass each."""
+    """``B^T d B`` of every tile: (N, C, H, W) to (36, tiles, C); first over rows, then over columns."""
     height, width = Y.shape[2:]
     Y = F.pad(Y.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-    half = torch.stack(_along(BT, tuple(Y[:, i : i + height - 3 : 4] for i in range(6))))
-    whole = torch.stack(_along(BT, tuple(half[:, :, :, j : j + width - 3 : 4] for j in range(6))), 1)
+    half = torch.stack(_combine(BT, tuple(Y[:, i : i + height - 3 : 4] for i in range(6))))
+    whole = torch.stack(_combine(BT, tuple(half[:, :, :, j : j + width - 3 : 4] for j in range(6))), 1)
     return whole.flatten(2, 4).flatten(0, 1)
 
 
@@ -73,6 +73,6 @@ def _pixels(M: Tensor, like: Tensor) -> Tensor:
     """``A^T m A`` of every tile, put together: (36, tiles, C) to (N, C, H, W), with N, H, W of ``like``."""
     n, _, height, width = like.shape
     M = M.reshape(6, 6, n, height // 4, width // 4, M.shape[-1])
-    half = torch.stack(_along(AT, M.unbind(1)), 4)
-    whole = torch.stack(_along(AT, half.unbind(0)), 2)
+    half = torch.stack(_combine(AT, M.unbind(1)), 4)
+    whole = torch.stack(_combine(AT, half.unbind(0)), 2)
     return whole.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)

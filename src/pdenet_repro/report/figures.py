@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.examples import Example
 from pdenet_repro.report.published import published
-from pdenet_repro.report.runs import ORDER, Collection, Run, label
+from pdenet_repro.report.runs import Collection, Run, label
+from pdenet_repro.runs.confusion import draw_confusion_matrix
 
-# One colour a dynamic, everywhere; told apart with a colour-vision deficiency too (Okabe & Ito).
-KNOWN = dict(zip(ORDER, ("#d55e00", "#0072b2", "#009e73", "#666666"), strict=True))
-OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MARKERS = dict(zip(ORDER, "osD^", strict=True))
+OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # of dynamics that state no colour (Okabe & Ito)
 SHORTEST = 0.01  # accuracy axis of Figure 2: differences of a few test images are not to look large
 COLUMNS = 5  # of confusion matrices, at most
 
@@ -35,9 +34,9 @@ class Percent(PercentFormatter):
 
 
 def colours(dynamics: Sequence[str]) -> dict[str, str]:
-    """A colour for each dynamic; those of the paper always have the same."""
+    """A colour for each dynamic: its own, or the next one that is free."""
     spare = cycle(OTHERS)
-    return {name: KNOWN.get(name) or next(spare) for name in dynamics}
+    return {name: facts_of(name).colour or next(spare) for name in dynamics}
 
 
 def figure1(collection: Collection, examples: Sequence[Example]) -> tuple[Figure, Numbers]:
@@ -108,7 +107,7 @@ def _against_size(axis: Axes, collection: Collection) -> Numbers:
     for dynamic, colour in colours(collection.dynamics).items():
         cells = [runs for size in collection.sizes if (runs := collection.cell(dynamic, size))]
         curves = {cell[0].images: [run.summary["test_accuracy"] for run in cell] for cell in cells}
-        marker = MARKERS.get(dynamic, "v")
+        marker = facts_of(dynamic).marker
         _band(axis, curves, colour, label(dynamic), marker)
         for cell in cells:
             if len(cell) > 1:
@@ -151,7 +150,7 @@ def _against_epoch(axis: Axes, collection: Collection) -> Numbers:
             ]
             if len(runs) > 1:
                 axis.plot(*zip(*run.test_by_epoch, strict=True), color=colour, linewidth=0.5, alpha=0.5)
-        _band(axis, values, colour, label(dynamic), MARKERS.get(dynamic, "v") if len(values) < 20 else None)
+        _band(axis, values, colour, label(dynamic), facts_of(dynamic).marker if len(values) < 20 else None)
         _mark_published(axis, runs[0], max(values), colour)
     axis.set_xlabel("epoch")
     if numbers:
@@ -211,7 +210,7 @@ def figure3(collection: Collection) -> tuple[Figure, Numbers]:
                 axis.text(0.5, 0.5, "no run", ha="center", color="#666666", transform=axis.transAxes)
                 continue
             run = cells[dynamic, size][0]
-            _matrix(axis, run.confusion, largest)
+            draw_confusion_matrix(axis, run.confusion, largest, fontsize=6.5)
             numbers += [
                 {"dynamic": dynamic, "images": size, "seed": run.config.seed, "true_class": names[true],
                  "predicted_class": names[predicted], "count": int(count)}
@@ -222,11 +221,3 @@ def figure3(collection: Collection) -> tuple[Figure, Numbers]:
     picture = next(axis.images[0] for axis in axes.flat if axis.images)
     figure.colorbar(picture, ax=axes[0], shrink=0.8, pad=0.02, label="test images")
     return figure, numbers
-
-
-def _matrix(axis: Axes, matrix: np.ndarray, largest: int) -> None:
-    axis.imshow(matrix, cmap="Blues", vmin=0, vmax=largest)
-    for (i, j), count in np.ndenumerate(matrix):
-        if count:
-            shade = "white" if count > largest / 2 else "#333333"
-            axis.text(j, i, str(count), ha="center", va="center", fontsize=6.5, color=shade)

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pdenet_repro.config.dynamics import facts_of, rank
 from pdenet_repro.config.schema import Config, knobs, value_of
 from pdenet_repro.data.stl10 import LABELLED
+from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.runs.folder import config_digest, in_its_place, load_config, load_summary, verify
 from pdenet_repro.system.errors import RunFolderError
-
-ORDER = ("parabolic", "hamiltonian", "second_order", "resnet")  # of dynamics, in every table and picture
-LABELS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order", "resnet": "ResNet"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +81,7 @@ class Run:
     @property
     def confusion(self) -> np.ndarray:
         """(classes, classes): entry (i, j) counts test images of class i predicted as j."""
-        classes = self.probabilities.shape[1]
-        pairs = self.labels * classes + self.probabilities.argmax(1)
-        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+        return confusion_matrix(self.probabilities, self.labels)
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,7 @@ class Collection:
     @property
     def dynamics(self) -> list[str]:
         """Those with runs, in the paper's order, others after them."""
-        present = {run.dynamic for run in self.runs}
-        return [name for name in ORDER if name in present] + sorted(present - set(ORDER))
+        return sorted({run.dynamic for run in self.runs}, key=rank)
 
     @property
     def sizes(self) -> list[int]:
@@ -167,7 +163,7 @@ class Collection:
 
 def label(dynamic: str) -> str:
     """How a dynamic is called in pictures and tables."""
-    return LABELS.get(dynamic, dynamic)
+    return facts_of(dynamic).label
 
 
 def collect(folder: Path) -> dict[Path, Collection]:

@@ -8,6 +8,7 @@
 - ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
 - ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
 - ``checkpoints/`` while the run is unfinished, ``failure.json`` after an attempt that failed
+- ``dynamic.py``: a copy of the file of ``dynamic=FILE.py:CLASS``, for a dynamic that is not built in
 """
 
 import hashlib
@@ -22,12 +23,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from pdenet_repro.config.dynamics import facts_of, read_source
 from pdenet_repro.config.schema import Config, knobs, value_of
-from pdenet_repro.system.errors import OtherConfiguration, RunFolderError, UserError
+from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError
 from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha256, write_atomically
 from pdenet_repro.system.lock import FolderLock
 
 SEAL = "summary_sha256"
+OWN_DYNAMIC = "dynamic.py"
 
 
 def path_of(config: Config) -> Path:
@@ -53,7 +56,11 @@ def to_yaml(config: Config) -> str:
 
 
 def load_config(folder: Path) -> Config:
-    """The configuration of a run folder; RunFolderError if there is none or it is damaged."""
+    """The configuration of a run folder; RunFolderError if there is none or it is damaged.
+
+    A dynamic that is not built in is the folder's copy of its file, or where there is none the file that was typed. Its
+    facts are read, as far as it is there; the file is not executed.
+    """
     path = folder / "config.yaml"
     if not path.is_file():
         raise RunFolderError(f"{folder} is no run folder: it has no config.yaml")
@@ -65,6 +72,11 @@ def load_config(folder: Path) -> Config:
             f"{path} is damaged or of another version ({reason}); restore it or remove the folder"
         ) from error
     assert isinstance(loaded, Config)
+    if loaded.dynamic_file:
+        copy = folder.absolute() / OWN_DYNAMIC
+        loaded.dynamic_file = str(copy) if copy.is_file() else loaded.dynamic_file
+        with suppress(InvalidConfig):  # whoever needs the file says what is missing
+            facts_of(loaded.dynamic, loaded.dynamic_file)
     return loaded
 
 
@@ -123,7 +135,9 @@ class RunFolder:
             yield
 
     def begin(self, command: str) -> None:
-        """Write down the configuration before anything else."""
+        """Write down the configuration, and the file of a dynamic that is not built in, before anything else."""
+        if self.config.dynamic_file:
+            self.write(OWN_DYNAMIC, read_source(Path(self.config.dynamic_file), self.config.dynamic))
         self.write("config.yaml", to_yaml(self.config))
         self.write("command.txt", command + "\n")
         remove(self.path / "failure.json")

@@ -17,11 +17,12 @@ from pdenet_repro.data.subset import Subset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
-from pdenet_repro.runs.folder import RunFolder, config_digest, load_config, load_summary
+from pdenet_repro.runs.confusion import confusion_matrix
+from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import RunFolderError
 from pdenet_repro.system.files import sha256
-from pdenet_repro.training.evaluation import accuracy, confusion_matrix
+from pdenet_repro.training.evaluation import accuracy
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +118,9 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "configuration_sha256": config_digest(config),
         "subset_sha256": outcome.subset.digest,
         "data_md5": dict(data.checksums),
-        "files_sha256": {name: sha256(folder.path / name) for name in ARTEFACTS},
+        "files_sha256": {
+            name: sha256(folder.path / name) for name in (*ARTEFACTS, *[OWN_DYNAMIC] * bool(config.dynamic_file))
+        },
     }
 
 
@@ -125,12 +128,17 @@ def load_run(folder: str | Path) -> tuple[PDENet, Config]:
     """The trained network of a finished run, on the CPU in evaluation mode, and its configuration.
 
     Call the network with raw images, a tensor (N, 3, 96, 96) uint8, for class scores (N, 10), or its ``probabilities``.
-    Both can be differentiated by images and weights: within ``torch.no_grad()`` they take less memory, and ``.numpy()``.
+    Both can be differentiated by the weights: within ``torch.no_grad()`` they take less memory, and ``.numpy()``.
+
+    A run of a dynamic in a user's own file holds a copy of it, ``dynamic.py``, which is **executed** where its SHA-256 is
+    that of the configuration: load only folders whose authors you trust, as you would run only their programs.
 
     Raises
     ------
     RunFolderError
         The folder is no finished run, or its weights are damaged.
+    InvalidConfig
+        The file of its dynamic is missing or cannot be used.
     """
     path = Path(folder)
     config, summary = load_config(path), load_summary(path)

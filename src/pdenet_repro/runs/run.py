@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pdenet_repro.config.schema import Config, check
+from pdenet_repro.config.dynamics import reversible_names
+from pdenet_repro.config.schema import CLASSES, Config, check
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder
@@ -16,7 +17,7 @@ def refuse_nonsense(config: Config) -> None:
     """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy."""
     check(config)
     learned, _ = subset.counts(config.data, source.images_per_class(config.data))
-    images = 10 * learned
+    images = CLASSES * learned
     if config.schedule.batch_size > images:
         raise InvalidConfig(
             f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
@@ -64,7 +65,7 @@ def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
     return OutOfMemory(
         f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="
         f"{config.evaluation.batch_size} with network.widths={config.network.widths}; make one of them smaller, or use "
-        "network.memory=recompute (reverse for hamiltonian and second_order)"
+        f"network.memory=recompute (reverse for {reversible_names()})"
     )
 
 

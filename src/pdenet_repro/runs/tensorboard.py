@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.runs.confusion import draw_confusion_matrix
 from pdenet_repro.system.files import storage_errors
 
 if TYPE_CHECKING:
@@ -113,13 +114,9 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
 
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(matrix, cmap="Blues", vmin=0)
+    draw_confusion_matrix(axes, matrix, int(matrix.max()), fontsize=8)
     axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
     axes.set_yticks(range(len(class_names)), class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    for (i, j), count in np.ndenumerate(matrix):
-        axes.text(
-            j, i, str(count), ha="center", va="center", fontsize=8, color="w" if count > matrix.max() / 2 else "k"
-        )
     return figure

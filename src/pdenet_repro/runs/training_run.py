@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.data.stl10 import Dataset
-from pdenet_repro.data.subset import choose
+from pdenet_repro.data.subset import draw_subset
 from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
-from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
 from pdenet_repro.runs.folder import RunFolder, config_digest
@@ -35,7 +35,7 @@ from pdenet_repro.training.evaluation import (
     using_statistics,
 )
 from pdenet_repro.training.objective import Objective
-from pdenet_repro.training.optimizer import ProjectedSGD
+from pdenet_repro.training.optimizer import projected_sgd
 from pdenet_repro.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -46,19 +46,15 @@ def make_trainer(
     config: Config, images: DeviceImages, where: "torch.device", warn: Callable[[str], None] = lambda line: None
 ) -> Trainer:
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
-    reversible = DYNAMICS[config.dynamic].reversible
+    reversible = facts_of(config.dynamic, config.dynamic_file).reversible
     # not the memory that is free now: a run that is resumed must choose the same
-    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
+    mode = memory.memory_mode(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
-    optimizer = ProjectedSGD(
-        network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
-    )
-    batches = TrainingBatches(
-        images, config.schedule, config.data.standardization, config.data.augmentation, config.seed
-    )
+    optimizer = projected_sgd(network, config)
+    batches = TrainingBatches(images, config.schedule, network.standardize, config.data.augmentation, config.seed)
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
-    if compilation.wanted(config, len(images), where):
+    if compilation.is_worthwhile(config, len(images), where):
         evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
         compilation.compile_run(trainer, evaluated, warn)
     return trainer
@@ -75,7 +71,7 @@ class Session:
         provenance.git_commit()  # remembered for the summary
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
-        self.chosen = choose(dataset.train.labels, config.data, config.seed, dataset.folds)
+        self.chosen = draw_subset(dataset.train.labels, config.data, config.seed, dataset.folds)
         self.train, self.validation = (
             DeviceImages(dataset.train.pixels[part], dataset.train.labels[part], self.device)
             for part in (self.chosen.train, self.chosen.validation)

@@ -1,4 +1,4 @@
-"""Compiling the arithmetic of a run (TorchInductor), where that pays and can be had."""
+"""Compiles the arithmetic of a run (TorchInductor), where that saves time and a compiler is installed."""
 
 import logging
 import os
@@ -28,10 +28,10 @@ UNROLLED = 6
 SHAPES = 64
 
 
-def wanted(config: Config, images: int, device: torch.device) -> bool:
-    """Whether a run is to be compiled; ``images``: of an epoch.
+def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
+    """Whether a run is to be compiled; ``images``: the number of training images.
 
-    Follows from the configuration alone, so that a run that is resumed goes on with the same arithmetic.
+    The answer follows from the configuration alone, so that a resumed run continues with the same arithmetic.
     """
     if config.performance != "auto":
         return config.performance == "compile"
@@ -42,13 +42,13 @@ def wanted(config: Config, images: int, device: torch.device) -> bool:
 
 
 def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> None:
-    """Have the trainer's steps, and its network's probabilities of ``evaluated`` images, compiled at their first call.
+    """Make the trainer's steps, and its network's probabilities of ``evaluated`` images, compile at their first call.
 
-    As a whole where units are short and store their steps; otherwise the time steps of the units, a unit's all alike.
+    They are compiled as a whole where units are short and store their steps; otherwise each time step is compiled.
     """
     network, compiled = trainer.network, Compiler(warn)
     units: list[Any] = list(network.units)
-    as_it_was = probabilities = network.probabilities
+    uncompiled = probabilities = network.probabilities
     if all(unit.memory == "store" and unit.steps <= UNROLLED for unit in units):
         trainer.forward = compiled(trainer.forward, "training")
         probabilities = compiled(probabilities, "evaluation")
@@ -61,19 +61,18 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
         if len(images) == evaluated:
             return probabilities(images)
         with not_compiled():  # a few batches of another size are not worth compiling for
-            return as_it_was(images)
+            return uncompiled(images)
 
     network.probabilities = of_one_size  # type: ignore[method-assign]
 
 
 def not_compiled() -> AbstractContextManager[None]:
-    """Context in which what is compiled is computed as it was written."""
-    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
-    return stance
+    """Context in which compiled functions run uncompiled."""
+    return torch.compiler.set_stance("force_eager")
 
 
 class Compiler:
-    """Compiles functions for one run; what cannot be compiled stays as it was, after a warning for each name."""
+    """Compiles functions for one run; a function that cannot be compiled runs uncompiled, after one warning a name."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
@@ -84,15 +83,15 @@ class Compiler:
 
     @property
     def works(self) -> bool:
-        """Whether all that was called so far is compiled."""
+        """Whether every function that was called so far is compiled."""
         return self.found and not self.failed
 
     def __call__(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """``function``, compiled when it is called; ``name``: for the warning."""
+        """A version of ``function`` that is compiled at its first call; ``name``: for the warning."""
         fast = torch.compile(function, dynamic=False)
         usable = self.found
 
-        def fast_or_as_it_was(*arguments: Any) -> Any:
+        def fast_or_uncompiled(*arguments: Any) -> Any:
             nonlocal usable
             if usable:
                 # here, for these settings are those of a thread, and autograd has its own
@@ -107,7 +106,7 @@ class Compiler:
                     self.failed.add(name)
             return function(*arguments)
 
-        return fast_or_as_it_was
+        return fast_or_uncompiled
 
 
 def _compiler() -> str | None:

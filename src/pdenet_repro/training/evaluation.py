@@ -1,4 +1,4 @@
-"""What a network makes of images: class probabilities, accuracy, confusion matrix."""
+"""Class probabilities of images and their accuracy, with the statistics of batch norms to choose."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,12 +11,12 @@ from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.seeds import stream
 
-STATISTICS = ("running", "batch", "reestimated")  # of batch norms at test time
-ESTIMATED_FROM = 1024  # training images, at most
+STATISTICS = ("running", "batch", "reestimated")  # that batch norms can use at test time
+ESTIMATED_FROM = 1024  # training images at most, for statistics that are estimated anew
 
 
 def batch_count(images: int, batch_size: int) -> int:
-    """Into how many batches of nearly equal size, at most ``batch_size``, so many images are cut."""
+    """The number of batches of nearly equal size, at most ``batch_size``, into which so many images are cut."""
     return -(-images // batch_size)
 
 
@@ -33,10 +33,10 @@ def class_probabilities(
     autocast: Callable[[], AbstractContextManager[None]],
     after_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """Probabilities (N, classes) float32 of all images, the network in evaluation mode and put back afterwards.
+    """Probabilities (N, classes) float32 of all images, in evaluation mode; the network's mode is restored afterwards.
 
-    Batches are of nearly equal size, at most ``batch_size`` (a norm over the batch wants no small last one).
-    ``after_batch`` is told how many images are done, of how many.
+    Batches are of nearly equal size, at most ``batch_size`` (a small last one would harm a norm over the batch).
+    ``after_batch(done, total)`` is called with the numbers of images.
     """
     was_training = network.training
     network.eval()
@@ -67,22 +67,22 @@ def reestimate_statistics(
 ) -> None:
     """Replace running means and variances of the batch norms by those at the weights as they are.
 
-    They are the mean and the variance of what each norm is given for at most 1,024 training images, drawn with ``seed``,
-    in batches of ``batch_size`` each normalised by its own statistics, as in training ("precise BatchNorm", Wu & Johnson
+    They are the mean and the variance of each norm's input for at most 1,024 training images, drawn with ``seed``, in
+    batches of ``batch_size``, each normalised by its own statistics, as in training ("precise BatchNorm", Wu & Johnson
     2021, arXiv 2105.07576). Running statistics lag behind the weights while the learning rate is large.
     """
     norms, was_training = batch_norms(network), network.training
-    chosen = stream(seed, "statistics").permutation(len(images))[:ESTIMATED_FROM]
+    drawn = stream(seed, "statistics").permutation(len(images))[:ESTIMATED_FROM]
     moments = [[torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_mean)] for norm in norms]
     network.train()
     try:
         for norm in norms:
             norm.rate = 1.0  # the running statistics become those of the last batch
-        for part in np.array_split(chosen, batch_count(len(chosen), batch_size)):
+        for part in np.array_split(drawn, batch_count(len(drawn), batch_size)):
             with autocast():
-                network.features(images.pixels[torch.from_numpy(part).to(images.pixels.device)])
+                network(images.pixels[torch.from_numpy(part).to(images.pixels.device)])
             for norm, (first, second) in zip(norms, moments, strict=True):
-                share = len(part) / len(chosen)
+                share = len(part) / len(drawn)
                 first.add_(norm.running_mean, alpha=share)
                 second.add_(norm.running_variance + norm.running_mean.square(), alpha=share)
         for norm, (first, second) in zip(norms, moments, strict=True):
@@ -96,7 +96,10 @@ def reestimate_statistics(
 
 @contextmanager
 def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], None]) -> Iterator[None]:
-    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; put back afterwards."""
+    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; restored afterwards.
+
+    ``reestimate`` is called for ``reestimated``: it gives the norms their statistics.
+    """
     norms = batch_norms(network)
     before = [(norm.of_batch, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
     try:
@@ -115,9 +118,3 @@ def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Share of the rows of (N, classes) whose largest entry is at the label (N,)."""
     return float((probabilities.argmax(1) == labels).mean())
-
-
-def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Counts (classes, classes): entry (i, j) images of class i predicted as j (Figure 3)."""
-    classes = probabilities.shape[1]
-    return np.bincount(labels * classes + probabilities.argmax(1), minlength=classes**2).reshape(classes, classes)

@@ -21,7 +21,7 @@ def h1_seminorm(theta: Tensor, step_size: float) -> Tensor:
 
 
 class Terms(NamedTuple):
-    """The objective's summands, each a scalar tensor with its weight (alpha) already in it."""
+    """The objective's summands, each a scalar tensor that contains its factor (``loss_factor``, alpha1, alpha2)."""
 
     data: Tensor
     smoothness: Tensor
@@ -29,12 +29,12 @@ class Terms(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """What is minimised."""
+        """The objective: the sum of the terms."""
         return self.data + self.smoothness + self.decay
 
 
 class Objective:
-    """Cross-entropy plus the regulariser of one network's weights.
+    """Cross-entropy, times ``loss_factor``, plus the regulariser of one network's weights.
 
     Which weights decay: ``all`` (v1), ``no_connector_norms`` (all but scale and shift of opening and connectors, the
     authors' toolbox), ``no_norms`` (v2).
@@ -73,4 +73,5 @@ class Objective:
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Terms:
         """The terms for class scores (N, classes) of a batch and its labels (N,)."""
-        return Terms(F.cross_entropy(scores, labels), self.smoothness(), self.decay())
+        data = self.config.loss_factor * F.cross_entropy(scores, labels)
+        return Terms(data, self.smoothness(), self.decay())

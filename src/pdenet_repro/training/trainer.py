@@ -20,7 +20,7 @@ from pdenet_repro.training.schedule import learning_rate
 
 @dataclass
 class Progress:
-    """Where the training stands: ``step`` steps of ``epoch`` are done, and sums over them."""
+    """How far training is: ``step`` steps of ``epoch`` are done; sums over these steps."""
 
     epoch: int = 1
     step: int = 0
@@ -32,7 +32,7 @@ class Progress:
 
 
 class ToHost:
-    """A tensor's values on their way from a GPU: waiting for them is not waiting for what it is given to do afterwards."""
+    """Copies a tensor's values from a GPU; waiting for them does not wait for the work that the GPU is given afterwards."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.host, self.copied = tensor.to("cpu", non_blocking=True), None
@@ -41,7 +41,7 @@ class ToHost:
             self.copied.record(torch.cuda.current_stream(tensor.device))
 
     def values(self) -> list[float]:
-        """As soon as they are there."""
+        """The values, as soon as the copy is complete."""
         if self.copied is not None:
             self.copied.synchronize()
         return self.host.tolist()
@@ -61,20 +61,19 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.batches, self.schedule, self.autocast = batches, schedule, autocast
-        self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = (
-            self._forward
-        )  # may be put compiled in its place
+        # compilation replaces it by a compiled one
+        self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._forward
         self.progress = Progress()
 
     @property
     def rate(self) -> float:
-        """Learning rate of the current epoch."""
+        """The learning rate of the current epoch."""
         schedule = self.schedule
         return learning_rate(self.progress.epoch, schedule.learning_rate, schedule.milestones, schedule.factor)
 
     @property
     def steps_taken(self) -> int:
-        """Since the beginning of the run."""
+        """The number of steps since the beginning of the run."""
         return (self.progress.epoch - 1) * self.batches.steps + self.progress.step
 
     def epoch(self) -> Iterator[Progress]:
@@ -94,19 +93,19 @@ class Trainer:
             yield self.progress
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective, and what is reported of a batch: its three terms and how many are classified rightly."""
+        """The objective of a batch of standardised images, and its report: three terms and the number classified rightly."""
         with self.autocast():
-            scores = self.network(images)
+            scores = self.network.forward_standardized(images)
         terms = self.objective(scores.float(), labels)
         correct = (scores.argmax(1) == labels).sum()
         return terms.total, torch.stack([*terms, correct.to(terms.data.dtype)]).detach()
 
     def _one_step(self, images: Tensor, labels: Tensor) -> None:
         total, report = self.forward(images, labels)
-        on_its_way = ToHost(report)
+        copy = ToHost(report)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        data, smoothness, decay, correct = on_its_way.values()
+        data, smoothness, decay, correct = copy.values()
         if not math.isfinite(data + smoothness + decay):
             raise NonFiniteLoss(
                 f"the objective is {data + smoothness + decay} (data {data:g}, smoothness {smoothness:g}, decay {decay:g}) at "
@@ -124,7 +123,7 @@ class Trainer:
         progress.images += len(labels)
 
     def finish_epoch(self) -> dict[str, Any]:
-        """Means over the epoch's steps, largest weight; moves on to the next epoch."""
+        """The means over the epoch's steps and the largest weight; moves on to the next epoch."""
         done = self.progress
         row = {
             "epoch": done.epoch,
@@ -140,14 +139,14 @@ class Trainer:
         return row
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Weights, running statistics and momentum by name, and the progress."""
+        """The weights, running statistics and momentum by name, and the progress."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             tensors[f"velocity.{name}"] = self.optimizer.state[parameter]["velocity"]
         return tensors, asdict(self.progress)
 
     def restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        """Go on from a ``state``."""
+        """Continue from what ``state`` returned."""
         self.network.load_state_dict(
             {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         )

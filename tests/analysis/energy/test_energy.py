@@ -123,7 +123,7 @@ def test_a_course_is_that_of_the_unit():
     unit = subject.network.units[1]
     found = course(Flow(unit.dynamic, unit.thetas()), entering[1])
     with torch.no_grad():
-        trajectory = [unit.dynamic.features(state).flatten(1).norm(dim=1) for state in unit.trajectory(entering[1])]
+        trajectory = [unit.dynamic.output(state).flatten(1).norm(dim=1) for state in unit.trajectory(entering[1])]
     assert found.times.tolist() == [0, 1, 2]
     assert np.allclose(found.norm, (torch.stack(trajectory) / trajectory[0]).numpy(), rtol=1e-5)
     assert found.energy.shape == found.linear.shape == (3, 10)

@@ -16,10 +16,11 @@ from pdenet_repro.analysis.jacobian import NoEigenvalues, extreme_eigenvalues
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.spectrum import measure as spectrum
 from pdenet_repro.analysis.spectrum.figures import step_sizes
-from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS
+from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.subjects import subjects
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.cli.analysis import main
+from pdenet_repro.config import dynamics
 from pdenet_repro.networks.dynamics import DYNAMICS
 
 
@@ -166,7 +167,7 @@ def test_at_full_size_the_largest_and_the_rightmost_are_found(dynamic):
         assert found.real.max() == pytest.approx(q.real.max(), abs=2e-2 * largest)
         assert row["rightmost_found"]
         if dynamic == "resnet":  # the unrestricted layer: some mode grows
-            assert INTEGRATORS[dynamic].limit(found, spectrum.TOLERANCE) == 0
+            assert integrator_of(dynamic).limit(found, spectrum.TOLERANCE) == 0
 
 
 def test_a_search_for_growing_modes_that_does_not_converge_is_told(monkeypatch):
@@ -193,7 +194,7 @@ def test_the_sentence_counts_time_steps_of_frozen_rows_whatever_the_images():
         (0, 1, 1, "frozen", 0.5, 3.0), (0, 1, 1, "free", 0.0, 9.0), (0, 1, 2, "frozen", 1.25, 1.0),
         (1, 1, 1, "frozen", 1.5, 1.0), (1, 1, 1, "free", 2.0, 1.0), (1, 1, 2, "frozen", 1.3, 1.0),
     )  # fmt: skip
-    euler, wave = INTEGRATORS["parabolic"], INTEGRATORS["hamiltonian"]
+    euler, wave = integrator_of("parabolic"), integrator_of("hamiltonian")
     assert spectrum._steps_sentence(euler, 1.0, rows) == (
         " At full size, norm frozen, at each of 2 images, forward Euler is stable up to h = 0.5 to 1.2 in 2 of 2 time steps. "
         "h = 1 is used, which is not stable in 1: one step multiplies a mode by up to 3."
@@ -202,9 +203,9 @@ def test_the_sentence_counts_time_steps_of_frozen_rows_whatever_the_images():
         (0, 1, 1, "frozen", 0.0, 1.5), (0, 1, 2, "frozen", 0.2, 1.0), (0, 2, 1, "frozen", np.inf, 1.0)
     )  # fmt: skip
     assert spectrum._steps_sentence(wave, 0.1, rows) == (
-        " At full size, norm frozen, Verlet is stable at no step size in 1 of 3 time steps and at any step size in 1 of 3 "
-        "time steps and up to h = 0.2 in 1 of 3 time steps. h = 0.1 is used, which is not stable in 1: one step multiplies "
-        "a mode by up to 1.5."
+        " At full size, norm frozen, symplectic Euler is stable at no step size in 1 of 3 time steps and at any step size in "
+        "1 of 3 time steps and up to h = 0.2 in 1 of 3 time steps. h = 0.1 is used, which is not stable in 1: one step "
+        "multiplies a mode by up to 1.5."
     )
 
 
@@ -293,6 +294,7 @@ def test_refusals(capsys, monkeypatch):
     monkeypatch.setattr(spectrum.device, "available_memory", lambda where: 48 * 1000**2)
     error = refused(capsys, "--unknowns", "1001")
     assert "--unknowns 1001: dense matrices of that size take 0.0 GiB; must be at most 1000, which fit" in error
-    monkeypatch.delitem(spectrum.INTEGRATORS, "parabolic")
+    unknown = replace(dynamics.BUILT_IN["parabolic"], region=None)
+    monkeypatch.setitem(dynamics.BUILT_IN, "parabolic", unknown)
     error = refused(capsys)
-    assert "dynamic=parabolic has no known region of stability; must be hamiltonian, second_order, resnet" in error
+    assert "parabolic, initial weights: for the region of stability of its integrator is not known" in error

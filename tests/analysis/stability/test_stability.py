@@ -89,7 +89,7 @@ def test_the_passage_is_the_network_s_own(dynamic):
     X = standardized(subject, subject.test_images(3)[0])
     with torch.no_grad():
         *_, (place, (last,)) = states(subject.network, X)
-        assert torch.equal(last, subject.network.features(X))
+        assert torch.equal(last, subject.network.pixel_means(X))
     assert place.name == "pixel means"
 
 
@@ -133,7 +133,7 @@ def test_distances_are_those_of_two_passages():
     pixels, labels = subject.test_images(20, seed=3)
     partner = partners(labels.numpy(), 3)
     with torch.no_grad():
-        out = subject.network.features(standardized(subject, pixels))
+        out = subject.network.pixel_means(standardized(subject, pixels))
     expected = (out[partner] - out).norm(dim=1)
     assert found.distance.shape == (8, 20)
     assert np.allclose(found.distance[-1], expected.numpy(), rtol=1e-4)

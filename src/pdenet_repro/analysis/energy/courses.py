@@ -50,7 +50,7 @@ def course(flow: Flow, Y: Tensor) -> Course:
 def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
     dynamic, found, own = flow.dynamic, [], []
     for state, theta in wave.path(dynamic, Y, flow.thetas):
-        found.append(norms(dynamic.features(state)))
+        found.append(norms(dynamic.output(state)))
         if isinstance(dynamic, SecondOrder):
             own.append(wave.energy(dynamic, state, theta))
     relative = torch.stack(found) / found[0]

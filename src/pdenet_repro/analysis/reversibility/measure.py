@@ -20,6 +20,7 @@ from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, standardized, state_norms, units
+from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.console import progress
@@ -39,8 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Every reversible network: unit by unit in all precisions, on refined time grids, and its gradients."""
     subjects, sentences = applicable(
-        subjects, lambda subject: bool(units(subject.network)[0].dynamic.reversible),
-        "whose dynamic cannot be run backwards (hamiltonian and second_order can)",
+        subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
+        f"whose dynamic cannot be run backwards ({reversible_names()} can)",
     )  # fmt: skip
     finding = Finding(sentences=sentences)
     refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
@@ -147,7 +148,7 @@ def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> 
     network = copy.deepcopy(subject.network).to(X.dtype)
     for unit in units(network):
         unit.memory = memory
-    F.cross_entropy(network(X), labels.long()).backward()
+    F.cross_entropy(network.forward_standardized(X), labels.long()).backward()
     return [
         torch.cat([p.grad.double().flatten() for p in unit.parameters() if p.grad is not None])
         for unit in units(network)

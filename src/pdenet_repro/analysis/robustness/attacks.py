@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.pdenet import PDENet
 
 
@@ -139,8 +138,7 @@ def attack(
 
 def scores(network: PDENet, images: Tensor) -> Tensor:
     """Class scores (N, classes) of raw images (N, 3, H, W) of any type, values 0..255."""
-    class_scores: Tensor = network(standardize(images, network.standardization))
-    return class_scores
+    return network.forward_standardized(network.standardize(images))
 
 
 def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from pdenet_repro.analysis.result import Picture
-from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, ForwardEuler
+from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
@@ -29,7 +29,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
     for column, subject in zip(axes.T, subjects, strict=True):
-        integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
+        integrator, h = integrator_of(subject.dynamic), subject.config.network.step_size
         shades = _shades(colours([subject.dynamic])[subject.dynamic], units)
         rows = [row for row in points if row["network"] == subject.name]
         z = h * np.array([complex(row["real"], row["imaginary"]) for row in rows])
@@ -57,7 +57,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
         axis.set_ylabel(f"norm {norm}\n\nimaginary part of h λ")
     greys = _shades("#555555", units)
     handles = [Line2D([], [], linestyle="", marker="s", color=greys[i], label=f"unit {i + 1}") for i in range(units)]
-    regions = {isinstance(INTEGRATORS[subject.dynamic], ForwardEuler) for subject in subjects}
+    regions = {isinstance(integrator_of(subject.dynamic), ForwardEuler) for subject in subjects}
     if True in regions:
         handles.append(Line2D([], [], linewidth=8, color=STABLE, label="stable: in the disc"))
     if False in regions:
@@ -69,8 +69,8 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
         figure,
         "Eigenvalues of the layers",
         "Eigenvalues λ of the Jacobian of every time step at test images, times the step size h, and where the time integrator "
-        "is stable: in a disc (forward Euler), or on a line of no width (Verlet, leapfrog), beside which a mode grows. Norm "
-        "frozen: mean and variance held at their values there; free: they follow the "
+        "is stable: in a disc (forward Euler), or on a line of no width (symplectic Euler, leapfrog), beside which a mode "
+        "grows. Norm frozen: mean and variance held at their values there; free: they follow the "
         "features. All eigenvalues, float64; features averaged to "
         + ", ".join(f"{grid} (unit {unit})" for unit, grid in grids)
         + " pixels. For the hyperbolic dynamics λ are those of the first-order system. The axes of a panel differ in scale.",
@@ -96,7 +96,7 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             values = [{0: none, np.inf: unlimited}.get(h, h) for h in (row["step_size_allowed"] for row in rows)]
             size, face = (34, colour) if norm == "frozen" else (90, "none")
             axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
-        name = f"{subject.name} ({INTEGRATORS[subject.dynamic].name})"
+        name = f"{subject.name} ({integrator_of(subject.dynamic).name})"
         handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=name))
     for h in used:
         axis.axhline(h, color="black", linewidth=1.2, zorder=1)
@@ -138,10 +138,10 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
         figure,
         "Step sizes that the layers allow",
         "The largest step size at which no mode grows, for every time step at full size, by the eigenvalues λ of largest "
-        "modulus and of largest real part (matrix-free, to about 1 % of the largest, of λ² for Verlet and leapfrog: weaker "
-        "growth is not seen): forward Euler |1 + h λ| <= 1, Verlet and leapfrog h |λ| <= 2 with λ imaginary. None: a mode "
-        "grows at every step size; any: all eigenvalues are 0. Norm frozen: mean and variance held; free: they follow the "
-        "features.",
+        "modulus and of largest real part (matrix-free, to about 1 % of the largest, of λ² for symplectic Euler and leapfrog: "
+        "weaker growth is not seen): forward Euler |1 + h λ| <= 1, symplectic Euler and leapfrog h |λ| <= 2 with λ imaginary. "
+        "None: a mode grows at every step size; any: all eigenvalues are 0. Norm frozen: mean and variance held; free: they "
+        "follow the features.",
     )
 
 

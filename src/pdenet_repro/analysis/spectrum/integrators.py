@@ -2,7 +2,7 @@
 
 A step linearised at its features belongs to ``y' = L y``. Forward Euler multiplies a mode of eigenvalue ``lambda`` by
 ``1 + h lambda``. For the two hyperbolic dynamics ``L^2`` is what the layers give: with ``q = lambda^2`` the modes of one
-step of leapfrog, and of symplectic Verlet, are multiplied by the roots of ``g^2 - (2 + h^2 q) g + 1``.
+step of leapfrog, and of symplectic Euler, are multiplied by the roots of ``g^2 - (2 + h^2 q) g + 1``.
 
 Where eigenvalues are known up to an error, no test tells an eigenvalue on the edge of the region of stability from one
 beside it, so the limits take a tolerance. Growth weaker than that passes them; ``growth`` counts every mode at hand.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdenet_repro.analysis.jacobian import Linear
+from pdenet_repro.config.dynamics import facts_of
 
 ROUNDING = 1e-6  # error of all eigenvalues of a dense matrix in float64, relative to the largest; double ones included
 
@@ -67,7 +68,7 @@ class ForwardEuler(Integrator):
 
 
 class Wave(Integrator):
-    """Leapfrog or Verlet: ``h lambda`` on the segment from -2i to 2i, that is q real, ``-4 <= h^2 q <= 0``."""
+    """Leapfrog or symplectic Euler: ``h lambda`` on the segment from -2i to 2i, that is q real, ``-4 <= h^2 q <= 0``."""
 
     region = "h lambda in [-2i, 2i]"
 
@@ -97,22 +98,19 @@ class Wave(Integrator):
         return float(2 / np.sqrt(largest)) if off <= tolerance * largest else 0.0
 
 
-INTEGRATORS: dict[str, Integrator] = {
-    "parabolic": ForwardEuler(),
-    "hamiltonian": Wave("Verlet"),
-    "second_order": Wave("leapfrog"),
-    "resnet": ForwardEuler(),
-}
+def integrator_of(dynamic: str) -> Integrator:
+    """The integrator of a dynamic, by its facts; KeyError where its region of stability is not known."""
+    facts = facts_of(dynamic)
+    return {"disc": ForwardEuler(), "imaginary_interval": Wave(facts.integrator)}[str(facts.region)]
 
 
-def combine(dynamic: str, layers: Sequence[Linear]) -> Linear:
+def combine(layers: Sequence[Linear]) -> Linear:
     """The map whose eigenvalues are q: the layer's Jacobian, or of ``L = [0 A; -B 0]`` (Hamiltonian) the block ``-A B``.
 
     ``layers``: the Jacobians in the order of their evaluation in the step; A of ``F(Z; theta1)``, B of ``F(Y; theta2)``.
     Where A and B are symmetric and negative semidefinite, ``A B`` has real eigenvalues >= 0, so lambda is imaginary.
     """
-    if dynamic != "hamiltonian":
-        (only,) = layers
-        return only
+    if len(layers) == 1:
+        return layers[0]
     A, B = layers
     return Linear(lambda V: -A.product(B.product(V)), B.like)

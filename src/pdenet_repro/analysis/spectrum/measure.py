@@ -24,13 +24,15 @@ from pdenet_repro.analysis.jacobian import (
     evaluations,
     extreme_eigenvalues,
 )
-from pdenet_repro.analysis.options import add_images, judged_together
-from pdenet_repro.analysis.result import DoesNotApply, Finding
+from pdenet_repro.analysis.options import add_images, applicable, judged_together
+from pdenet_repro.analysis.result import Finding
 from pdenet_repro.analysis.spectrum.figures import in_the_plane, step_sizes
-from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, ROUNDING, Integrator, Wave, combine
+from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import PORTION, entering_features, units
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.networks.layers import SymmetricLayer
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system import device
@@ -60,25 +62,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     """Every layer of every network, norm frozen and with the norm's contribution."""
+    subjects, sentences = applicable(
+        subjects, lambda subject: facts_of(subject.dynamic).region is not None,
+        "for the region of stability of its integrator is not known (facts.region)",
+    )  # fmt: skip
     unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
     points: list[Row] = []
-    finding = Finding()
+    finding = Finding(sentences=sentences)
     for subject in subjects:
-        integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
+        integrator, h = integrator_of(subject.dynamic), subject.config.network.step_size
         together = _together(subject, given.images)
         entering = entering_features(subject, together, given.seed)
         for image in progress(range(given.images), f"eigenvalues, {subject.name}", given.images):
             for unit, (module, features) in enumerate(zip(units(subject.network), entering, strict=True), 1):
                 Y = features[image : image + 1]
                 place = {"network": subject.name, "image": image, "unit": unit}
-                for row, found in _small(subject.dynamic, module, Y, unknowns):
+                for row, found in _small(module, Y, unknowns):
                     layers.append(place | row | _summary(found, integrator, h, ROUNDING))
                     points += [
                         place | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
                         for value in integrator.eigenvalues(found).tolist()
                     ]
-                for row, found in _full_size(subject.dynamic, module, Y):
+                for row, found in _full_size(module, Y):
                     layers.append(place | row | _summary(found, integrator, h, TOLERANCE))
         rows = [row for row in layers if row["network"] == subject.name]
         finding.sentences.append(
@@ -100,11 +106,7 @@ def _together(subject: Subject, images: int) -> int:
 
 
 def _unknowns(subjects: Sequence[Subject], asked: int | None) -> int:
-    """The size of dense matrices; DoesNotApply for dynamics that are not known, InvalidConfig for sizes that cannot be."""
-    for subject in subjects:
-        if subject.dynamic not in INTEGRATORS:
-            known = ", ".join(INTEGRATORS)
-            raise DoesNotApply(f"spectrum: dynamic={subject.dynamic} has no known region of stability; must be {known}")
+    """The size of dense matrices; InvalidConfig for a size that is not possible."""
     widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
     least = max(width * _grids(side)[0] ** 2 for side, width in widths)
     unknowns = max(UNKNOWNS, least) if asked is None else asked
@@ -133,14 +135,14 @@ def coarsened(Y: Tensor, unknowns: int) -> Tensor:
     return F.avg_pool2d(Y.double(), side // max(n for n in _grids(side) if channels * n**2 <= unknowns))
 
 
-def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
+def _small(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
     """All q of each time step on the small grid."""
     unit, Y = copy.deepcopy(unit).double().cpu(), coarsened(Y, unknowns).cpu()
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in NORMS:
             linear = [layer.jacobian(frozen=norm == "frozen") for layer in layers]
             dense = [each.dense() for each in linear]
-            whole = dense[0] if len(dense) == 1 else combine(dynamic, linear).dense()
+            whole = dense[0] if len(dense) == 1 else combine(linear).dense()
             yield (
                 {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm,
                  "asymmetry": max(map(asymmetry, dense)), "rightmost_found": True},
@@ -148,13 +150,13 @@ def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple
             )  # fmt: skip
 
 
-def _full_size(dynamic: str, unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
+def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
     """The largest q of each time step and the rightmost, at the unit's own resolution; the largest alone if need be."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in NORMS:
             frozen = norm == "frozen"
-            linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
-            symmetric = frozen and dynamic in ("parabolic", "second_order")
+            linear = combine([layer.jacobian(frozen=frozen) for layer in layers])
+            symmetric = frozen and len(layers) == 1 and unit.dynamic.layer is SymmetricLayer
             # off the axes several can be about as large as the largest
             found = extreme_eigenvalues(linear, symmetric=symmetric, count=1 if symmetric else 3, tolerance=TOLERANCE)
             if not len(found):

@@ -36,7 +36,7 @@ def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int) -> np.ndar
     for _ in range(times):
         for _ in range(flow.refined):
             one, other = dynamic.step(one, theta), dynamic.step(other, theta)
-        found.append(norms(dynamic.features(one) - dynamic.features(other)))
+        found.append(norms(dynamic.output(one) - dynamic.output(other)))
     return (torch.stack(found) / found[0]).cpu().numpy()
 
 

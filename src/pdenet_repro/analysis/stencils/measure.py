@@ -22,7 +22,6 @@ from pdenet_repro.analysis.stencils.differential import GROUPS, coefficients, re
 from pdenet_repro.analysis.stencils.figures import accuracies, parts, share_in_all
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
-from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import exact_interval
 from pdenet_repro.system.console import progress
@@ -133,7 +132,7 @@ def moved(network: PDENet, factor: float) -> PDENet:
 def _predictions(network: PDENet, images: Tensor, side: int, batch: int) -> np.ndarray:
     """Classes (N,) of raw images standardised at their own resolution, then resized: the function stays the same."""
     parts = images.tensor_split(batch_count(len(images), batch))
-    found = [network(resized(standardize(part, network.standardization), side)).argmax(1) for part in parts]
+    found = [network.forward_standardized(resized(network.standardize(part), side)).argmax(1) for part in parts]
     return torch.cat(found).cpu().numpy()
 
 

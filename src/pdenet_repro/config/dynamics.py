@@ -1,0 +1,228 @@
+"""What is known of each dynamic beside its equation: its name, how it is drawn, its integrator, published accuracies.
+
+Everything that treats dynamics differently (configuration, cost, figures, analyses) asks the facts here; the equations are
+the classes of networks/dynamics.py. Nothing here imports torch, and no file of a user is executed: the facts of a dynamic
+in a file of its own are read from the file's text.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pdenet_repro.system.errors import InvalidConfig
+
+MARKERS = "osD^vPX*p<>hdH8"  # matplotlib's
+REGIONS = ("disc", "imaginary_interval")  # of the complex plane, where a step does not amplify
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one dynamic.
+
+    Raises
+    ------
+    ValueError
+        A value that is not allowed; the message names the fact, the value and what is allowed.
+    """
+
+    label: str  # in figures and tables
+    name: str = ""  # in configurations and folders; of a dynamic in a user's file: its class's name
+    colour: str | None = None  # "#rrggbb", of its lines; None: the next one that is free
+    marker: str = "v"  # one of `MARKERS`, of its points
+    reversible: bool = False  # whether a step can be undone exactly; then the class has an `inverse_step`
+    layers: int = 1  # evaluated in one step, each on its equal part of the channels
+    integrator: str = "its integrator"  # in the field's terms
+    order: int | None = None  # of convergence in h, at a fixed final time; None: not known
+    region: str | None = None  # of stability: one of `REGIONS`; None: not known, which leaves it out of the spectrum
+    published: Mapping[str, float] = field(default_factory=dict)  # test accuracy in % on all of STL-10, by recipe
+
+    def __post_init__(self) -> None:
+        rules = {
+            "label": (isinstance(self.label, str) and bool(self.label), "text"),
+            "colour": (self.colour is None or _matches(r"#[0-9a-fA-F]{6}", self.colour), 'like "#cc79a7"'),
+            "marker": (_matches(f"[{re.escape(MARKERS)}]", self.marker), f"one of {' '.join(MARKERS)}"),
+            "reversible": (isinstance(self.reversible, bool), "True or False"),
+            "layers": (type(self.layers) is int and self.layers >= 1, "a whole number of at least 1"),
+            "integrator": (isinstance(self.integrator, str), "text"),
+            "order": (self.order is None or (type(self.order) is int and self.order >= 1), "1, 2, ... or None"),
+            "region": (self.region is None or self.region in REGIONS, f"{', '.join(REGIONS)} or None"),
+        }
+        for name, (fits, allowed) in rules.items():
+            if not fits:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be {allowed}")
+
+
+def _matches(pattern: str, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+# In the order of every table and figure. Colours are told apart with a colour-vision deficiency too (Okabe & Ito).
+# Published: arXiv 1804.04272v1, Section 4 (recipes paper and authors); JMIV 2019, Table 1 (recipe jmiv).
+# All four schemes are of first order: symplectic Euler is what the papers call Verlet with both halves known at the same
+# time, and leapfrog starts with Y_{-1} = Y_0, which is an error of order h.
+BUILT_IN: dict[str, Facts] = {
+    facts.name: facts
+    for facts in (
+        Facts(
+            "parabolic", "parabolic", "#d55e00", "o", integrator="forward Euler", order=1, region="disc",
+            published={"paper": 74.85, "authors": 74.85, "jmiv": 77.0},
+        ),
+        Facts(
+            "Hamiltonian", "hamiltonian", "#0072b2", "s", reversible=True, layers=2, integrator="symplectic Euler", order=1,
+            region="imaginary_interval", published={"paper": 74.78, "authors": 74.78, "jmiv": 78.3},
+        ),
+        Facts(
+            "second-order", "second_order", "#009e73", "D", reversible=True, integrator="leapfrog", order=1,
+            region="imaginary_interval", published={"paper": 75.08, "authors": 75.08, "jmiv": 74.3},
+        ),
+        Facts("ResNet", "resnet", "#666666", "^", integrator="forward Euler", order=1, region="disc"),
+    )
+}  # fmt: skip
+
+ALLOWED = f"one of {', '.join(BUILT_IN)}, or FILE.py:CLASS for one of your own"  # values of the key dynamic
+_read: dict[str, Facts] = {}  # of users' files, by name: the latest that this process read
+
+
+def facts_of(name: str, file: str | None = None) -> Facts:
+    """The facts of a dynamic by its name and, for one of a user's own, its file.
+
+    Without ``file`` a name that is not built in has the facts that this process read last, or none but its name.
+
+    Raises
+    ------
+    InvalidConfig
+        The file cannot be read, or holds no such class.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if file is not None:
+        _read[name] = read_facts(read_source(Path(file), name), name, file)
+    return _read.get(name) or Facts(name, name)
+
+
+def rank(name: str) -> tuple[int, str]:
+    """What dynamics are sorted by: the built-in ones in their order, then the others by name."""
+    names = list(BUILT_IN)
+    return names.index(name) if name in names else len(names), name
+
+
+def reversible_names() -> str:
+    """The built-in dynamics that can be run backwards, for messages."""
+    return " and ".join(facts.name for facts in BUILT_IN.values() if facts.reversible)
+
+
+def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> tuple[str, str | None, str | None]:
+    """Name, absolute path of the file, and its SHA-256, of a dynamic as it was typed; no file where it is built in.
+
+    ``dynamic``: a built-in name, ``FILE.py:CLASS``, or the name of a class in ``file``. A relative path starts at the
+    working folder. The file is read, not executed.
+
+    Raises
+    ------
+    InvalidConfig
+        There is no such dynamic, file or class; or the file's SHA-256 is not ``sha256``.
+    """
+    path, colon, name = dynamic.rpartition(":")
+    if file is None and not path:
+        if sha256 is not None:
+            raise InvalidConfig(f"dynamic_sha256={sha256}: must be left out for dynamic={dynamic}, which has no file")
+        if dynamic not in BUILT_IN:
+            hint = f" (in that file: {', '.join(_classes(Path(dynamic)))})" if dynamic.endswith(".py") else ""
+            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}{hint}")
+        return dynamic, None, None
+    try:
+        source = Path(path if colon else file or "").expanduser().absolute()
+    except RuntimeError:
+        raise InvalidConfig(
+            f"dynamic={dynamic}: there is no user {path.split('/')[0][1:]}; must be FILE.py:CLASS"
+        ) from None
+    content = read_source(source, name)
+    facts_of(name, str(source))
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise InvalidConfig(changed(name, str(source), found, sha256))
+    return name, str(source), found
+
+
+def changed(name: str, file: str, found: str, expected: str) -> str:
+    """One sentence: the file of a dynamic is not the one that the configuration was made with."""
+    return (
+        f"dynamic={name}: {file} has the SHA-256 {found[:12]}..., expected {expected[:12]}...: it has changed; restore it "
+        f"(the folder of a run keeps a copy, dynamic.py), or give the changed one a run of its own with name=..."
+    )
+
+
+def read_source(path: Path, name: str) -> bytes:
+    """The bytes of the file of dynamic ``name``; InvalidConfig where they cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        reason = "is missing (the folder of a run keeps a copy, dynamic.py)"
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    raise InvalidConfig(f"dynamic={name}: its file {path} {reason}; must be FILE.py:CLASS, an existing file")
+
+
+def read_facts(content: bytes, name: str, file: str) -> Facts:
+    """The facts that class ``name`` states as ``facts = Facts(...)``, read from the text of a file.
+
+    A class without them has its name as its label and the defaults of `Facts` otherwise.
+
+    Raises
+    ------
+    InvalidConfig
+        The file is no Python, it has no such class, or the facts are not literal values that `Facts` allows.
+    """
+    if name in BUILT_IN:
+        raise InvalidConfig(f"{file}: the class {name} must have another name; dynamic={name} is built in")
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        reason = f"is no Python ({getattr(error, 'msg', error)})"
+        raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name}") from error
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in classes:
+        there = f"must be one of {', '.join(classes)}" if classes else "the file has no class"
+        raise InvalidConfig(f"dynamic={name}: {file} defines no class of that name; {there}")
+    value = _facts_value(classes[name])
+    if value is None:
+        return Facts(name, name)
+    try:
+        if not (isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] == "Facts"):
+            raise ValueError("they must be written as facts = Facts(...)")
+        given: dict[str, Any] = dict(
+            zip((each.name for each in fields(Facts)), map(_literal, value.args), strict=False)
+        )
+        given |= {str(keyword.arg): _literal(keyword.value) for keyword in value.keywords}
+        return replace(Facts(**({"label": name} | given)), name=name)
+    except (ValueError, TypeError) as error:
+        raise InvalidConfig(f"{file}, line {value.lineno}: the facts of {name} cannot be read: {error}") from error
+
+
+def _facts_value(cls: ast.ClassDef) -> ast.expr | None:
+    """What a class's body assigns to ``facts``; None: nothing."""
+    for statement in cls.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if any(isinstance(each, ast.Name) and each.id == "facts" for each in targets):
+            return getattr(statement, "value", None)
+    return None
+
+
+def _literal(value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(value)} must be a plain value, like 2 or 'text'") from None
+
+
+def _classes(path: Path) -> list[str]:
+    """The names of the classes in a file; none where it cannot be read."""
+    try:
+        return [node.name for node in ast.parse(path.expanduser().read_bytes()).body if isinstance(node, ast.ClassDef)]
+    except (OSError, RuntimeError, SyntaxError, ValueError):
+        return []

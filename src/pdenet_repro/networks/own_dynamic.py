@@ -1,0 +1,66 @@
+"""The class of a dynamic: built in, or in a user's own file, which is executed here and nowhere else."""
+
+import hashlib
+import inspect
+import sys
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+from pdenet_repro.config.dynamics import ALLOWED, changed, facts_of, read_source
+from pdenet_repro.config.schema import Config
+from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic
+from pdenet_repro.system.errors import InvalidConfig
+
+
+def dynamic_class(config: Config) -> type[Dynamic]:
+    """The class of a configuration's dynamic, with its facts, and the variant that ``config.network`` chooses.
+
+    **Executes** the file of a dynamic that is not built in, once a process: the file that a user typed, or the copy in a
+    run folder, and only where its SHA-256 is the one in the configuration.
+
+    Raises
+    ------
+    InvalidConfig
+        The file is missing, has changed, cannot be executed, or has no such class.
+    """
+    if config.dynamic_file is None:
+        if config.dynamic not in DYNAMICS:
+            raise InvalidConfig(f"dynamic={config.dynamic}: must be {ALLOWED}")
+        return DYNAMICS[config.dynamic].variant(config.network)
+    name, file = config.dynamic, config.dynamic_file
+    content = read_source(Path(file), name)
+    if (found := hashlib.sha256(content).hexdigest()) != config.dynamic_sha256:
+        raise InvalidConfig(changed(name, file, found, str(config.dynamic_sha256)))
+    facts = facts_of(name, file)
+    cls = getattr(_execute(content, file, found), name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, Dynamic)):
+        raise InvalidConfig(f"{file}: {name} must be a class that inherits from pdenet_repro.networks.dynamics.Dynamic")
+    if inspect.isabstract(cls):
+        raise InvalidConfig(f"{file}: the class {name} must have a method step")
+    if facts.reversible and cls.inverse_step is Dynamic.inverse_step:
+        raise InvalidConfig(f"{file}: the facts of {name} say reversible=True; it must have a method inverse_step")
+    if "facts" not in vars(cls) and hasattr(cls, "facts"):
+        raise InvalidConfig(
+            f"{file}: the class {name} must state facts = Facts(...) of its own, for its base class has some"
+        )
+    cls.facts = facts
+    return cls.variant(config.network)
+
+
+def _execute(content: bytes, file: str, sha256: str) -> ModuleType:
+    """The module of a file; the same one for the same content."""
+    name = f"pdenet_dynamic_{sha256[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_loader(name, loader=None, origin=file)
+    assert spec is not None
+    module = module_from_spec(spec)
+    module.__file__ = file
+    sys.modules[name] = module  # before it is executed: its dataclasses look for it there
+    try:
+        exec(compile(content, file, "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[name]
+        raise InvalidConfig(f"{file} cannot be executed: {type(error).__name__}: {error}") from error
+    return module
