@@ -144,8 +144,9 @@ class Hamiltonian(Dynamic):
 
 
 class HamiltonianZFirst(Hamiltonian):
-    """The order of the commit that the paper names: ``Z_{j+1} = Z_j - h F(Y_j; theta1_j)``, then
-    ``Y_{j+1} = Y_j + h F(Z_{j+1}; theta2_j)``.
+    """The half-steps in the order of the commit that the paper names.
+
+    ``Z_{j+1} = Z_j - h F(Y_j; theta1_j)``, then ``Y_{j+1} = Y_j + h F(Z_{j+1}; theta2_j)``.
 
     That is the printed scheme with the halves exchanged and the opposite sign of h: the state is ``(Z, Y)``, and ``sign``
     is -1. As F is not odd, it is another network.

@@ -93,7 +93,8 @@ class PDENet(nn.Module):
         weights = self.classifier.weight.dtype
         if not images.is_floating_point():
             images = images.to(torch.promote_types(weights, torch.float32))
-        return standardize(images, self.standardization).to(weights)
+        standardized: Tensor = standardize(images, self.standardization).to(weights)
+        return standardized
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, classes), of raw images (N, 3, H, W) uint8.
@@ -118,7 +119,8 @@ class PDENet(nn.Module):
         ValueError
             A tensor of another shape.
         """
-        return self.classifier(self.pixel_means(images))
+        scores: Tensor = self.classifier(self.pixel_means(images))
+        return scores
 
     def pixel_means(self, images: Tensor) -> Tensor:
         """The classifier's input: the pixel means of the last connector's channels, (N, last width).
@@ -126,7 +128,7 @@ class PDENet(nn.Module):
         ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``.
         """
         self._refuse_unusable(images, raw=False)
-        Y = self.opening(images)
+        Y: Tensor = self.opening(images)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connector(unit(Y))
             if i + 1 < len(self.units):

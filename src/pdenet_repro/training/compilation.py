@@ -68,7 +68,8 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
 
 def not_compiled() -> AbstractContextManager[None]:
     """Context in which compiled functions run uncompiled."""
-    return torch.compiler.set_stance("force_eager")
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 class Compiler:
