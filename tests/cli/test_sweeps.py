@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-from waiting import PATIENCE, end, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +26,11 @@ def start(folder, *words):
         [sys.executable, "-m", "pdenet_repro", *SWEEP, *words], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+
+
+def end(process):
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
 
 
 def runs(folder):
@@ -51,8 +55,9 @@ def test_killed_at_random_and_started_again_it_ends_the_same(tmp_path, undisturb
     moments, kills = random.Random(1), 0
     while kills < 3:
         process = start(tmp_path)
-        wait_until(lambda process=process: process.poll() is not None or list(tmp_path.rglob("step-*.safetensors")))
-        time.sleep(moments.uniform(0, 3))  # any moment will do
+        until = time.monotonic() + 6 + moments.uniform(0, 5)
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.05)
         if process.poll() is not None:
             break
         process.kill()
@@ -112,7 +117,7 @@ def test_a_run_without_a_finite_loss_fails_alone(tmp_path):
     assert code == 3
     assert "0 of 1 runs are done" in out
     assert "failed: parabolic, fraction 0.1, seed 0: the objective is" in err
-    plan = start(tmp_path, *words, "--plan").communicate(timeout=PATIENCE)[0]
+    plan = start(tmp_path, *words, "--plan").communicate(timeout=100)[0]
     assert "1 runs: 1 failed" in plan
 
 
@@ -126,11 +131,16 @@ def test_in_two_processes_it_ends_the_same(tmp_path, undisturbed):
 @pytest.mark.parametrize("launcher", ["joblib", "processes"])
 def test_workers_save_and_leave_when_a_terminal_stops_the_sweep(tmp_path, undisturbed, launcher):
     process = start(tmp_path, f"hydra/launcher={launcher}", "data.fraction=0.1")
-    wait_until(lambda: list(tmp_path.rglob("step-*.safetensors")), process)
+    while not list(tmp_path.rglob("step-*.safetensors")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = end(process)
     assert (code, err) == (75, "stopped by SIGINT: the runs save and leave; the same command goes on\n")
-    wait_until(lambda: not list(tmp_path.rglob("running.json")))  # a run that is killed leaves it behind
+    until = time.monotonic() + 60
+    while list(tmp_path.rglob("running.json")):  # a run that is killed leaves it behind
+        assert time.monotonic() < until, "a worker goes on for a minute, or was killed"
+        time.sleep(0.1)
     assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
     code, out, _ = end(start(tmp_path, "data.fraction=0.1"))
     assert code == 0
@@ -142,7 +152,9 @@ def test_workers_save_and_leave_when_a_terminal_stops_the_sweep(tmp_path, undist
 
 def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path):
     process = start(tmp_path, "data.fraction=0.05")
-    wait_until(lambda: list(tmp_path.rglob("weights.safetensors")), process)
+    while not list(tmp_path.rglob("weights.safetensors")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     code, out, err = end(process)
     assert code == 75
@@ -164,11 +176,11 @@ from pdenet_repro import __main__
 from pdenet_repro.cli import command
 def carry_out(words):
     os.kill(os.getpid(), signal.{name})
-    time.sleep(3600)
+    time.sleep(60)
 command.carry_out = carry_out
 sys.exit(__main__.main())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 128 + getattr(signal, name)
     assert done.stderr == f"stopped by {name} while nothing was being trained; nothing is lost\n"
 

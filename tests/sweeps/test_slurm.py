@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from waiting import end, wait_until
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "one_node_slurm.sh"
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -52,12 +52,25 @@ def start(folder, *words, **environment):
     )  # fmt: skip
 
 
+def end(process):
+    out, err = process.communicate(timeout=280)
+    return process.returncode, out, err
+
+
 def runs(folder):
     return {name: folder / "outputs/study" / name / "fraction-0.10/seed-0" for name in ("parabolic", "hamiltonian")}
 
 
 def contents(folder):
     return {name: [(path / file).read_bytes() for file in SAME] for name, path in runs(folder).items()}
+
+
+def wait_for(condition, process):
+    until = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "waited for two minutes"
+        time.sleep(0.1)
 
 
 def job_of(path, slurm):
@@ -75,8 +88,10 @@ def cancel_all(slurm):
     """End all jobs; a job holds its run folder until it is gone."""
     environment = os.environ | slurm
     subprocess.run(["scancel", "--user=root"], env=environment, check=True)
-    queue = ["squeue", "--noheader"]
-    wait_until(lambda: not subprocess.run(queue, env=environment, capture_output=True, check=True).stdout)
+    until = time.monotonic() + 60
+    while subprocess.run(["squeue", "--noheader"], env=environment, capture_output=True, check=True).stdout:
+        assert time.monotonic() < until, "cancelled jobs do not end"
+        time.sleep(0.1)
 
 
 def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes(tmp_path, slurm):
@@ -88,7 +103,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     process, there = start(tmp_path / "there", *SLURM, **slurm), runs(tmp_path / "there")
     try:
         for name, order in (("parabolic", ["scontrol", "requeue"]), ("hamiltonian", ["scancel", "--signal=USR2"])):
-            wait_until(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
+            wait_for(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
             job = job_of(there[name], slurm)
             subprocess.run([*order, job], env=os.environ | slurm, check=True)
         code, out, err = end(process)
@@ -104,7 +119,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
 
 def test_the_command_is_stopped_its_jobs_cancelled_and_both_started_again(tmp_path, slurm):
     process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
-    wait_until(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
+    wait_for(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
     process.kill()
     process.communicate()
     cancel_all(slurm)
