@@ -4,14 +4,14 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The first interpreter here that the package supports; or name one: make setup PYTHON=python3.12
+# The first Python here that the package supports; make setup PYTHON=python3.12 chooses another
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 # For the reproduce and plan targets: make reproduce-fig2 DATA_ROOT=~/data SEEDS=0,1,2 EXTRA='device=cuda:1'
 DATA_ROOT ?=
 SEEDS ?=
 EXTRA ?=
-# For the analyse target: the study whose networks are looked at
+# For the analyse target: the study whose networks are measured
 FOLDER ?= outputs/demo
 STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),'data.root=$(DATA_ROOT)') $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	@touch $@
 
-demo: setup ## the study in small, on the built-in images: figures and report in outputs/demo (minutes)
+demo: setup ## a small study on the built-in images: figures and report in outputs/demo (minutes)
 	$(BIN)/python -m pdenet_repro -m study=demo
 
 analyse: setup ## what the theory promises, measured on trained networks (after make demo; or FOLDER=outputs/stl10-paper)
@@ -42,7 +42,7 @@ reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA
 plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
 	$(STUDY) study=$* --plan
 
-bench: setup ## speed of training on the CPU: a plain loop, ours, the bound (about 40 minutes)
+bench: setup ## speed of training on the CPU: a plain loop, this package, the bound (about 40 minutes)
 	$(BIN)/python scripts/benchmark_training.py
 
 bench-gpu: setup ## the same on a GPU, with tf32 and bfloat16 (minutes)
@@ -58,7 +58,7 @@ bench-memory: setup $(VENV)/bench-installed ## memory and time of backpropagatio
 bench-scaling: setup ## how time and memory grow with batch, steps, width, resolution, images (minutes)
 	$(BIN)/python scripts/benchmark_scaling.py --plot
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -66,13 +66,13 @@ lint: setup ## ruff and mypy
 unit: setup ## the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow"
 
-tools:
+tools: ## as root, with apt: a browser and SLURM, which some tests start (otherwise those tests are skipped)
 	@scripts/install_test_tools.sh
 
 slow: setup tools ## the tests that train, start processes, a browser or a one-node SLURM
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m slow
 
-test: lint unit slow ## lint, types, all tests (PDENET_DATA_ROOT=FOLDER adds those on the real images)
+test: lint unit slow ## lint, types, all tests (as root it runs tools; PDENET_DATA_ROOT=FOLDER adds the real images)
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

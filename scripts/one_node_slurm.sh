@@ -77,7 +77,7 @@ print(*(s.getsockname()[1] for s in pair))')
 	export SLURM_CONF="$folder/slurm.conf"
 	slurmctld -c
 	slurmd -c
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do # two minutes and more: the machine may be loaded
 		[ "$(sinfo --noheader --format=%t 2>/dev/null)" = idle ] && { echo "$SLURM_CONF"; return; }
 		sleep 0.2
 	done

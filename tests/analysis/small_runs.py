@@ -1,5 +1,8 @@
 """Small networks and finished runs to analyse, on a data set made on the spot."""
 
+import copy
+import functools
+
 import numpy as np
 import torch
 from safetensors.torch import save
@@ -36,9 +39,12 @@ def made_dataset():
     )
 
 
+_composed = functools.cache(compose)  # takes Hydra a fifth of a second, and tests share a few configurations
+
+
 def subject_of(dynamic, *words, dataset=None):
     """At initial weights."""
-    config = compose(*WORDS, f"dynamic={dynamic}", *words)
+    config = copy.deepcopy(_composed(*WORDS, f"dynamic={dynamic}", *words))
     subject = Subject(config, build_network(config).eval(), None, print)
     subject.__dict__["dataset"] = dataset or made_dataset()  # what the cached property would read from disk
     return subject

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from waiting import end as finish
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +26,6 @@ def start(folder, *more, **keywords):
     return subprocess.Popen(words, cwd=folder, text=True, **streams)
 
 
-def finish(process):
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
 def run_folder(folder):
     return folder / "outputs" / "killed" / "parabolic" / "fraction-0.10" / "seed-0"
 
@@ -40,9 +37,7 @@ def contents(folder):
 def wait_for_training(folder, process):
     """Until the first checkpoint is there."""
     checkpoints = run_folder(folder) / "checkpoints"
-    while not list(checkpoints.glob("step-*.safetensors")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: list(checkpoints.glob("step-*.safetensors")), process)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +55,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path, undisturbe
     while not (run_folder(tmp_path) / "summary.json").exists() and kills < 8:
         process = start(tmp_path)
         wait_for_training(tmp_path, process)
-        time.sleep(moments.uniform(0.5, 4))
+        time.sleep(moments.uniform(0.5, 4))  # any moment will do
         kills += process.poll() is None
         process.kill()
         process.communicate()

@@ -1,5 +1,6 @@
 """Run folders made by hand, whole in every file that a report reads."""
 
+import copy
 import csv
 import functools
 import hashlib
@@ -16,7 +17,7 @@ NAMES = ["circle", "ring", "square", "cross", "star", "stripes", "checks", "dots
 FILES = ("config.yaml", "metrics.csv", "predictions.npz", "examples.npz")
 
 
-@functools.cache
+@functools.cache  # composing takes Hydra a fifth of a second, and the same few configurations are made in every test
 def _composed(*words):
     return compose("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=3", "name=made", *words)
 
@@ -36,7 +37,8 @@ class Maker:
     def __call__(
         self, *words, right, images=100, tests=200, by_epoch=(None, None, 0.5), finished=True, examples=True, drawn="1"
     ):
-        config = _composed(f"output_root={self.root}", *words)
+        config = copy.deepcopy(_composed(*words))
+        config.output_root = str(self.root)
         folder = RunFolder(config)
         folder.path.mkdir(parents=True)
         folder.begin("python -m pdenet_repro made by hand")

@@ -103,6 +103,7 @@ def test_a_second_process_is_refused_and_the_lock_goes_with_its_process(tmp_path
         pass
     holder.kill()
     holder.wait()
+    holder.stdout.close()
     with folder.locked():
         folder.begin("")
 

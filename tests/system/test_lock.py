@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from waiting import wait_until
 
 from pdenet_repro.system import lock
 from pdenet_repro.system.errors import RunFolderBusy, StorageError
@@ -40,8 +41,7 @@ def test_a_folder_in_the_place_of_the_lock_is_named(tmp_path):
 def test_the_holder_shows_signs_of_life(tmp_path):
     with FolderLock(tmp_path):
         first = json.loads((tmp_path / "running.json").read_text())
-        time.sleep(0.3)
-        assert json.loads((tmp_path / "running.json").read_text())["beat"] > first["beat"]
+        wait_until(lambda: json.loads((tmp_path / "running.json").read_text())["beat"] > first["beat"])
 
 
 def test_a_living_holder_on_another_host_is_respected_where_locks_are_not_passed_on(tmp_path):
@@ -56,8 +56,7 @@ def test_a_living_holder_on_another_host_is_respected_where_locks_are_not_passed
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        while not sign.exists():
-            time.sleep(0.01)
+        wait_until(sign.exists)
         with pytest.raises(RunFolderBusy, match="process 1 on elsewhere"), FolderLock(tmp_path):
             pass
     finally:

@@ -86,8 +86,18 @@ def test_pictures_have_a_panel_each_and_sentences_name_every_network(finding):
     assert len(finding.pictures["robustness_images"].figure.axes) == 6 * 3
 
 
-def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch():
-    found = robustness.measure([subject("parabolic", "network.connector_norm=batch_per_pixel")], options(*WORDS))
+def together():
+    """A network whose scores of an image depend on the whole batch."""
+    return subject("parabolic", "network.connector_norm=batch_per_pixel")
+
+
+@pytest.fixture(scope="module")
+def finding_together():
+    return robustness.measure([together()], options(*WORDS))
+
+
+def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch(finding_together):
+    found = finding_together
     clean = {row["right"] for row in found.tables["robustness"] if row["strength"] == 0}
     assert clean == {6}
     assert found.sentences[0] == (
@@ -96,9 +106,9 @@ def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch():
     )
 
 
-def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of_it():
+def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of_it(finding_together):
     """Alone each image would get the same scores."""
-    looking = subject("parabolic", "network.connector_norm=batch_per_pixel")
+    looking = together()
     images, labels = looking.test_images(8)
     with torch.no_grad():
         probabilities = torch.softmax(scores(looking.network, images), 1)
@@ -106,7 +116,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
     chosen = int((probabilities.argmax(1) == labels).int().argmax())
     expected, useless = ("abcdefghij"[each.argmax()] + f" {each.max():.0%}" for each in (probabilities[chosen], alone))
     assert expected != useless
-    figure = robustness.measure([looking], options(*WORDS)).pictures["robustness_images"].figure
+    figure = finding_together.pictures["robustness_images"].figure
     tiles = [axis for axis in figure.axes if axis.get_xlabel() == "clean"]
     assert [tile.get_title() for tile in tiles] == [expected] * 6
     noise = CORRUPTIONS["noise"].apply(images, 60, stream(0, "robustness noise", 0))
@@ -119,7 +129,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
 
 
 def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
-    looking = subject("parabolic", "network.connector_norm=batch_per_pixel")
+    looking = together()
     with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights; network"):
         robustness.measure([subject("hamiltonian"), looking], options("--images=1"))
 
@@ -129,7 +139,9 @@ def test_batches_are_of_nearly_equal_size(monkeypatch):
     sizes = []
     found = subject("parabolic")
     found.network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
-    robustness.measure([found], options(*WORDS))
+    one_each = {"noise": 60, "blur": 4, "contrast": 40, "occlusion": 80, "linf": 60, "l2": 5000}
+    few = [f"--strengths={name}={strength}" for name, strength in one_each.items()]
+    robustness.measure([found], options("--images=8", "--steps=2", *few))
     assert sizes[0] == 4  # not 7, and then 1 alone
 
 
