@@ -101,7 +101,7 @@ CASES = [
     (["evaluation.every=-1"], "evaluation.every=-1: must be a whole number of at least 0"),
     (["seed=-1"], "seed=-1: must be a whole number of at least 0 and at most 4294967295"),
     # what does not go together
-    (["dynamic=hamiltonian", "network.widths=[16,33]"], "network.widths=[16, 33]: must be multiples of 2 for dynamic=hamiltonian"),
+    (["dynamic=hamiltonian", "network.widths=[16,33]"], "network.widths=[16, 33]: must be multiples of 2 for dynamic="),
     (["network.widths=[]"], "network.widths=[]: must name at least one unit's channels"),
     (["network.widths=[2,2,2,2,2,2,2,2]"], "8 units halve a 96-pixel image to nothing; must be at most 6 units"),
     (["data.fraction=0.02"], "schedule.batch_size=128: must be at most 100, the images to learn from"),

@@ -141,7 +141,8 @@ def test_every_preset_composes_and_says_what_it_is_for(group):
 
 def test_compose_refuses_what_the_command_line_refuses():
     with pytest.raises(
-        InvalidConfig, match="dynamic=wave: must be one of parabolic, hamiltonian, second_order, resnet, or FILE.py:CLASS"
+        InvalidConfig,
+        match=r"dynamic=wave: must be one of parabolic, hamiltonian, second_order, resnet, or FILE\.py:CLASS",
     ):
         compose("dynamic=wave")
     with pytest.raises(InvalidConfig, match=r"data\.fracton: there is no such key; did you mean data\.fraction\?"):
