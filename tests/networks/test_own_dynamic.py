@@ -65,7 +65,10 @@ def test_a_reversible_one_of_two_layers(write):
         ("class Mine(Dynamic):\n    pass\n", "the class Mine must have a method step"),
         ("class Mine:\n    pass\n", r"Mine must be a class that inherits from .*Dynamic"),
         ("class Mine(Hamiltonian):\n    pass\n", r"Mine must state facts = Facts\(\.\.\.\) of its own"),
-        ("class Mine(Dynamic):\n    facts = Facts("mine", reversible=True)\n" + STEP, "must have a method inverse_step"),
+        (
+            "class Mine(Dynamic):\n    facts = Facts('mine', reversible=True)\n" + STEP,
+            "must have a method inverse_step",
+        ),
         (
             "class Mine(Dynamic):\n    pass\nimport no_such_module\n",
             "cannot be executed: ModuleNotFoundError: .*no_such_module",
