@@ -1,7 +1,8 @@
 """Memory and time of backpropagation through one Hamiltonian unit, stored, reversed, recomputed, and as MemCNN, RevTorch and
 torch.utils.checkpoint do it: ``python scripts/benchmark_memory.py --help``.
 
-One Verlet step is an additive coupling, so all of them compute the same; that their gradients agree is checked first.
+A step of symplectic Euler is an additive coupling, so all of them compute the same; the script first checks that their
+gradients agree.
 """
 
 import argparse
@@ -57,7 +58,7 @@ class Half(nn.Module):
         return self.h * self.layer(Y, self.kind(*self.theta))
 
 
-class Verlet(nn.Module):
+class SymplecticEuler(nn.Module):
     """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
 
     def __init__(self, f: Half, g: Half) -> None:
@@ -95,7 +96,7 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
     F, h = unit.dynamic.F, unit.dynamic.h
     halves = [(Half(F, theta1, h), Half(F, theta2, -h)) for theta1, theta2 in unit.thetas()]
     if variant == "checkpoint":
-        return Checkpointed(*(Verlet(f, g) for f, g in halves))
+        return Checkpointed(*(SymplecticEuler(f, g) for f, g in halves))
     library: Any = importlib.import_module(variant)
     if variant == "revtorch":
         return library.ReversibleSequence(nn.ModuleList(library.ReversibleBlock(f, g) for f, g in halves))
