@@ -58,8 +58,8 @@ class Half(nn.Module):
         return self.h * self.layer(Y, self.kind(*self.theta))
 
 
-class Verlet(nn.Module):
-    """One Hamiltonian time step on the two halves of the channels: ``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``."""
+class SymplecticEuler(nn.Module):
+    """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
 
     def __init__(self, f: Half, g: Half) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
     F, h = unit.dynamic.F, unit.dynamic.h
     halves = [(Half(F, theta1, h), Half(F, theta2, -h)) for theta1, theta2 in unit.thetas()]
     if variant == "checkpoint":
-        return Checkpointed(*(Verlet(f, g) for f, g in halves))
+        return Checkpointed(*(SymplecticEuler(f, g) for f, g in halves))
     library: Any = importlib.import_module(variant)
     if variant == "revtorch":
         return library.ReversibleSequence(nn.ModuleList(library.ReversibleBlock(f, g) for f, g in halves))

@@ -5,8 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, on a loaded machine too.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 REFERENCE = Path(__file__).parent / "reference" / "meganet_reference.npz"
+NAMED_COMMIT = REFERENCE.with_name("meganet_named_commit.npz")  # of the commit that the paper names
 
 
 class Golden:
@@ -28,6 +34,11 @@ class Golden:
 @pytest.fixture(scope="session")
 def golden() -> Golden:
     return Golden(REFERENCE)
+
+
+@pytest.fixture(scope="session")
+def named_commit() -> Golden:
+    return Golden(NAMED_COMMIT)
 
 
 def assert_close(found: torch.Tensor, expected: torch.Tensor, tolerance: float = 1e-10) -> None:

@@ -1,4 +1,4 @@
-"""docs/adding-a-dynamic.md, followed to the letter in a copy of the repository."""
+"""docs/adding-a-dynamic.md, followed to the letter in an empty folder; then the run folders without the file."""
 
 import csv
 import os
@@ -11,46 +11,80 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from pdenet_repro import load_run
+from pdenet_repro.system.errors import InvalidConfig
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
-def test_the_page_can_be_followed(tmp_path):
-    for part in ("src", "configs", "tests/networks", "tests/conftest.py", "pyproject.toml"):
-        source, target = ROOT / part, tmp_path / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    shutil.copytree(ROOT / "tests" / "reference", tmp_path / "tests" / "reference")
-
-    # Each piece of code goes into the file that the words before it name; those words say whether to append or to write.
-    page = (ROOT / "docs" / "adding-a-dynamic.md").read_text()
-    pieces = re.findall(r"(Append\s+to|Write)\s+`([^`]+)`:\n\n```\w+\n(.*?)```", page, re.S)
-    assert [(how.split()[0], name.rsplit("/", 1)[1]) for how, name, _ in pieces] == [
-        ("Append", "dynamics.py"), ("Write", "damped_wave.yaml"), ("Write", "test_damped_wave.py"),
-    ]  # fmt: skip
-    for how, name, code in pieces:
-        assert (tmp_path / name).exists() == how.startswith("Append")
-        with (tmp_path / name).open("a") as file:
-            file.write(("\n\n" if how.startswith("Append") else "") + code)
-
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
-    commands = re.search(r"```console\n(.*?)```", page, re.S)[1].splitlines()
-    assert len(commands) == 2
-    for command in commands:
-        words = shlex.split(command)
-        assert words[0] == "python"
-        done = subprocess.run(
-            [sys.executable, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    with (tmp_path / "outputs" / "damped" / "figure2_left.csv").open() as file:
-        drawn = {(row["dynamic"], row["images"]) for row in csv.DictReader(file)}
-    assert drawn == {(name, images) for name in ("second_order", "damped_wave") for images in ("100", "200")}
-
-    # It takes part in the checks of every dynamic.
+def call(command, folder, code=0):
+    words = shlex.split(command)
+    assert words[0] == "python"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/networks", "-k", "damped_wave or reversibility"], cwd=tmp_path,
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"[1-9]\d* passed", done.stdout)
+        [sys.executable, *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """The folder in which the page was followed, and the commands of the page."""
+    folder = tmp_path_factory.mktemp("own")
+    page = (ROOT / "docs" / "adding-a-dynamic.md").read_text()
+    pieces = re.findall(r"Write\s+`([^`]+)`:\n\n```python\n(.*?)```", page, re.S)
+    assert [name for name, _ in pieces] == ["damped_wave.py", "test_damped_wave.py"]
+    for name, code in pieces:
+        (folder / name).write_text(code)
+    commands = re.search(r"```console\n(.*?)```", page, re.S)[1].splitlines()
+    assert len(commands) == 3
+    return folder, commands, [call(command, folder) for command in commands]
+
+
+def test_the_page_can_be_followed(followed):
+    folder, _, printed = followed
+    assert "1 passed" in printed[0]
+    with (folder / "outputs" / "damped" / "figure2_left.csv").open() as file:
+        drawn = {(row["dynamic"], row["images"]) for row in csv.DictReader(file)}
+    assert drawn == {(name, images) for name in ("second_order", "DampedWave") for images in ("100", "200")}
+    assert "damped wave" in (folder / "outputs" / "damped" / "results.md").read_text()
+    assert "damped wave" in printed[2]
+
+
+def test_the_folder_alone_is_enough(followed, tmp_path):
+    folder, _, _ = followed
+    shutil.copytree(folder / "outputs" / "damped", tmp_path / "copied")
+    run = tmp_path / "copied" / "DampedWave" / "fraction-0.05" / "seed-0"
+    assert (run / "dynamic.py").read_bytes() == (folder / "damped_wave.py").read_bytes()
+    (folder / "damped_wave.py").rename(tmp_path / "kept.py")
+    try:
+        assert "damped wave" in call("python -m pdenet_repro.report copied", tmp_path)
+        printed = call("python -m pdenet_repro.analysis spectrum copied --output found", tmp_path)
+        assert "Left out: damped wave, " in printed
+        network, config = load_run(run)
+        assert type(network.units[0].dynamic).__name__ == config.dynamic == "DampedWave"
+        settings = "data=shapes network=tiny schedule=demo data.fraction=0.05 name=copied output_root=."
+        word = "dynamic=copied/DampedWave/fraction-0.05/seed-0/dynamic.py:DampedWave"
+        assert "already finished" in call(f"python -m pdenet_repro {word} {settings}", tmp_path)
+        (run / "dynamic.py").unlink()
+        with pytest.raises(InvalidConfig, match=r"damped_wave\.py is missing"):
+            load_run(run)
+    finally:
+        (tmp_path / "kept.py").rename(folder / "damped_wave.py")
+
+
+def test_a_changed_file_does_not_continue_a_run(followed):
+    folder, commands, _ = followed
+    file = folder / "damped_wave.py"
+    before = file.read_text()
+    file.write_text(before.replace("damping = 0.5", "damping = 0.25"))
+    try:
+        message = call(commands[1], folder, code=2)
+        assert "dynamic_sha256" in message
+        assert "name=..." in message
+    finally:
+        file.write_text(before)

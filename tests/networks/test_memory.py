@@ -7,18 +7,20 @@ import torch
 
 from pdenet_repro import build_network, compose
 from pdenet_repro.config.schema import NetworkConfig
-from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic, HamiltonianZFirst, SecondOrderFromZero
 from pdenet_repro.networks.memory import memory_mode, stored_bytes
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
 
 REVERSIBLE = [name for name, scheme in DYNAMICS.items() if scheme.facts.reversible]
+SCHEMES = DYNAMICS | {"z_first": HamiltonianZFirst, "from_zero": SecondOrderFromZero}
+REVERSED = [name for name, scheme in SCHEMES.items() if scheme.facts.reversible]
 
 
 def gradients(dynamic, memory, steps, norm="instance", activation="relu", dtype=torch.float64, step_size=None):
     """Output and gradients of a unit with random weights, and its drift."""
     generator = torch.Generator().manual_seed(steps)
-    scheme = DYNAMICS[dynamic](step_size or 3 / steps, Norm(norm), activation)
+    scheme = SCHEMES[dynamic](step_size or 3 / steps, Norm(norm), activation)
     unit = Unit(scheme, 8, steps, memory).to(dtype)
     for p in unit.parameters():
         p.data = 0.2 * torch.randn(p.shape, generator=generator, dtype=torch.float64).to(dtype)
@@ -33,17 +35,17 @@ def largest_difference(found, expected):
 
 
 @pytest.mark.parametrize("steps", [3, 24, 96])
-@pytest.mark.parametrize("dynamic", REVERSIBLE)
+@pytest.mark.parametrize("dynamic", REVERSED)
 def test_reversed_gradients_are_the_stored_ones(dynamic, steps):
     expected, _ = gradients(dynamic, "store", steps)
     found, drift = gradients(dynamic, "reverse", steps)
     assert largest_difference(found, expected) < 1e-10
-    assert drift < 1e-12
+    assert drift < (1e-11 if dynamic == "from_zero" else 1e-12)  # starting from zero, features grow with time
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("norm", ["channel", "channel_rms", "none"])
-@pytest.mark.parametrize("dynamic", REVERSIBLE)
+@pytest.mark.parametrize("dynamic", REVERSED)
 def test_with_every_norm(dynamic, norm, activation):
     expected, _ = gradients(dynamic, "store", 6, norm, activation, step_size=0.7)
     found, _ = gradients(dynamic, "reverse", 6, norm, activation, step_size=0.7)
@@ -58,10 +60,10 @@ def test_recomputed_gradients_are_the_stored_ones(dynamic, steps):
     assert largest_difference(found, expected) < 1e-14
 
 
-@pytest.mark.parametrize("dynamic", REVERSIBLE)
+@pytest.mark.parametrize("dynamic", REVERSED)
 def test_gradients_of_the_gradient_check(dynamic):
     """Not against our own other path: against differences of the output."""
-    unit = Unit(DYNAMICS[dynamic](0.5, Norm("instance"), "tanh"), 4, 3, "reverse").double()
+    unit = Unit(SCHEMES[dynamic](0.5, Norm("instance"), "tanh"), 4, 3, "reverse").double()
     generator = torch.Generator().manual_seed(0)
     for p in unit.parameters():
         p.data = torch.randn(p.shape, generator=generator, dtype=torch.float64)
@@ -69,10 +71,10 @@ def test_gradients_of_the_gradient_check(dynamic):
     assert torch.autograd.gradcheck(lambda Y, *_: unit(Y), (Y, *unit.parameters()), atol=1e-6)
 
 
-@pytest.mark.parametrize("dynamic", REVERSIBLE)
+@pytest.mark.parametrize("dynamic", REVERSED)
 def test_a_dynamic_without_an_adjoint_step_of_its_own_has_the_same(dynamic, monkeypatch):
     found, _ = gradients(dynamic, "reverse", 6)
-    monkeypatch.delattr(DYNAMICS[dynamic], "adjoint_step")
+    monkeypatch.setattr(SCHEMES[dynamic], "adjoint_step", Dynamic.adjoint_step)
     expected, _ = gradients(dynamic, "reverse", 6)
     assert largest_difference(found, expected) < 1e-12
 

@@ -208,3 +208,31 @@ def test_a_trainer_restored_in_the_middle_of_an_epoch_goes_on_bit_by_bit():
     expected, found = whole.state(), second.state()
     assert expected[1] == found[1]
     assert all(torch.equal(expected[0][name], tensor) for name, tensor in found[0].items())
+
+
+def test_the_factor_of_the_loss_is_that_of_the_cross_entropy_alone():
+    found = {}
+    for factor in (1.0, 0.5):
+        trainer = make_trainer(f"objective.loss_factor={factor}")
+        scores = trainer.network(trainer.batches.images.pixels)
+        found[factor] = trainer.objective(scores, trainer.batches.images.labels)
+    assert found[0.5].data.item() == pytest.approx(found[1.0].data.item() / 2, rel=1e-6)
+    assert found[0.5].smoothness.item() == found[1.0].smoothness.item() > 0
+    assert found[0.5].decay.item() == found[1.0].decay.item() > 0
+
+
+@pytest.mark.parametrize("bounded", ["all", "kernels"])
+def test_the_box_is_on_all_weights_or_on_the_kernels_alone(bounded):
+    trainer = make_trainer("optimizer.bound=0.05", f"optimizer.bounded={bounded}")
+    for _ in trainer.epoch():
+        pass
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == [trainer.rate] * (1 if bounded == "all" else 2)
+    for name, parameter in trainer.network.named_parameters():
+        if "kernel" in name or bounded == "all":
+            assert parameter.abs().max() <= 0.05
+        elif name.endswith("scale"):
+            assert parameter.min() > 0.5  # as it would be without a box
+    tensors, progress = trainer.state()
+    again = make_trainer("optimizer.bound=0.05", f"optimizer.bounded={bounded}")
+    again.restore(tensors, progress)
+    assert again.state()[1] == progress

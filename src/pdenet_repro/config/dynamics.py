@@ -97,11 +97,9 @@ def facts_of(name: str, file: str | None = None) -> Facts:
     InvalidConfig
         The file cannot be read, or holds no such class.
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
     if file is not None:
         _read[name] = read_facts(read_source(Path(file), name), name, file)
-    return _read.get(name) or Facts(name, name)
+    return BUILT_IN.get(name) or _read.get(name) or Facts(name, name)
 
 
 def rank(name: str) -> tuple[int, str]:
@@ -199,7 +197,7 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
             zip((each.name for each in fields(Facts)), map(_literal, value.args), strict=False)
         )
         given |= {str(keyword.arg): _literal(keyword.value) for keyword in value.keywords}
-        return replace(Facts(**({"label": name} | given)), name=name)
+        return replace(Facts(**given), name=name)
     except (ValueError, TypeError) as error:
         raise InvalidConfig(f"{file}, line {value.lineno}: the facts of {name} cannot be read: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The user's cache folder, and the memory it holds of which data files were verified as they now lie there."""
+"""The user's cache folder, and the record in it of data files whose MD5 was verified and that have not changed since."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pdenet_repro.system.files import write_atomically
 
 
 def cache_folder() -> Path:
-    """Where this package keeps what it can make again: ``$PDENET_CACHE``, else ``pdenet-repro`` in the user's cache."""
+    """The folder for files that this package can make again: ``$PDENET_CACHE``, else ``pdenet-repro`` in the user's cache."""
     if own := os.environ.get("PDENET_CACHE"):
         return Path(own).absolute()
     if (shared := os.environ.get("XDG_CACHE_HOME", "")).startswith("/"):  # its specification: ignore relative paths
@@ -24,13 +24,13 @@ def cache_folder() -> Path:
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of the file's bytes, in hexadecimal."""
+    """The MD5 of the file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5_verified_once(path: Path, expected: str) -> str:
-    """MD5 of a file, computed unless the file was found to have the expected one and has not been touched since."""
+    """The MD5 of a file; not computed again where it was the expected one and the file has not changed since."""
     path = Path(os.path.realpath(path, strict=True))
     mark = _mark(path, expected)
     if _remembered(path.parent).get(path.name) == mark:
@@ -42,7 +42,7 @@ def md5_verified_once(path: Path, expected: str) -> str:
 
 
 def _mark(path: Path, md5: str) -> list[Any]:
-    """What changes when the file does; a list, as JSON gives it back."""
+    """Size, times of change, and MD5: values that differ once the file has changed. A list, as JSON returns it."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, md5]
 
@@ -52,7 +52,7 @@ def _note(folder: Path) -> Path:
 
 
 def _remembered(folder: Path) -> dict[str, Any]:
-    """Marks of the files verified in a folder, by name; none when the note is missing, damaged or out of reach."""
+    """The marks of a folder's verified files, by name; none where the note is missing, damaged or cannot be read."""
     try:
         files = json.loads(_note(folder).read_bytes())["files"]
     except (OSError, StorageError, ValueError, LookupError, TypeError):
@@ -61,7 +61,7 @@ def _remembered(folder: Path) -> dict[str, Any]:
 
 
 def _remember(path: Path, mark: list[Any]) -> None:
-    """Add one mark to the folder's note, in one step; where that cannot be, the file is verified again next time."""
+    """Add one mark to the folder's note, atomically; where it cannot be written, the file is verified again next time."""
     with suppress(OSError, StorageError):
         note = _note(path.parent)
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Which test images Figure 1 shows, and the few of them that a run folder carries."""
+"""Selects the test images of Figure 1, and the few test images that every run folder keeps a copy of."""
 
 import numpy as np
 
 from pdenet_repro.system.seeds import stream
 
 SHOWN = 4  # images in Figure 1
-CARRIED_SEEDS = range(4)  # the draws that can be shown from run folders alone
+CARRIED_SEEDS = range(4)  # the draws that Figure 1 can show from run folders alone
 
 
 def drawn(seed: int, images: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The built-in data set: ten classes of drawn shapes and textures, made from a seed, in STL-10's own file layout.
 
-For demos and tests, where 2.6 GB of download are out of place: 2,000 training and 1,000 test images, drawn in a few
-seconds and kept in the user's cache folder. `drawing` says what an image looks like; here the files are made and read.
+It is for demos and tests, which must not download 2.6 GB: 2,000 training and 1,000 test images, drawn in a few seconds and
+kept in the user's cache folder. `drawing` draws one image; this module writes and reads the files.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _ABANDONED = 3600  # seconds after which nobody is still drawing into a temporar
 
 
 def set_name(seed: int = 0, train_per_class: int = TRAIN_PER_CLASS, test_per_class: int = TEST_PER_CLASS) -> str:
-    """Name of one set among all that can be drawn: version, seed, and the sizes where they are not the usual ones."""
+    """The name of a set: version, seed, and the sizes where they are not the usual ones."""
     sizes = f"-{train_per_class}x{test_per_class}"
     return f"shapes-v{VERSION}-seed{seed}" + (sizes if sizes != f"-{TRAIN_PER_CLASS}x{TEST_PER_CLASS}" else "")
 
@@ -47,10 +47,16 @@ def ensure(
     test_per_class: int = TEST_PER_CLASS,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """The folder whose ``stl10_binary`` holds the set: ``root``, or one of the cache; drawn first if it isn't there.
+    """The folder whose ``stl10_binary`` holds the set: ``root``, or one in the cache; the set is drawn if it is missing.
 
-    A process that is killed leaves nothing that could be taken for the set, and two at once both end well. DataError if
-    something else is there; StorageError if it cannot be written.
+    A killed process leaves no part that could be mistaken for the set, and two processes may draw it at the same time.
+
+    Raises
+    ------
+    DataError
+        The folder holds something else.
+    StorageError
+        The set cannot be written.
     """
     name = set_name(seed, train_per_class, test_per_class)
     folder = (cache_folder() / name) if root is None else Path(root).expanduser().absolute()
@@ -71,7 +77,7 @@ def ensure(
 
 
 def _refusal(target: Path, found: str, name: str, *, own: bool) -> str:
-    """Why a folder is not taken for the set ``name``; only what was drawn here, or lies in the cache, may be deleted."""
+    """One sentence: the folder does not hold the set ``name``; it advises to delete only what this program has drawn."""
     if re.fullmatch(r"shapes-v\d+-seed\d+(-\d+x\d+)?", found):
         return f"{target} holds {found}, not {name}; delete it or choose another data.root="
     fault = f"{target} does not hold the built-in images {name}: no {_RECORD} in it names them"
@@ -81,7 +87,7 @@ def _refusal(target: Path, found: str, name: str, *, own: bool) -> str:
 
 
 def read(folder: Path) -> stl10.Dataset:
-    """The verified set of a folder that `ensure` returned; DataError if a file is damaged."""
+    """The verified set in a folder that `ensure` returned; DataError if a file is damaged."""
     inner = stl10.stl10_folder(folder)
     remedy = f"delete {inner} and run the same command again to have it drawn anew"
     try:
@@ -92,7 +98,7 @@ def read(folder: Path) -> stl10.Dataset:
 
 
 def _make(target: Path, name: str, seed: int, train_per_class: int, test_per_class: int) -> None:
-    """Write all files into a temporary folder beside the target and rename it, unless another process was faster."""
+    """Write all files into a temporary folder beside the target, and rename it unless another process was faster."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -112,7 +118,7 @@ def _make(target: Path, name: str, seed: int, train_per_class: int, test_per_cla
 
 
 def _remove_abandoned(target: Path) -> None:
-    """Delete what processes that were killed while drawing left beside the target, where that is allowed."""
+    """Delete temporary folders beside the target that killed processes left, where that is permitted."""
     with suppress(OSError):
         for temporary in target.parent.glob(f".{target.name}.*.tmp"):
             if time.time() - temporary.stat().st_mtime > _ABANDONED:
@@ -127,7 +133,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _files(name: str, seed: int, train_per_class: int, test_per_class: int) -> dict[str, bytes]:
-    """File name -> content."""
+    """The content of every file of a set, by its name."""
     train_X, train_y = _split(seed, 0, train_per_class)
     test_X, test_y = _split(seed, 1, test_per_class)
     folds = "".join(" ".join(map(str, fold)) + "\n" for fold in _folds(train_y))
@@ -145,7 +151,7 @@ def _files(name: str, seed: int, train_per_class: int, test_per_class: int) -> d
 def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images (N, 3, 96, 96), columns before rows as STL-10 has them, and labels 1..10, in a random order.
 
-    An image follows from seed, split, class and its number in the class: a larger set holds the smaller one's images.
+    An image depends only on seed, split, class and its number in the class: a larger set holds the smaller one's images.
     """
     classes = len(CLASS_NAMES)
     mixing = np.random.PCG64(np.random.SeedSequence([seed, split, classes, 0])).random_raw(classes * per_class)
@@ -162,7 +168,7 @@ def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], ND
 
 
 def _folds(labels: NDArray[np.uint8]) -> list[list[int]]:
-    """Indices of each fold, as many of one class as of another; disjoint where a class has images enough for that."""
+    """Indices of each fold, equally many of each class; the folds are disjoint where a class has enough images."""
     per_class = len(labels) // len(CLASS_NAMES)
     size = max(1, per_class // FOLDS)
     of_class = np.stack([np.flatnonzero(labels == label + 1) for label in range(len(CLASS_NAMES))])

@@ -1,9 +1,9 @@
 """STL-10 as published: ten classes, 5,000 training and 8,000 test images of 96x96 pixels, read from the official files.
 
-Coates, Ng, Lee: "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011). The layout that
-the built-in data set shares: ``train_X.bin`` and ``test_X.bin`` hold uint8 pixels, channel after channel, column after
-column; ``train_y.bin`` and ``test_y.bin`` one byte an image, the class from 1 on; a line of ``fold_indices.txt`` the
-training images of one fold, counted from 0. Nothing is handed out before its MD5 was compared with the expected one.
+Coates, Ng, Lee: "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011). The built-in data
+set has the same layout: ``train_X.bin`` and ``test_X.bin`` hold uint8 pixels, channel after channel, column after column;
+``train_y.bin`` and ``test_y.bin`` hold one byte an image, the class from 1 on; each line of ``fold_indices.txt`` holds the
+training images of one fold, counted from 0. Every file's MD5 is compared with the expected one before its content is used.
 """
 
 import re
@@ -39,7 +39,7 @@ STL10_MD5: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images and their classes."""
+    """Images with their classes."""
 
     pixels: np.ndarray  # (N, 3, H, W) uint8, a read-only view of the file
     labels: np.ndarray  # (N,) int64, from 0 on
@@ -57,7 +57,7 @@ class Dataset:
 
 
 def stl10_folder(root: Path) -> Path:
-    """Absolute path of the folder of the files; ``root`` is that folder, or the one that holds ``stl10_binary``."""
+    """The absolute path of the folder of the files; ``root`` is that folder, or the one that holds ``stl10_binary``."""
     root = Path(root).expanduser().absolute()
     inner = root / "stl10_binary"
     if not inner.is_dir() and (root.name == inner.name or any((root / name).is_file() for name in LABELLED)):
@@ -66,7 +66,13 @@ def stl10_folder(root: Path) -> Path:
 
 
 def read_stl10(root: Path, need_folds: bool = False) -> Dataset:
-    """The official data set; the four labelled files are enough, ``fold_indices.txt`` is required only on demand."""
+    """The official data set in ``root``; ``fold_indices.txt`` is required only with ``need_folds``.
+
+    Raises
+    ------
+    DataError
+        A file is missing, damaged or cannot be read.
+    """
     command = f"python -m pdenet_repro data=stl10 {shlex.quote(f'data.root={root}')} data.download=true"
     remedy = f"download with `{command}`, or try data=shapes, which needs no download"
     return read(stl10_folder(root), STL10_MD5, STL10_CLASSES, need_folds=need_folds, remedy=remedy)
@@ -80,7 +86,15 @@ def read(
     need_folds: bool = False,
     remedy: str = "put an intact copy there",
 ) -> Dataset:
-    """A data set in STL-10's layout whose files have these MD5s; ``remedy`` ends the message when they do not."""
+    """The data set in STL-10's layout in ``folder``, whose files must have these MD5s.
+
+    ``remedy`` is the end of the message where one has not.
+
+    Raises
+    ------
+    DataError
+        A file is missing, damaged or cannot be read.
+    """
     source = _Source(folder.absolute(), md5, remedy, {})
     try:
         listing = _listing(source.folder)
@@ -98,7 +112,7 @@ def read(
 
 
 def parse_md5sums(path: Path) -> dict[str, str]:
-    """File name -> MD5, from a file as the command ``md5sum`` writes it."""
+    """File name -> MD5, from a file that the command ``md5sum`` wrote; DataError where it is damaged."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -115,7 +129,7 @@ def parse_md5sums(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Source:
-    """A folder of files to verify, and the MD5s of those that were."""
+    """A folder of files to verify, and the MD5s of the files that were verified."""
 
     folder: Path
     md5: Mapping[str, str]
@@ -149,7 +163,7 @@ def _listing(folder: Path) -> set[str]:
 
 
 def _images(source: _Source, split: str, classes: int) -> Images:
-    """One split; the labels first, for their number tells the size of the images' file before it is hashed."""
+    """The images of one split. The labels are read first: their number gives the expected size of the images' file."""
     path = source.verified(f"{split}_y.bin")
     labels = np.fromfile(path, np.uint8).astype(np.int64)
     if not len(labels) or labels.min() < 1 or labels.max() > classes:

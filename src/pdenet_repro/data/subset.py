@@ -1,4 +1,4 @@
-"""Which of the training images a run learns from: class-balanced nested fractions, official folds, a held-out part."""
+"""Selects the training images of a run: class-balanced nested fractions, official folds, images held out for validation."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,28 +14,29 @@ from pdenet_repro.system.seeds import stream
 
 @dataclass(frozen=True)
 class Subset:
-    """Sorted indices into the training images, (n,) int64 each: learned from, and held out for validation."""
+    """Sorted indices into the training images, (n,) int64 each: those to learn from, and those held out for validation."""
 
     train: np.ndarray
     validation: np.ndarray
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the chosen indices, the provenance of a run."""
+        """The SHA-256 of the indices, which a run records as its provenance."""
         parts = (self.train.astype("<i8").tobytes(), b"|", self.validation.astype("<i8").tobytes())
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequence[np.ndarray] = ()) -> Subset:
-    """Per class a seeded random permutation; its first part is learned from, its end held out (docs/spec.md, section 1).
+    """Draw the subset of a configuration: of each class, the first part of a seeded random permutation (docs/spec.md, 1).
 
-    Subsets of one seed are nested (10 % inside 20 % inside ...) and the held-out images the same for every fraction.
-    ``fraction`` is the share of what is not held out.
+    The end of the permutation is held out for validation. Subsets of one seed are nested (10 % inside 20 % inside ...),
+    and the held-out images are the same for every fraction; ``fraction`` is a share of the images that are not held out.
+    ``labels``: (N,) of all training images; ``folds``: indices of the official folds.
 
     Raises
     ------
     InvalidConfig
-        A share that is no whole number of images in each class.
+        A share is no whole number of images in each class.
     """
     pool = np.arange(len(labels)) if config.fold is None else np.sort(folds[config.fold])
     train, validation = [], []
@@ -49,7 +50,7 @@ def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequen
 
 
 def counts(config: DataConfig, per_class: int) -> tuple[int, int]:
-    """How many of ``per_class`` images of a class are (learned from, held out); InvalidConfig if not whole numbers."""
+    """The numbers (to learn from, held out) of the ``per_class`` images of a class; InvalidConfig if they are not whole."""
     held_out = _whole("data.validation", config.validation, per_class)
     learned = _whole("data.fraction", config.fraction, per_class - held_out)
     if not learned:

@@ -1,7 +1,8 @@
 """Normalisation ``N(Y) * s + b`` of features ``Y`` (N, C, H, W) with a scale ``s`` and a shift ``b`` for each channel (C,).
 
-The norms in ``NORMS`` know one image at a time and keep no statistics; the two batch norms do, and stand only in the
-opening layer and the connectors. The paper names the norm but not its details: docs/spec.md, section 2 lists the readings.
+The norms in ``NORMS`` keep no statistics. The two batch norms (``batch``, ``batch_per_pixel``) use other images of the batch,
+and stand only in the opening layer and the connectors. The paper names the norm but not its details: docs/spec.md, section 2,
+lists the readings.
 """
 
 from collections.abc import Callable
@@ -13,32 +14,32 @@ from torch import Tensor, nn
 
 
 def instance_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Over the pixels of each channel and example, biased variance (Ulyanov et al. 2016; v1's text)."""
+    """Normalise over the pixels of each channel and example, biased variance (Ulyanov et al. 2016; v1's text)."""
     if Y.device.type == "cpu":  # groups of one channel: the same, and PyTorch's kernel for it is several times as fast
         return F.group_norm(Y, Y.shape[1], scale, shift, eps)
     return F.instance_norm(Y, weight=scale, bias=shift, eps=eps)
 
 
 def channel_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """At each pixel over the channels: ``(Y - mean_c) / sqrt(mean_c((Y - mean_c)^2) + eps)`` (the authors' toolbox, v1)."""
+    """Normalise at each pixel over the channels: ``(Y - mean_c) / sqrt(mean_c((Y - mean_c)^2) + eps)`` (toolbox, v1)."""
     Y = Y - Y.mean(1, keepdim=True)
     return _affine(Y * torch.rsqrt(Y.square().mean(1, keepdim=True) + eps), scale, shift)
 
 
 def channel_rms_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """At each pixel over the channels: ``Y / sqrt(sum_c Y^2 + eps)`` (the published text, v2)."""
+    """Normalise at each pixel over the channels: ``Y / sqrt(sum_c Y^2 + eps)`` (the published text, v2)."""
     return _affine(Y * torch.rsqrt(Y.square().sum(1, keepdim=True) + eps), scale, shift)
 
 
 def no_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Scale and shift alone (the setting of Theorem 1)."""
+    """Apply scale and shift alone (the setting of Theorem 1)."""
     return _affine(Y, scale, shift)
 
 
 def per_pixel_batch_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Over the examples of the batch only, at each channel and pixel, biased variance, at test time too.
+    """Normalise at each channel and pixel over the examples of the batch, biased variance, at test time too.
 
-    The toolbox ran v1 with this. What it makes of one image depends on the other images of the batch.
+    The toolbox ran v1 with this. Its result for one image depends on the other images of the batch.
     """
     Y = Y - Y.mean(0, keepdim=True)
     return _affine(Y * torch.rsqrt(Y.square().mean(0, keepdim=True) + eps), scale, shift)

@@ -13,7 +13,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 class Connector(nn.Module):
-    """``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels: 3x3 as the opening layer, 1x1 between units."""
+    """The layer ``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels: 3x3 as the opening, 1x1 after each unit."""
 
     def __init__(self, inputs: int, outputs: int, size: int, norm: str, activation: str) -> None:
         super().__init__()
