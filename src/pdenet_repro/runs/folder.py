@@ -7,7 +7,7 @@
 - ``summary.json``: the result, written last: a folder that has it is finished
 - ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
 - ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
-- ``checkpoints/`` while the run is unfinished, ``failure.json`` after an attempt that failed
+- ``checkpoints/`` and ``progress.json`` while the run is unfinished, ``failure.json`` after an attempt that failed
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha
 from pdenet_repro.system.lock import FolderLock
 
 SEAL = "summary_sha256"
+PROGRESS = "progress.json"  # epochs done and time left
 
 
 def path_of(config: Config) -> Path:
