@@ -1,17 +1,17 @@
 """Sweeps: which runs there are, how far each has come, what is left of it."""
 
-import signal
-
 import pytest
 
 from pdenet_repro import compose
-from pdenet_repro.config.compose import compose_sweep, sweep_folder
-from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.sweeps import plan, sweep
-from pdenet_repro.sweeps.plan import Work, work_left
-from pdenet_repro.sweeps.sweep import State, standing
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.config.launchers import Serial
+from pdenet_repro.runs.folder import RunFolder, config_digest, path_of
+from pdenet_repro.runs.work import Work, work_left
+from pdenet_repro.sweeps import forecast, sweep, worker
+from pdenet_repro.sweeps.launch import Failures
+from pdenet_repro.sweeps.plan import planned_runs, write_plans
+from pdenet_repro.sweeps.state import RunState, State, state_of, steps_done
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, StorageError
-from pdenet_repro.system.signals import Interrupted
 
 SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
 
@@ -78,51 +78,53 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
         sweep.configurations([*SMALL, f"output_root={tmp_path}", "schedule.epochs=5", "seed=1,0"])
 
 
+def test_the_same_point_twice_is_one_run():
+    configs = sweep.configurations(["data=shapes", "seed=0,0,1", "data.fraction=0.5,0.50"])
+    assert [(config.data.fraction, config.seed) for config in configs] == [(0.5, 0), (0.5, 1)]
+
+
 def test_states(tmp_path):
     config = compose(*SMALL, "data.fraction=0.5", f"output_root={tmp_path}")
     folder, steps = RunFolder(config), 32  # the last of 8 images
-    assert standing(config).state is State.TO_DO
-    assert work_left(standing(config)) == Work(train=4 * 1000, evaluate=3 * 1000 + 1000)
+    assert state_of(config).state is State.TO_DO
+    assert work_left(config) == Work(train=4 * 1000, evaluate=3 * 1000 + 1000)
     with folder.locked():
         folder.begin("")
-        found = standing(config)
-        assert (found.state, found.exit_code) == (State.RUNNING, 5)
+        assert state_of(config).state is State.RUNNING
     (folder.path / "checkpoints").mkdir()
     (folder.path / "checkpoints" / f"step-{steps + 7:08d}-0123456789abcdef.safetensors").touch()
-    found = standing(config)
-    assert (found.state, found.exit_code) == (State.INTERRUPTED, 75)
-    assert work_left(found).train == 3 * 1000 - 7 * 32
+    assert state_of(config).state is State.INTERRUPTED
+    assert work_left(config, steps_done(config)).train == 3 * 1000 - 7 * 32
     folder.record_failure(InvalidConfig("out of luck"))
-    found = standing(config)
-    assert (found.state, found.reason, found.exit_code) == (State.FAILED, "out of luck", 2)
+    assert state_of(config) == RunState(State.FAILED, "out of luck")
     with folder.locked():
         folder.begin("")  # the next attempt
-    assert standing(config).state is State.INTERRUPTED
+    assert state_of(config).state is State.INTERRUPTED
     (folder.path / "failure.json").write_text("{")
-    assert standing(config).state is State.FAILED
+    assert state_of(config).state is State.FAILED
     folder.finish({"files_sha256": {}})
-    assert standing(config).state is State.DONE
-    assert work_left(standing(config)) == Work(0, 0)
+    assert state_of(config).state is State.DONE
     folder.finish({"files_sha256": {"metrics.csv": "0"}})
-    found = standing(config)
+    found = state_of(config)
     assert found.state is State.FAILED
     assert "metrics.csv is missing" in found.reason
 
 
-def test_evaluations_that_are_left(tmp_path):
-    def left(*words):
-        return work_left(standing(compose(*SMALL, f"output_root={tmp_path}", *words))).evaluate
+def test_evaluations_that_are_left():
+    def left(*words, steps=0):
+        return work_left(compose(*SMALL, *words), steps).evaluate
 
     assert left() == 3 * 1000 + 2000  # at the end: test images three times, and training images
     assert left("evaluation.every=2") == 4 * 1000 + 2000
     assert left("evaluation.every=3") == 4 * 1000 + 2000  # epoch 3 and the last
     assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 5 * 1000 + 1600 + 4 * 400
+    assert left(steps=4 * 63) == 2000  # the last epoch is evaluated with the test images before it is closed
 
 
-def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(plan, "seconds_an_image", lambda config: (0.5, 0.25))
+def test_a_forecast_starts_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast, "seconds_an_image", lambda config: (0.5, 0.25))
     words = [*SMALL, f"output_root={tmp_path}", "dynamic=parabolic,resnet", "data.fraction=0.1"]
-    plan.show(sweep.configurations(words))
+    forecast.show(sweep.configurations(words))
     out = capsys.readouterr().out
     assert "parabolic, fraction 0.1, seed 0  to do" in out
     assert "2 runs: 2 to do" in out
@@ -132,7 +134,7 @@ def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
 
 
 def test_the_calibration_measures(tmp_path):
-    training, evaluation = plan.seconds_an_image(compose(*SMALL, "device=cpu"))
+    training, evaluation = forecast.seconds_an_image(compose(*SMALL, "device=cpu"))
     assert evaluation > 0
     assert training > 0
 
@@ -144,13 +146,21 @@ def test_a_sweep_that_cannot_write_says_so_before_it_starts(tmp_path, taken):
     (root if taken == "root" else root / "swept").write_text("in the way")
     words = ["data=shapes", "network=tiny", "schedule=demo", f"output_root={root}", "name=swept", "seed=0,1"]
     with pytest.raises(StorageError, match=r"cannot write .*a file stands where a folder is needed"):
-        sweep.prepare(sweep.configurations(words))
+        sweep.execute(sweep.configurations(words), Serial(), "")
 
 
-def test_the_folder_of_a_sweep_is_that_of_its_single_settings(tmp_path):
-    words = ["data=shapes", f"output_root={tmp_path}", "name=n-${network.steps}", "network.steps=1,2"]
-    preset = compose("data=shapes").network.steps
-    assert sweep_folder(words) == tmp_path / f"n-{preset}"
+def test_plans_of_several_sweeps_are_one(tmp_path):
+    words = [*SMALL, f"output_root={tmp_path}"]
+    first, second = compose_sweep([*words, "seed=0,1"]), compose_sweep([*words, "seed=1,2"])
+    write_plans(first, "one")
+    write_plans(second, "two")
+    runs = planned_runs(tmp_path / "sweep")
+    assert [run["folder"] for run in runs] == [f"parabolic/fraction-1.00/seed-{seed}" for seed in (0, 1, 2)]
+    assert [run["command"] for run in runs] == ["one", "two", "two"]
+    assert runs[0]["configuration"]["network.widths"] == [4, 8]
+    assert runs[0]["configuration_sha256"] == config_digest(first[0])
+    (tmp_path / "sweep/plan.json").write_text("{")
+    assert planned_runs(tmp_path / "sweep") == []
 
 
 @pytest.fixture
@@ -170,56 +180,47 @@ def swept(tmp_path, monkeypatch):
             raise StorageError(f"cannot write {folder}")
 
     monkeypatch.setattr("pdenet_repro.report.write.write_report", write_report)
-    monkeypatch.setattr(sweep, "failures", {})
     return configs, reports
 
 
 def test_a_report_that_cannot_be_written_hides_neither_missing_runs_nor_other_reports(swept, capsys):
     configs, reports = swept
-    assert sweep.conclude(configs) == 1
+    assert sweep.conclude(configs, Failures(None)) == 1
     err = capsys.readouterr().err
     assert reports == [("a", ["to do: nothing of it is saved"]), ("b", [])]
     assert "cannot write" in err
     assert "to do: parabolic, fraction 1, seed 1: nothing of it is saved" in err
     assert "1 of 3 runs are missing" in err
-    assert sweep.conclude([configs[0], configs[2]]) == StorageError.exit_code
+    assert sweep.conclude([configs[0], configs[2]], Failures(None)) == StorageError.exit_code
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(StorageError("cannot write x: No space left on device"), 4), (KeyError("x"), 1)]
+    ("error", "reason"), [(StorageError("cannot write x"), "cannot write x"), (KeyError("x"), "KeyError: 'x'")]
 )
-def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, monkeypatch, error, code):
-    def run(config):
+def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, monkeypatch, error, reason):
+    def run(*_):
         raise error
 
     configs, reports = swept
-    monkeypatch.setattr("pdenet_repro.runs.run.run", run)
-    sweep._one_of_many(configs[1], 0)
-    assert sweep.conclude(configs) == code
-    assert reports[0] == ("a", [f"failed: {error}"])
-    assert f"failed: parabolic, fraction 1, seed 1: {error}" in capsys.readouterr().err
+    monkeypatch.setattr(worker, "run", run)
+    failures = Failures(None)
+    failures.note(configs[1], worker.attempt(configs[1], "")[1])
+    assert sweep.conclude(configs, failures) == 1
+    assert reports[0] == ("a", [f"failed: {reason}"])
+    assert f"failed: parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err
 
 
-def test_a_signal_between_two_runs_ends_the_sweep_before_the_next(swept, monkeypatch):
-    configs, begun = swept[0], []
+def test_it_is_hopeless_when_the_first_runs_fail_for_the_same_reason():
+    configs = compose_sweep([*SMALL, "seed=range(0,4)"])
 
-    def run(config):
-        begun.append(config)
-        if config.seed == 1:
-            signal.raise_signal(signal.SIGTERM)  # as late in a run as can be
+    def hopeless(*reasons, most=3):
+        failures = Failures(most)
+        for config, reason in zip(configs, reasons, strict=False):
+            failures.note(config, reason)
+        return failures.hopeless
 
-    def carry_out(configs, first_signal=None):
-        with sweep.launching("basic", configs, []):
-            if first_signal:
-                signal.raise_signal(first_signal)
-            for number, config in enumerate(configs):
-                sweep._one_of_many(config, number)
-
-    monkeypatch.setattr("pdenet_repro.runs.run.run", run)
-    with pytest.raises(Interrupted, match="stopped by SIGTERM after the run parabolic, fraction 1, seed 1; the same"):
-        carry_out(configs)
-    with pytest.raises(Interrupted, match="stopped by SIGINT before the run parabolic, fraction 1, seed 0; the same"):
-        carry_out(configs, signal.SIGINT)
-    with pytest.raises(Interrupted, match="stopped by SIGINT after the last run; the same command draws"):
-        sweep([], signal.SIGINT)
-    assert begun == configs[:2]
+    assert hopeless("cannot write /a/1: full", "cannot write /a/2: full", "cannot write /a/3: full")
+    assert not hopeless("loss is nan at step 1", "loss is nan at step 2")
+    assert not hopeless("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
+    assert not hopeless("loss is nan", "out of memory", "loss is nan")
+    assert not hopeless("x", "x", "x", "x", most=None)

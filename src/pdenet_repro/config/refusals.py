@@ -82,7 +82,7 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
     if not values:
         return f"{word}: holds no value; must have one at least"
     for value in values:
-        text = f"{key}={value}" if several or isinstance(value, list) else word
+        text = f"{key}={value}" if several else word
         if key in presets.GROUPS:
             if value not in presets.choices(key):
                 return f"{text}: must be one of {', '.join(presets.choices(key))}"
