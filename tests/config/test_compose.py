@@ -167,7 +167,7 @@ def test_networks_can_be_built_whatever_the_data_set_and_the_machine():
 
 def test_every_field_of_a_launcher_may_be_set_and_is_explained():
     help_lines = help_text()
-    examples = {int: "7", str: "x", dict: "{mail-type: FAIL}", list: "[a,'b c']"}
+    examples = {dict: "{mail-type: FAIL}", list: "[a,'b c']", int: "7", str: "x"}
     for name, launcher in LAUNCHERS.items():
         for key, entry in knobs(launcher):
             assert f"launcher.{key}" in help_lines

@@ -185,13 +185,13 @@ def swept(tmp_path, monkeypatch):
 
 def test_a_report_that_cannot_be_written_hides_neither_missing_runs_nor_other_reports(swept, capsys):
     configs, reports = swept
-    assert sweep.conclude(configs, Failures(None)) == 1
+    assert sweep.finish(configs, Failures(None)) == 1
     err = capsys.readouterr().err
     assert reports == [("a", ["to do: nothing of it is saved"]), ("b", [])]
     assert "cannot write" in err
     assert "to do: parabolic, fraction 1, seed 1: nothing of it is saved" in err
     assert "1 of 3 runs are missing" in err
-    assert sweep.conclude([configs[0], configs[2]], Failures(None)) == StorageError.exit_code
+    assert sweep.finish([configs[0], configs[2]], Failures(None)) == StorageError.exit_code
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, m
     monkeypatch.setattr(worker, "run", run)
     failures = Failures(None)
     failures.note(configs[1], worker.attempt(configs[1], "")[1])
-    assert sweep.conclude(configs, failures) == 1
+    assert sweep.finish(configs, failures) == 1
     assert reports[0] == ("a", [f"failed: {reason}"])
     assert f"failed: parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err
 

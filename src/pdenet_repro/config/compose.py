@@ -1,7 +1,7 @@
 """From the words of a command to configurations. The only file that imports Hydra, and only what Hydra documents.
 
 Hydra reads ``key=value`` and composes the presets of ``configs/``; the schema checks the result. A sweep is multiplied
-here: each of its runs becomes one ``Config``, which goes along with the run from then on and is never composed again.
+here: each of its runs becomes one ``Config``, which the run's process gets, so that nothing is composed twice.
 """
 
 import itertools

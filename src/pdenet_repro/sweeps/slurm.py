@@ -6,7 +6,6 @@ that submitit pickles nor SLURM's accounting are needed. A job that is preempted
 again and goes on. The ids of the jobs are kept, so that the next command waits for those that are still queued.
 """
 
-import getpass
 import json
 import os
 import secrets
@@ -42,6 +41,7 @@ class Job:
         """Returns an exit code; why a run failed is in its folder."""
         console.outlive_readers()
         requeue = getattr(signal, "SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2"))
+        signals.stop_request.signals = (requeue,)  # SIGTERM comes before it at preemption, and submitit ignores that
         with signals.stop_request as stop:
             code, reason = attempt(config, command)
         if code == signals.Interrupted.exit_code:
@@ -132,7 +132,7 @@ def _queued() -> set[str] | None:
         "squeue",
         "--noheader",
         "--array",
-        f"--user={getpass.getuser()}",
+        f"--user={os.getuid()}",
         f"--name={JOB_NAME}",
         "--format=%A %F_%K",
     ]

@@ -79,10 +79,10 @@ def execute(configs: Sequence[Config], launcher: Serial, command: str) -> int:
         slurm.launch(missing, launcher, command, failures)
     elif missing:
         LocalSweep(missing, launcher.n if isinstance(launcher, Local) else 1, command, failures).launch()
-    return conclude(configs, failures)
+    return finish(configs, failures)
 
 
-def conclude(configs: Sequence[Config], failures: Failures) -> int:
+def finish(configs: Sequence[Config], failures: Failures) -> int:
     """Draw figures and report of the runs that are done, name those that are missing; returns the exit code."""
     from pdenet_repro.report.runs import Missing
     from pdenet_repro.report.write import write_report
