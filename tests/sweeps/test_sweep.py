@@ -1,16 +1,13 @@
-"""Sweeps: which runs there are, how far each has come, what is left of it."""
+"""Sweeps: which runs there are, what is refused before the first starts, what is made of them at the end."""
 
 import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.launchers import Serial
-from pdenet_repro.runs.folder import RunFolder, config_digest, path_of
-from pdenet_repro.runs.work import Work, work_left
-from pdenet_repro.sweeps import forecast, sweep, worker
+from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.sweeps import sweep, worker
 from pdenet_repro.sweeps.launch import Failures
-from pdenet_repro.sweeps.plan import planned_runs, write_plans
-from pdenet_repro.sweeps.state import RunState, State, state_of, steps_done
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, StorageError
 
 SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
@@ -83,62 +80,6 @@ def test_the_same_point_twice_is_one_run():
     assert [(config.data.fraction, config.seed) for config in configs] == [(0.5, 0), (0.5, 1)]
 
 
-def test_states(tmp_path):
-    config = compose(*SMALL, "data.fraction=0.5", f"output_root={tmp_path}")
-    folder, steps = RunFolder(config), 32  # the last of 8 images
-    assert state_of(config).state is State.TO_DO
-    assert work_left(config) == Work(train=4 * 1000, evaluate=3 * 1000 + 1000)
-    with folder.locked():
-        folder.begin("")
-        assert state_of(config).state is State.RUNNING
-    (folder.path / "checkpoints").mkdir()
-    (folder.path / "checkpoints" / f"step-{steps + 7:08d}-0123456789abcdef.safetensors").touch()
-    assert state_of(config).state is State.INTERRUPTED
-    assert work_left(config, steps_done(config)).train == 3 * 1000 - 7 * 32
-    folder.record_failure(InvalidConfig("out of luck"))
-    assert state_of(config) == RunState(State.FAILED, "out of luck")
-    with folder.locked():
-        folder.begin("")  # the next attempt
-    assert state_of(config).state is State.INTERRUPTED
-    (folder.path / "failure.json").write_text("{")
-    assert state_of(config).state is State.FAILED
-    folder.finish({"files_sha256": {}})
-    assert state_of(config).state is State.DONE
-    folder.finish({"files_sha256": {"metrics.csv": "0"}})
-    found = state_of(config)
-    assert found.state is State.FAILED
-    assert "metrics.csv is missing" in found.reason
-
-
-def test_evaluations_that_are_left():
-    def left(*words, steps=0):
-        return work_left(compose(*SMALL, *words), steps).evaluate
-
-    assert left() == 3 * 1000 + 2000  # at the end: test images three times, and training images
-    assert left("evaluation.every=2") == 4 * 1000 + 2000
-    assert left("evaluation.every=3") == 4 * 1000 + 2000  # epoch 3 and the last
-    assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 5 * 1000 + 1600 + 4 * 400
-    assert left(steps=4 * 63) == 2000  # the last epoch is evaluated with the test images before it is closed
-
-
-def test_a_forecast_starts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(forecast, "seconds_an_image", lambda config: (0.5, 0.25))
-    words = [*SMALL, f"output_root={tmp_path}", "dynamic=parabolic,resnet", "data.fraction=0.1"]
-    forecast.show(sweep.configurations(words))
-    out = capsys.readouterr().out
-    assert "parabolic, fraction 0.1, seed 0  to do" in out
-    assert "2 runs: 2 to do" in out
-    assert f"{2 * 4 * 200:,} image passes to train, {2 * 3200:,} to evaluate" in out
-    assert "about 40:00 on" in out  # (768 / 2 + 1200 / 4) seconds each
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_calibration_measures(tmp_path):
-    training, evaluation = forecast.seconds_an_image(compose(*SMALL, "device=cpu"))
-    assert evaluation > 0
-    assert training > 0
-
-
 @pytest.mark.parametrize("taken", ["root", "name"])
 def test_a_sweep_that_cannot_write_says_so_before_it_starts(tmp_path, taken):
     root = tmp_path / "outputs"
@@ -147,20 +88,6 @@ def test_a_sweep_that_cannot_write_says_so_before_it_starts(tmp_path, taken):
     words = ["data=shapes", "network=tiny", "schedule=demo", f"output_root={root}", "name=swept", "seed=0,1"]
     with pytest.raises(StorageError, match=r"cannot write .*a file stands where a folder is needed"):
         sweep.execute(sweep.configurations(words), Serial(), "")
-
-
-def test_plans_of_several_sweeps_are_one(tmp_path):
-    words = [*SMALL, f"output_root={tmp_path}"]
-    first, second = compose_sweep([*words, "seed=0,1"]), compose_sweep([*words, "seed=1,2"])
-    write_plans(first, "one")
-    write_plans(second, "two")
-    runs = planned_runs(tmp_path / "sweep")
-    assert [run["folder"] for run in runs] == [f"parabolic/fraction-1.00/seed-{seed}" for seed in (0, 1, 2)]
-    assert [run["command"] for run in runs] == ["one", "two", "two"]
-    assert runs[0]["configuration"]["network.widths"] == [4, 8]
-    assert runs[0]["configuration_sha256"] == config_digest(first[0])
-    (tmp_path / "sweep/plan.json").write_text("{")
-    assert planned_runs(tmp_path / "sweep") == []
 
 
 @pytest.fixture
@@ -208,19 +135,3 @@ def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, m
     assert sweep.finish(configs, failures) == 1
     assert reports[0] == ("a", [f"failed: {reason}"])
     assert f"failed: parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err
-
-
-def test_it_is_hopeless_when_the_first_runs_fail_for_the_same_reason():
-    configs = compose_sweep([*SMALL, "seed=range(0,4)"])
-
-    def hopeless(*reasons, most=3):
-        failures = Failures(most)
-        for config, reason in zip(configs, reasons, strict=False):
-            failures.note(config, reason)
-        return failures.hopeless
-
-    assert hopeless("cannot write /a/1: full", "cannot write /a/2: full", "cannot write /a/3: full")
-    assert not hopeless("loss is nan at step 1", "loss is nan at step 2")
-    assert not hopeless("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
-    assert not hopeless("loss is nan", "out of memory", "loss is nan")
-    assert not hopeless("x", "x", "x", "x", most=None)

@@ -156,7 +156,6 @@ class LocalSweep:
 
     def _stop(self, order: str) -> str:
         """Tell the runs to save and leave, and wait for them; returns the sentence to end with."""
-        several = len(self.running) > 1
         for child in self.running:
             with suppress(OSError):  # it has just ended
                 child.pipe.send(order)
@@ -170,7 +169,7 @@ class LocalSweep:
                 f"stopped by {order}: {len(self.running)} runs did not answer within {SAVING:.0f} s and were ended; the "
                 f"same command goes on from their last checkpoints"
             )
-        if several:
+        if self.at_a_time > 1:
             return f"stopped by {order}: the runs have saved; the same command goes on"
         if self.where.startswith("stopped by"):
             return self.where

@@ -6,6 +6,8 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
+from tqdm import tqdm
+
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.run import run
 from pdenet_repro.system import console, signals
@@ -34,6 +36,7 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
     gone, has the run save and leave; the outcome goes back through it. ``share``: how many runs share the cores.
     """
     console.outlive_readers()
+    tqdm.set_lock(threading.RLock())  # its own is between processes, and whoever is killed would leave a semaphore
     with signals.stop_request as stop:
         signals.allow_orders()
         threading.Thread(target=_obey, args=(parent, stop), daemon=True).start()
