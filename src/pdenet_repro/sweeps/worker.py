@@ -1,6 +1,7 @@
 """One run in a process of its own: what the process does, whoever started it."""
 
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -54,7 +55,11 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
 
 
 def _obey(parent: Connection, stop: signals.StopRequest) -> None:
+    """Wait for the order to stop, and pass it on as the signal that it was, which ends a compilation as well."""
     try:
-        stop.received = str(parent.recv())
+        order = str(parent.recv())
     except (EOFError, OSError):
-        stop.received = "the end of the command that started it"
+        order = "SIGTERM"
+    if not stop.received:  # the signal may have reached the whole process group
+        os.kill(os.getpid(), getattr(signal, order))
+    stop.received = stop.received or "the end of the command that started it"
