@@ -116,7 +116,7 @@ def test_a_report_that_cannot_be_written_hides_neither_missing_runs_nor_other_re
     err = capsys.readouterr().err
     assert reports == [("a", ["to do: nothing of it is saved"]), ("b", [])]
     assert "cannot write" in err
-    assert "to do: parabolic, fraction 1, seed 1: nothing of it is saved" in err
+    assert "to do: a, parabolic, fraction 1, seed 1: nothing of it is saved" in err
     assert "1 of 3 runs are missing" in err
     assert sweep.finish([configs[0], configs[2]], Failures(None)) == StorageError.exit_code
 
@@ -134,4 +134,4 @@ def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, m
     failures.note(configs[1], worker.attempt(configs[1], "")[1])
     assert sweep.finish(configs, failures) == 1
     assert reports[0] == ("a", [f"failed: {reason}"])
-    assert f"failed: parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err
+    assert f"failed: a, parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pdenet_repro.config.schema import Config
+from pdenet_repro.runs.folder import path_of
 from pdenet_repro.runs.work import Work, work_left
+from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, state_of, steps_done
 from pdenet_repro.system import device as devices
 from pdenet_repro.system.formatting import aligned, duration
@@ -52,7 +54,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
 
 def show(configs: Sequence[Config]) -> None:
     """Print every run with its state, image passes and seconds left, then the sums."""
-    states = [state_of(config) for config in configs]
+    states, name = [state_of(config) for config in configs], names(configs)
     left = [
         Work(0, 0) if found.state is State.DONE else work_left(config, steps_done(config))
         for config, found in zip(configs, states, strict=True)
@@ -68,7 +70,9 @@ def show(configs: Sequence[Config]) -> None:
     ]
     rows = [("run", "state", "passes to train", "to evaluate", "time")]
     for config, found, work, time_left in zip(configs, states, left, seconds, strict=True):
-        rows.append((config.short_name, str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(time_left)))
+        rows.append(
+            (name[path_of(config)], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(time_left))
+        )
     print("\n".join(aligned(rows, left=(0, 1))))
     count = Counter(found.state for found in states)
     print(f"\n{len(configs)} runs: {', '.join(f'{count[state]} {state}' for state in State if count[state])}")
@@ -84,7 +88,7 @@ def show(configs: Sequence[Config]) -> None:
         )
     for config, found in zip(configs, states, strict=True):
         if found.state is State.FAILED:
-            print(f"failed: {config.short_name}: {found.reason}")
+            print(f"failed: {name[path_of(config)]}: {found.reason}")
 
 
 def _network(config: Config) -> str:

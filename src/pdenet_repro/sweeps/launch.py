@@ -21,6 +21,7 @@ from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.runs.work import work_left
 from pdenet_repro.sweeps import worker
+from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, state_of, steps_done
 from pdenet_repro.system import lock, signals
 from pdenet_repro.system.errors import UserError
@@ -59,6 +60,7 @@ class Child:
     """The process of one run."""
 
     config: Config
+    name: str
     process: Any
     pipe: connection.Connection
     flops: int
@@ -73,7 +75,7 @@ class Child:
             folder, reason = RunFolder(self.config), _death(self.process.exitcode)
             if not lock.held(folder.path):
                 folder.record_failure(UserError(reason))
-            print(f"{self.config.short_name}: {reason}", file=sys.stderr, flush=True)
+            print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
             return 1, reason
         finally:
             self.pipe.close()
@@ -92,7 +94,7 @@ class LocalSweep:
 
     def __init__(self, configs: Sequence[Config], at_a_time: int, command: str, failures: Failures) -> None:
         self.waiting, self.at_a_time, self.command, self.failures = list(configs), at_a_time, command, failures
-        self.number, self.of = 0, len(configs)
+        self.number, self.of, self.names = 0, len(configs), names(configs)
         self.running: list[Child] = []
         self.flops_done, self.seconds = 0, 0.0  # of the runs that ended well
         self.where = "before the first run"  # for the sentence of a stop between two runs
@@ -132,15 +134,16 @@ class LocalSweep:
 
     def _start(self, config: Config) -> None:
         self.number += 1
+        name = self.names[path_of(config)]
         flops = work_left(config, steps_done(config)).flops(config)
-        print(f"\n[{self.number} of {self.of}] {config.short_name}{self._time_left(flops)}", flush=True)
+        print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
         ours, theirs = self.context.Pipe()
-        name = config.short_name if self.at_a_time > 1 else ""
-        process = self.context.Process(target=worker.work, args=(config, self.command, name, self.at_a_time, theirs))
+        arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
+        process = self.context.Process(target=worker.work, args=arguments)
         with signals.orders_blocked():
             process.start()
         theirs.close()
-        self.running.append(Child(config, process, ours, flops))
+        self.running.append(Child(config, name, process, ours, flops))
 
     def _wait(self, seconds: float) -> None:
         """Wait until a run ends, or so long; note how those that have ended did."""
@@ -152,7 +155,7 @@ class LocalSweep:
                 self.flops_done += child.flops
                 self.seconds += time.monotonic() - child.begun
             self.failures.note(child.config, reason if code != signals.Interrupted.exit_code else "")
-            self.where = reason if code == signals.Interrupted.exit_code else f"after the run {child.config.short_name}"
+            self.where = reason if code == signals.Interrupted.exit_code else f"after the run {child.name}"
 
     def _stop(self, order: str) -> str:
         """Tell the runs to save and leave, and wait for them; returns the sentence to end with."""

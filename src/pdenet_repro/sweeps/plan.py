@@ -26,6 +26,12 @@ def study_of(config: Config) -> Path:
     return path_of(config).parents[2]
 
 
+def names(configs: Sequence[Config]) -> dict[Path, str]:
+    """What the runs of a sweep are called, by run folder: with the study's name first where there are several studies."""
+    several = len({config.name for config in configs}) > 1
+    return {path_of(each): f"{each.name}, {each.short_name}" if several else each.short_name for each in configs}
+
+
 def write_plans(configs: Sequence[Config], command: str) -> None:
     """Add the runs of a sweep to the plans of their studies; StorageError where nothing can be written."""
     for study in dict.fromkeys(map(study_of, configs)):

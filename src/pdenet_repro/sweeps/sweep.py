@@ -4,7 +4,6 @@ A sweep that is started again skips what is finished, goes on with what was inte
 """
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pdenet_repro.config.schema import Config, knobs, value_of
 from pdenet_repro.data import source
 from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.sweeps.launch import Failures, LocalSweep
-from pdenet_repro.sweeps.plan import study_of, write_plans
+from pdenet_repro.sweeps.plan import names, study_of, write_plans
 from pdenet_repro.sweeps.state import RunState, State, state_of
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError
 
@@ -87,25 +86,21 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
     from pdenet_repro.report.runs import Missing
     from pdenet_repro.report.write import write_report
 
-    states = {path_of(config): _with_failure(config, failures) for config in configs}
-    count = Counter(each.state for each in states.values())
-    print(f"\n{count[State.DONE]} of {len(configs)} runs are done", flush=True)
-    missing = [config for config in configs if states[path_of(config)].state is not State.DONE]
-    gaps = {
-        path: Missing(config.short_name, path, f"{states[path].state}: {states[path].reason}")
-        for config in missing
-        for path in [path_of(config)]
-    }
+    states, name = {path_of(config): _with_failure(config, failures) for config in configs}, names(configs)
+    missing = {path: found for path, found in states.items() if found.state is not State.DONE}
+    print(f"\n{len(states) - len(missing)} of {len(states)} runs are done", flush=True)
     code = 1 if missing else 0
-    for study in dict.fromkeys(study_of(config) for config in configs if config not in missing):
+    for study in dict.fromkeys(study_of(config) for config in configs if path_of(config) not in missing):
+        here = [(path, found) for path, found in missing.items() if study in path.parents]
         try:
-            write_report(study, gaps=[gap for path, gap in gaps.items() if study in path.parents])
+            write_report(
+                study, gaps=[Missing(name[path], path, f"{found.state}: {found.reason}") for path, found in here]
+            )
         except UserError as error:  # the other studies have reports too, and what is missing is still to be named
             print(error, file=sys.stderr)
             code = code or error.exit_code
-    for gap in gaps.values():
-        state, _, reason = gap.reason.partition(": ")
-        print(f"{state}: {gap.name}: {reason}", file=sys.stderr)
+    for path, found in missing.items():
+        print(f"{found.state}: {name[path]}: {found.reason}", file=sys.stderr)
     if failures.hopeless:
         print(
             f"the first {failures.ended} runs failed for the same reason, so no more were started "
@@ -113,7 +108,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
             file=sys.stderr,
         )
     if missing:
-        print(f"{len(missing)} of {len(configs)} runs are missing; the same command tries again", file=sys.stderr)
+        print(f"{len(missing)} of {len(states)} runs are missing; the same command tries again", file=sys.stderr)
     return code
 
 
