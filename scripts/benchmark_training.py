@@ -30,8 +30,7 @@ from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import training_flops, training_numbers
 from pdenet_repro.runs.training_run import make_trainer
-from pdenet_repro.sweeps.plan import work_left
-from pdenet_repro.sweeps.sweep import standing
+from pdenet_repro.runs.work import work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
@@ -208,7 +207,7 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
         runs = [
             compose(*party.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
         ]
-        left = [work_left(standing(run)) for run in runs]
+        left = [work_left(run) for run in runs]
         training, evaluation = (sum(getattr(each, of) for each in left) for of in ("train", "evaluate"))
         found["first_evaluation_seconds"], found["evaluated_per_second"] = once, images / again
         found["study_seconds"] = training * times + evaluation * again / images

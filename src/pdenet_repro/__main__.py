@@ -1,25 +1,30 @@
-"""The command line: ``python -m pdenet_repro dynamic=hamiltonian`` composes a configuration and carries out its run."""
+"""The command line: ``python -m pdenet_repro dynamic=hamiltonian`` composes a configuration and trains its network."""
 
+import atexit
 import sys
 
-from pdenet_repro.system import signals
+from pdenet_repro.system import console, signals
 
 
 def main() -> int:
-    """Handle the process around a command: its words, its signals, its exit code."""
-    signals.raise_when_signalled()
+    """Execute the command that was typed; returns its exit code. Streams and signal handlers are put back."""
+    streams = sys.stdout, sys.stderr
     try:
-        from pdenet_repro.cli import command
-        from pdenet_repro.system import console  # Hydra takes half a second, in which a signal may come
+        with signals.raising_stopped():
+            console.outlive_readers()
+            from pdenet_repro.cli import command  # Hydra takes half a second, in which a signal may come
 
-        console.outlive_readers()
-        return command.carry_out(sys.argv[1:])
+            return command.execute(sys.argv[1:])
     except signals.Stopped as stop:
         print(f"stopped by {stop} while nothing was being trained; nothing is lost", file=sys.stderr)
         return stop.exit_code
     finally:
-        signals.ignore_signals()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = streams
 
 
 if __name__ == "__main__":
+    atexit.register(signals.ignore_orders)
     sys.exit(main())

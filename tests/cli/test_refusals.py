@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from pdenet_repro.cli import command as command_line
 
@@ -25,6 +24,7 @@ CASES = [
     (["++seed=1"], "++seed=1: seed exists already; write it without +"),
     (["+momentum=0.5"], "momentum: there is no such key; did you mean optimizer.momentum?"),
     (["~seed"], "~seed: a setting cannot be removed"),
+    (["data@foo=shapes"], "data@foo: there is no such key"),
     (["seed=[1"], "seed=[1: the value cannot be read"),
     (["seed=1,2"], "seed=1,2: several values make a sweep, which needs -m"),
     (["network.widths=8,16"], "several values make a sweep, which needs -m; for a list write network.widths=[...]"),
@@ -32,7 +32,9 @@ CASES = [
     (["--cfg", "job", "-r"], "-r: there is no such option"),
     (["--epochs", "5"], "--epochs: there is no such option; settings are written key=value"),
     (["-x"], "-x: there is no such option"),
-    (["--cfg"], "--cfg : must be --cfg job, --cfg hydra or --cfg all"),
+    (["--cfg"], "--cfg : must be --cfg job"),
+    (["--cfg", "hydra"], "--cfg hydra: there are no settings of Hydra here; must be --cfg job"),
+    (["--cfg", "all"], "--cfg all: there are no settings of Hydra here; must be --cfg job"),
     (["--cfg", "jobs"], "--cfg jobs: must be --cfg job"),
     (["-m", "--cfg", "job"], "--cfg shows the configuration of one run; leave out -m"),
     (["--cfg", "job", "data.fraction=5"], "data.fraction=5.0: must be a number above 0 and at most 1"),
@@ -40,19 +42,29 @@ CASES = [
     (["--resolve"], "--resolve: goes with --cfg only, as in --cfg job --resolve"),
     (["--plan", "--cfg", "job"], "--cfg and --plan: each shows something of its own; leave out one of them"),
     (["--plan=1"], "--plan=1: there is no such option"),
-    # of Hydra's own
-    (["data=shapes", "hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: of Hydra's own settings only hydra/launcher=... and"),
-    (["-m", "data=shapes", "seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true: of Hydra's own settings only"),
-    (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: of Hydra'),
-    (["data=shapes", "hydra.run.dir=/proc/x"], "hydra.run.dir=/proc/x: of Hydra's own settings only"),
-    (["data=shapes", "hydra/job_logging=default"], "hydra/job_logging=default: of Hydra's own settings only"),
-    (["data=shapes", "+hydra.foo=3"], "+hydra.foo=3: of Hydra's own settings only"),
-    (["-m", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: hydra/launcher=basic has no n_jobs; add hydra/launcher=joblib"),
-    (["-m", "hydra/launcher=joblib", "+hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs is a setting of its launcher; write"),
-    (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "hydra.launcher.n_jobs=1,2: must be one value"),
-    (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "hydra.launcher.n_jobs=two: Value 'two' of type 'str'"),
-    (["-m", "hydra/launcher=joblib", "hydra.launcher._target_=os.abort"], "no launcher has _target_"),
-    (["data=shapes", "hydra/launcher=joblib"], "hydra/launcher=joblib: launches the runs of a sweep, which needs -m"),
+    # launchers, and what was Hydra's own
+    (["data=shapes", "hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: there are no settings of Hydra here"),
+    (["-m", "data=shapes", "seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true: there are no settings of Hydra"),
+    (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: there are no'),
+    (["data=shapes", "hydra/job_logging=default"], "hydra/job_logging=default: there are no settings of Hydra"),
+    (["data=shapes", "+hydra.foo=3"], "+hydra.foo=3: there are no settings of Hydra"),
+    (["-m", "data=shapes", "hydra/launcher=joblib"], "hydra/launcher=joblib: is written launcher=local now"),
+    (["-m", "data=shapes", "hydra/launcher=slurm"], "hydra/launcher=slurm: is written launcher=slurm now"),
+    (["-m", "data=shapes", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: is written launcher.n=2 now"),
+    (["-m", "data=shapes", "launcher.n=2"], "launcher.n=2: launcher=serial has no n; add launcher=local or launcher=slurm"),
+    (["-m", "data=shapes", "launcher=local", "launcher.n=1,2"], "launcher.n=1,2: must be one value"),
+    (["-m", "data=shapes", "launcher=local", "launcher.n=two"], "launcher.n=two: must be a whole number of at least 1"),
+    (["-m", "data=shapes", "launcher=local", "launcher.n=0"], "launcher.n=0: must be a whole number of at least 1"),
+    (["-m", "data=shapes", "launcher=slurm", "launcher.speed=3"], "launcher.speed: there is no such key"),
+    (["-m", "data=shapes", "launcher=cloud"], "launcher=cloud: must be one of serial, local, slurm"),
+    (["-m", "data=shapes", "launcher.give_up_after=0"], "launcher.give_up_after=0: must be a whole number of at least 1"),
+    (["data=shapes", "launcher=local"], "launcher=local: launches the runs of a sweep, which needs -m"),
+    # pairs
+    (["-m", "data=shapes", "network.steps=3,6", "network.step_size=1,0.5,0.2", "pair=network.steps,network.step_size"],
+     "there are 2 of network.steps and 3 of network.step_size"),
+    (["-m", "data=shapes", "seed=0,1", "pair=seed,network.steps"], "network.steps must be a key that has values in this sweep"),
+    (["-m", "data=shapes", "seed=0,1", "pair=seed"], "pair=seed: must name two keys or more"),
+    (["data=shapes", "pair=seed,network.steps"], "pair=seed,network.steps: belongs to a sweep, which needs -m"),
     # choices
     (["dynamic=wave"], "dynamic=wave: must be one of parabolic, hamiltonian, second_order, resnet, or FILE.py:CLASS"),
     (["dynamic=[parabolic,resnet]"], "dynamic=[parabolic,resnet]: must be one of parabolic, hamiltonian"),
@@ -123,8 +135,6 @@ CASES = [
     (["-m", "data=shapes", "seed=glob(*)"], "seed=glob(*): must be values with commas between them, or range("),
     (["-m", "data=shapes", "seed=0,x"], "seed=x: must be a whole number"),
     (["-m", "data=shapes", "network.steps=2,3"], "they differ in network.steps; give each a folder, for example with name="),
-    (["-m", "data=shapes", "hydra/launcher=cloud"], "hydra/launcher=cloud: must be one of"),
-    (["-m", "data=shapes", "hydra/launcher=slurm", "hydra.launcher.speed=3"], "hydra.launcher.speed"),
     (["--plan", "data.fraction=3"], "data.fraction=3.0: must be a number above 0 and at most 1"),
     (["-m", "study=fig2"], "data/stl10_binary lacks"),
 ]  # fmt: skip
@@ -136,12 +146,9 @@ def command(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PDENET_DATA_ROOT", raising=False)
     monkeypatch.delenv("PDENET_DEBUG", raising=False)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["pdenet_repro", *words])
-        GlobalHydra.instance().clear()
-        code = command_line.carry_out(list(words))
+        code = command_line.execute(list(words))
         return code, *capsys.readouterr()
 
     return run
@@ -184,6 +191,14 @@ def test_a_home_folder_may_be_written_with_a_tilde(command, monkeypatch, tmp_pat
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     _, _, err = command("data.root=~/pictures")
     assert str(tmp_path / "home" / "pictures" / "stl10_binary") in err
+
+
+@pytest.mark.parametrize("path", ["/tmp/données", "/tmp/it's (here), [x] = 1"])
+def test_a_path_needs_no_quotes(command, path):
+    quoted = f'"{path}"' if "," in path else path  # a comma has another meaning
+    _, _, err = command(f"data.root={quoted}")
+    assert f"{path}/stl10_binary" in err
+    assert command("data=shapes", f"output_root={quoted}", "--cfg", "job")[0] == 0
 
 
 def test_without_arguments_it_says_what_it_would_do(command):

@@ -1,5 +1,6 @@
 """Sweeps as whole commands: killed, run twice at once, with runs that fail, in several processes."""
 
+import json
 import os
 import random
 import shutil
@@ -51,18 +52,30 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+def wait_for(folder, pattern, process):
+    """The first path that fits, as soon as there is one while the command still runs."""
+    while not (found := list(folder.rglob(pattern))):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return found[0]
+
+
 def test_killed_at_random_and_started_again_it_ends_the_same(tmp_path, undisturbed):
+    """The command is killed, or the run that trains; whichever, the command that follows goes on."""
     moments, kills = random.Random(1), 0
-    while kills < 3:
-        process = start(tmp_path)
-        until = time.monotonic() + 6 + moments.uniform(0, 5)
-        while time.monotonic() < until and process.poll() is None:
-            time.sleep(0.05)
-        if process.poll() is not None:
-            break
-        process.kill()
+    for victim in ("command", "run", "command", "run"):
+        process = start(tmp_path, "launcher=local" if kills % 2 else "launcher=serial")
+        sign = wait_for(tmp_path, "running.json", process)
+        time.sleep(moments.uniform(0, 3))
+        try:
+            number = process.pid if victim == "command" else json.loads(sign.read_text())["process"]
+            os.kill(number, signal.SIGKILL)
+            kills += 1
+        except (OSError, ValueError):
+            pass  # it has just ended
+        if victim == "run":
+            process.terminate()
         process.communicate()
-        kills += 1
     code, out, err = end(start(tmp_path))
     assert (code, err) == (0, "")
     assert kills > 0
@@ -70,12 +83,35 @@ def test_killed_at_random_and_started_again_it_ends_the_same(tmp_path, undisturb
     assert contents(tmp_path) == contents(undisturbed)
 
 
+def test_a_run_that_is_killed_is_named_with_its_signal_and_the_others_are_trained(tmp_path, undisturbed):
+    process = start(tmp_path)
+    sign = wait_for(tmp_path, "running.json", process)
+    wait_for(tmp_path, "step-*.safetensors", process)
+    os.kill(json.loads(sign.read_text())["process"], signal.SIGKILL)
+    code, out, err = end(process)
+    assert code == 1
+    assert "3 of 4 runs are done" in out
+    assert (
+        "failed: parabolic, fraction 0.05, seed 0: its process was ended by SIGKILL, perhaps because the memory" in err
+    )
+    assert "Traceback" not in err
+    shown = subprocess.run(
+        [sys.executable, "-m", "pdenet_repro.status", "outputs/sweep"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "4 runs: 3 done, 1 failed" in shown.stdout
+    assert "ended by SIGKILL" in shown.stdout
+    code, out, err = end(start(tmp_path))
+    assert (code, err) == (0, "")
+    assert "going on from the checkpoint" in out
+    assert contents(tmp_path) == contents(undisturbed)
+
+
 def test_started_twice_at_once_they_share_the_work(tmp_path, undisturbed):
     both = [start(tmp_path) for _ in range(2)]
     ends = [end(process) for process in both]
-    assert {code for code, _, _ in ends} <= {0, 5}
+    assert {code for code, _, _ in ends} <= {0, 1}
     for code, _, err in ends:
-        if code == 5:  # it had nothing left to do while the other still trained
+        if code == 1:  # it had nothing left to do while the other still trained
             assert "is being trained by another process" in err
             assert "Traceback" not in err
     code, out, _ = end(start(tmp_path))
@@ -95,7 +131,7 @@ def test_failed_and_damaged_runs_are_listed_and_the_figures_drawn_from_the_rest(
     lost.parent.mkdir(exist_ok=True)
     lost.write_text("a file where the folder of a run belongs")
     code, out, err = end(start(tmp_path))
-    assert code == 2
+    assert code == 1
     assert "2 of 4 runs are done" in out
     assert "predictions.npz is damaged" in err
     assert "cannot write" in err
@@ -111,36 +147,42 @@ def test_failed_and_damaged_runs_are_listed_and_the_figures_drawn_from_the_rest(
     assert contents(tmp_path) == contents(undisturbed)
 
 
-def test_a_run_without_a_finite_loss_fails_alone(tmp_path):
-    words = ("schedule.learning_rate=1e30", "optimizer.bound=null", "dynamic=parabolic", "data.fraction=0.1")
-    code, out, err = end(start(tmp_path, *words))
-    assert code == 3
-    assert "0 of 1 runs are done" in out
+def test_runs_that_fail_for_the_same_reason_end_the_sweep_if_that_is_wanted(tmp_path):
+    words = (
+        "schedule.learning_rate=1e30",
+        "optimizer.bound=null",
+        "dynamic=parabolic",
+        "seed=0,1,2",
+        "data.fraction=0.1",
+    )
+    code, out, err = end(start(tmp_path, *words, "launcher.give_up_after=2"))
+    assert code == 1
+    assert "0 of 3 runs are done" in out
+    assert "[2 of 3]" in out
+    assert "[3 of 3]" not in out
     assert "failed: parabolic, fraction 0.1, seed 0: the objective is" in err
+    assert "the first 2 runs failed for the same reason, so no more were started" in err
     plan = start(tmp_path, *words, "--plan").communicate(timeout=100)[0]
-    assert "1 runs: 1 failed" in plan
+    assert "3 runs: 2 failed, 1 to do" in plan
 
 
-def test_in_two_processes_it_ends_the_same(tmp_path, undisturbed):
-    code, out, err = end(start(tmp_path, "hydra/launcher=joblib"))
-    assert (code, err) == (0, "")
-    assert "parabolic, fraction 0.05, seed 0: epoch 3/3" in out  # lines say which run they are of
-    assert contents(tmp_path) == contents(undisturbed)
-
-
-@pytest.mark.parametrize("launcher", ["joblib", "processes"])
-def test_workers_save_and_leave_when_a_terminal_stops_the_sweep(tmp_path, undisturbed, launcher):
-    process = start(tmp_path, f"hydra/launcher={launcher}", "data.fraction=0.1")
-    while not list(tmp_path.rglob("step-*.safetensors")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, err = end(process)
-    assert (code, err) == (75, "stopped by SIGINT: the runs save and leave; the same command goes on\n")
-    until = time.monotonic() + 60
-    while list(tmp_path.rglob("running.json")):  # a run that is killed leaves it behind
-        assert time.monotonic() < until, "a worker goes on for a minute, or was killed"
-        time.sleep(0.1)
+@pytest.mark.parametrize(
+    ("launcher", "order", "to"),
+    [("local", signal.SIGINT, "group"), ("serial", signal.SIGTERM, "group"), ("local", signal.SIGHUP, "command")],
+)
+def test_runs_have_saved_when_a_stopped_sweep_leaves(tmp_path, undisturbed, launcher, order, to):
+    """A terminal's Ctrl-C and ``kill -- -GROUP`` reach all processes; ``make`` and ``timeout`` send the order twice."""
+    process = start(tmp_path, f"launcher={launcher}", "data.fraction=0.1")
+    wait_for(tmp_path, "step-*.safetensors", process)
+    for _ in range(2):
+        os.killpg(process.pid, order) if to == "group" else process.send_signal(order)
+    process.send_signal(order)
+    assert process.wait(timeout=120) == 75
+    assert not list(tmp_path.rglob("running.json")), "a run goes on, or was killed"
+    _, err = process.communicate()
+    assert err.startswith(f"stopped by {order.name}")
+    assert "the same command goes on" in err
+    assert err.count("\n") == 1
     assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
     code, out, _ = end(start(tmp_path, "data.fraction=0.1"))
     assert code == 0
@@ -174,10 +216,10 @@ def test_a_signal_before_training_is_one_sentence(name):
 import os, signal, sys, time
 from pdenet_repro import __main__
 from pdenet_repro.cli import command
-def carry_out(words):
+def execute(words):
     os.kill(os.getpid(), signal.{name})
     time.sleep(60)
-command.carry_out = carry_out
+command.execute = execute
 sys.exit(__main__.main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
@@ -185,13 +227,17 @@ sys.exit(__main__.main())
     assert done.stderr == f"stopped by {name} while nothing was being trained; nothing is lost\n"
 
 
-def test_submitted_to_processes(tmp_path, undisturbed):
-    code, out, err = end(start(tmp_path, "hydra/launcher=processes", "data.fraction=0.05"))
-    assert code == 0, err
-    assert "each job prints into outputs/sweep/jobs" in out
-    assert "2 of 2 runs are done" in out
-    assert all(
-        path.is_file() for path in (tmp_path / "outputs/sweep/jobs").iterdir()
-    )  # no folder for a name put in later
-    ours, theirs = contents(tmp_path), contents(undisturbed)
-    assert ours == {name: theirs[name] for name in ours}
+def test_at_a_time_on_shared_cores_it_ends_the_same(tmp_path, undisturbed):
+    code, out, err = end(start(tmp_path, "launcher=local", "launcher.n=3"))
+    assert (code, err) == (0, "")
+    assert "parabolic, fraction 0.05, seed 0: epoch 3/3" in out  # lines say which run they are of
+    assert contents(tmp_path) == contents(undisturbed)
+    unfinished = runs(tmp_path)[0]
+    (unfinished / "summary.json").unlink()
+    clean = [sys.executable, "-m", "pdenet_repro.clean", "outputs/sweep"]
+    shown = subprocess.run(clean, cwd=tmp_path, capture_output=True, text=True)
+    assert "1 runs: 1 to do" in shown.stdout
+    assert (unfinished / "weights.safetensors").is_file()
+    assert subprocess.run([*clean, "--yes"], cwd=tmp_path).returncode == 0
+    assert not unfinished.exists()
+    assert len(runs(tmp_path)) == 3

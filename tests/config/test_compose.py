@@ -1,14 +1,19 @@
 """Presets: the table of docs/spec.md, section 8 row by row, what wins over what, and the keys a user may rely on."""
 
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
+import hydra
 import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.cli.help import help_text
 from pdenet_repro.config import presets
-from pdenet_repro.config.compose import compose_sweep, readable
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.config.launchers import LAUNCHERS, launcher_of
 from pdenet_repro.config.schema import knobs, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -161,11 +166,16 @@ def test_networks_can_be_built_whatever_the_data_set_and_the_machine():
     assert compose("data.fraction=0.333", "schedule.batch_size=9999", "device=cuda").data.fraction == 0.333
 
 
-def test_every_field_of_a_launcher_may_be_set():
-    for launcher, field in (("joblib", "n_jobs=2"), ("processes", "timeout_min=5"), ("slurm", "partition=gpu")):
-        words = [f"hydra/launcher={launcher}", f"hydra.launcher.{field}"]
-        assert readable(words) == words
-        assert readable(words[::-1]) == words[::-1]
+def test_every_field_of_a_launcher_may_be_set_and_is_explained():
+    help_lines = help_text()
+    examples = {dict: "{mail-type: FAIL}", list: "[a,'b c']", int: "7", str: "x"}
+    for name, launcher in LAUNCHERS.items():
+        for key, entry in knobs(launcher):
+            assert f"launcher.{key}" in help_lines
+            kind = next(kind for kind in examples if kind.__name__ in str(entry.type))
+            words = [f"launcher={name}", f"launcher.{key}={examples[kind]}"]
+            assert getattr(launcher_of(words), key) == getattr(launcher_of(words[::-1]), key)
+            assert str(getattr(launcher_of(words), key)) != str(getattr(launcher_of(words[:1]), key))
 
 
 def test_a_configuration_is_plain_values():
@@ -181,3 +191,60 @@ def test_a_name_stays_as_it_is_typed(name):
 def test_the_names_of_a_sweep_stay_as_they_are_typed():
     sweep = compose_sweep(["data=shapes", "name=1_0,1.0,x"])
     assert [config.name for config in sweep] == ["1_0", "1.0", "x"]
+
+
+def test_paired_keys_are_gone_through_together():
+    words = ["data=shapes", "network.steps=3,6,12", "network.step_size=1,0.5,0.25", "seed=range(0,2)"]
+    pair = "pair=network.steps,network.step_size"
+    found = [(c.network.steps, c.network.step_size, c.seed) for c in compose_sweep([pair, *words])]
+    assert found == [(3, 1, 0), (3, 1, 1), (6, 0.5, 0), (6, 0.5, 1), (12, 0.25, 0), (12, 0.25, 1)]
+    assert len(compose_sweep(words)) == 18
+
+
+def test_what_is_drawn_at_composing_is_drawn_once_for_a_sweep():
+    words = ["data=shapes", "seed=shuffle(range(0,6))", "name=at-${now:%H-%M-%S-%f}"]
+    configs = compose_sweep(words)
+    assert sorted(config.seed for config in configs) == [0, 1, 2, 3, 4, 5]
+    assert len({config.name for config in configs}) == 1
+
+
+def test_compose_within_another_hydra_program_leaves_that_as_it_was(tmp_path):
+    (tmp_path / "other.yaml").write_text("answer: 42\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.2"):
+        assert compose("dynamic=resnet").dynamic == "resnet"
+        with pytest.raises(InvalidConfig):
+            compose("dynamic=wave")
+        assert hydra.compose("other").answer == 42
+        assert str(hydra.version.getbase()) == "1.2"
+
+
+def test_compose_in_threads():
+    with ThreadPoolExecutor(8) as pool:
+        assert [c.seed for c in pool.map(lambda seed: compose(f"seed={seed}"), range(24))] == list(range(24))
+
+
+def test_another_hydra_program_imports_nothing_of_ours(tmp_path):
+    program = """
+import sys, hydra
+@hydra.main(config_path=None, version_base="1.3")
+def main(config):
+    print([name for name in sys.modules if "pdenet" in name])
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program, "-m", "+x=1,2"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("[]") == 2
+
+
+def test_only_one_file_imports_hydra():
+    source = presets.folder().parent / "src"
+    for path in source.rglob("*.py"):
+        if path.name != "compose.py":
+            assert not re.search(r"^\s*(import|from) hydra", path.read_text(), re.MULTILINE), path
+    assert "_internal" not in (source / "pdenet_repro/config/compose.py").read_text()
+
+
+@pytest.mark.parametrize("value", ["/tmp/é", "a b", "it's", "(x)", "a=b", "back\\slash\\", "100%", "#1", "?", "2024"])
+def test_a_path_stays_as_it_is_typed(value):
+    assert compose(f"output_root={value}").output_root == value
+    assert compose(f"data.root={value}").data.root == value

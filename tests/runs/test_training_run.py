@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import json
 import os
 import signal
 from dataclasses import replace
@@ -11,12 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from pdenet_repro import compose, load_run
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder, load_summary
 from pdenet_repro.runs.training_run import Session
+from pdenet_repro.runs.work import work_left
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import InvalidConfig, NonFiniteLoss, RunFolderError, StorageError
 from pdenet_repro.system.signals import Interrupted, StopRequest
@@ -81,6 +84,30 @@ def go(config, dataset, stop=None):
         log.path = folder.path / "run.log"
         summary = Session(config, dataset, folder, log, stop or Stop()).carry_out()
     return folder.path, summary
+
+
+def test_the_time_left_includes_the_evaluation(tmp_path, dataset):
+    config = configuration(tmp_path)
+    with RunFolder(config).locked():
+        session = Session(config, dataset, RunFolder(config), Log(), Stop())
+    session.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
+    left = work_left(config)
+    assert session._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
+    session.evaluated, session.evaluation_seconds = 10, 20.0
+    assert session._seconds_left() == pytest.approx(0.5 * left.train + 2.0 * left.evaluate)
+
+
+def test_wall_time_is_counted_over_interruptions(tmp_path, dataset):
+    config = configuration(tmp_path)
+    with pytest.raises(Interrupted):
+        go(config, dataset, Stop(at=7))
+    checkpoint = max((RunFolder(config).path / "checkpoints").glob("step-*"))
+    with safe_open(checkpoint, "pt") as file:
+        before = json.loads(file.metadata()["values"])["wall_seconds"]
+    assert before > 0
+    path, summary = go(config, dataset)
+    assert summary["wall_seconds"] > max(before, summary["training_seconds"])
+    assert not (path / "progress.json").exists()
 
 
 def contents(path):

@@ -3,6 +3,7 @@
 Needs root and Debian's slurm-wlm and munge (scripts/install_test_tools.sh); skipped without.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ STUDY = (
     "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
 SLURM = (
-    "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=3",
+    "launcher=slurm", "launcher.gpus_per_node=0", "launcher.cpus_per_task=1", "launcher.mem_gb=3",
 )  # fmt: skip
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
 
@@ -73,14 +74,10 @@ def wait_for(condition, process):
         time.sleep(0.1)
 
 
-def job_of(path, slurm):
-    """The SLURM job that trains in a run folder, by what its launcher wrote."""
-    queue = subprocess.run(
-        ["squeue", "--noheader", "--array", "--format=%F_%K", "--states=R"], env=os.environ | slurm, capture_output=True,
-        text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    jobs = path.parents[2] / "jobs"
-    (found,) = [job for job in queue if f"{path.parts[-3]}, fraction" in (jobs / job / f"{job}_0_log.out").read_text()]
+def job_of(path):
+    """The SLURM job that trains in a run folder, by what the newest submission has recorded."""
+    records = sorted(path.parents[2].glob("jobs/*/submitted.json"), key=lambda record: record.stat().st_mtime)
+    (found,) = [job for job, folder in json.loads(records[-1].read_text()).items() if folder == str(path)]
     return found
 
 
@@ -104,8 +101,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     try:
         for name, order in (("parabolic", ["scontrol", "requeue"]), ("hamiltonian", ["scancel", "--signal=USR2"])):
             wait_for(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
-            job = job_of(there[name], slurm)
-            subprocess.run([*order, job], env=os.environ | slurm, check=True)
+            subprocess.run([*order, job_of(there[name])], env=os.environ | slurm, check=True)
         code, out, err = end(process)
     finally:
         process.kill()
@@ -117,13 +113,32 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def test_the_command_is_stopped_its_jobs_cancelled_and_both_started_again(tmp_path, slurm):
+def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm):
     process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
     wait_for(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
     process.kill()
     process.communicate()
-    cancel_all(slurm)
+    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
+    assert code == 0, err
+    assert "have jobs in the queue already" in out
+    assert len(list(tmp_path.glob("outputs/study/jobs/*"))) == 1
+    assert "2 of 2 runs are done" in out
+    assert (tmp_path / "outputs/study/report.html").is_file()
+    (submission,) = tmp_path.glob("outputs/study/jobs/*")
+    assert submission.stat().st_mode & 0o077 == 0
+    typed = "python -m pdenet_repro -m data=shapes"
+    assert all((path / "command.txt").read_text().startswith(typed) for path in paths.values())
+
+
+def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
+    process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
+    wait_for(lambda: list(paths["parabolic"].glob("checkpoints/step-*")), process)
+    subprocess.run(["scancel", job_of(paths["parabolic"])], env=os.environ | slurm, check=True)
+    code, out, err = end(process)
+    assert code == 1
+    assert "1 of 2 runs are done" in out
+    assert "failed: parabolic, fraction 0.1, seed 0: its job" in err
+    assert "Traceback" not in err
     code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
     assert code == 0, err
     assert "2 of 2 runs are done" in out
-    assert (tmp_path / "outputs/study/report.html").is_file()

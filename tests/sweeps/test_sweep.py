@@ -1,17 +1,14 @@
-"""Sweeps: which runs there are, how far each has come, what is left of it."""
-
-import signal
+"""Sweeps: which runs there are, what is refused before the first starts, what is made of them at the end."""
 
 import pytest
 
 from pdenet_repro import compose
-from pdenet_repro.config.compose import compose_sweep, sweep_folder
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.config.launchers import Serial
 from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.sweeps import plan, sweep
-from pdenet_repro.sweeps.plan import Work, work_left
-from pdenet_repro.sweeps.sweep import State, standing
+from pdenet_repro.sweeps import sweep, worker
+from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, StorageError
-from pdenet_repro.system.signals import Interrupted
 
 SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
 
@@ -78,63 +75,9 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
         sweep.configurations([*SMALL, f"output_root={tmp_path}", "schedule.epochs=5", "seed=1,0"])
 
 
-def test_states(tmp_path):
-    config = compose(*SMALL, "data.fraction=0.5", f"output_root={tmp_path}")
-    folder, steps = RunFolder(config), 32  # the last of 8 images
-    assert standing(config).state is State.TO_DO
-    assert work_left(standing(config)) == Work(train=4 * 1000, evaluate=3 * 1000 + 1000)
-    with folder.locked():
-        folder.begin("")
-        found = standing(config)
-        assert (found.state, found.exit_code) == (State.RUNNING, 5)
-    (folder.path / "checkpoints").mkdir()
-    (folder.path / "checkpoints" / f"step-{steps + 7:08d}-0123456789abcdef.safetensors").touch()
-    found = standing(config)
-    assert (found.state, found.exit_code) == (State.INTERRUPTED, 75)
-    assert work_left(found).train == 3 * 1000 - 7 * 32
-    folder.record_failure(InvalidConfig("out of luck"))
-    found = standing(config)
-    assert (found.state, found.reason, found.exit_code) == (State.FAILED, "out of luck", 2)
-    with folder.locked():
-        folder.begin("")  # the next attempt
-    assert standing(config).state is State.INTERRUPTED
-    (folder.path / "failure.json").write_text("{")
-    assert standing(config).state is State.FAILED
-    folder.finish({"files_sha256": {}})
-    assert standing(config).state is State.DONE
-    assert work_left(standing(config)) == Work(0, 0)
-    folder.finish({"files_sha256": {"metrics.csv": "0"}})
-    found = standing(config)
-    assert found.state is State.FAILED
-    assert "metrics.csv is missing" in found.reason
-
-
-def test_evaluations_that_are_left(tmp_path):
-    def left(*words):
-        return work_left(standing(compose(*SMALL, f"output_root={tmp_path}", *words))).evaluate
-
-    assert left() == 3 * 1000 + 2000  # at the end: test images three times, and training images
-    assert left("evaluation.every=2") == 4 * 1000 + 2000
-    assert left("evaluation.every=3") == 4 * 1000 + 2000  # epoch 3 and the last
-    assert left("data.validation=0.2", "evaluation.iterate=best", "evaluation.every=2") == 5 * 1000 + 1600 + 4 * 400
-
-
-def test_a_plan_starts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(plan, "seconds_an_image", lambda config: (0.5, 0.25))
-    words = [*SMALL, f"output_root={tmp_path}", "dynamic=parabolic,resnet", "data.fraction=0.1"]
-    plan.show(sweep.configurations(words))
-    out = capsys.readouterr().out
-    assert "parabolic, fraction 0.1, seed 0  to do" in out
-    assert "2 runs: 2 to do" in out
-    assert f"{2 * 4 * 200:,} image passes to train, {2 * 3200:,} to evaluate" in out
-    assert "about 40:00 on" in out  # (768 / 2 + 1200 / 4) seconds each
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_calibration_measures(tmp_path):
-    training, evaluation = plan.seconds_an_image(compose(*SMALL, "device=cpu"))
-    assert evaluation > 0
-    assert training > 0
+def test_the_same_point_twice_is_one_run():
+    configs = sweep.configurations(["data=shapes", "seed=0,0,1", "data.fraction=0.5,0.50"])
+    assert [(config.data.fraction, config.seed) for config in configs] == [(0.5, 0), (0.5, 1)]
 
 
 @pytest.mark.parametrize("taken", ["root", "name"])
@@ -144,13 +87,7 @@ def test_a_sweep_that_cannot_write_says_so_before_it_starts(tmp_path, taken):
     (root if taken == "root" else root / "swept").write_text("in the way")
     words = ["data=shapes", "network=tiny", "schedule=demo", f"output_root={root}", "name=swept", "seed=0,1"]
     with pytest.raises(StorageError, match=r"cannot write .*a file stands where a folder is needed"):
-        sweep.prepare(sweep.configurations(words))
-
-
-def test_the_folder_of_a_sweep_is_that_of_its_single_settings(tmp_path):
-    words = ["data=shapes", f"output_root={tmp_path}", "name=n-${network.steps}", "network.steps=1,2"]
-    preset = compose("data=shapes").network.steps
-    assert sweep_folder(words) == tmp_path / f"n-{preset}"
+        sweep.execute(sweep.configurations(words), Serial(), "")
 
 
 @pytest.fixture
@@ -170,56 +107,31 @@ def swept(tmp_path, monkeypatch):
             raise StorageError(f"cannot write {folder}")
 
     monkeypatch.setattr("pdenet_repro.report.write.write_report", write_report)
-    monkeypatch.setattr(sweep, "failures", {})
     return configs, reports
 
 
 def test_a_report_that_cannot_be_written_hides_neither_missing_runs_nor_other_reports(swept, capsys):
     configs, reports = swept
-    assert sweep.conclude(configs) == 1
+    assert sweep.finish(configs, Failures(None)) == 1
     err = capsys.readouterr().err
     assert reports == [("a", ["to do: nothing of it is saved"]), ("b", [])]
     assert "cannot write" in err
-    assert "to do: parabolic, fraction 1, seed 1: nothing of it is saved" in err
+    assert "to do: a, parabolic, fraction 1, seed 1: nothing of it is saved" in err
     assert "1 of 3 runs are missing" in err
-    assert sweep.conclude([configs[0], configs[2]]) == StorageError.exit_code
+    assert sweep.finish([configs[0], configs[2]], Failures(None)) == StorageError.exit_code
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(StorageError("cannot write x: No space left on device"), 4), (KeyError("x"), 1)]
+    ("error", "reason"), [(StorageError("cannot write x"), "cannot write x"), (KeyError("x"), "KeyError: 'x'")]
 )
-def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, monkeypatch, error, code):
-    def run(config):
+def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, monkeypatch, error, reason):
+    def run(*_):
         raise error
 
     configs, reports = swept
-    monkeypatch.setattr("pdenet_repro.runs.run.run", run)
-    sweep._one_of_many(configs[1], 0)
-    assert sweep.conclude(configs) == code
-    assert reports[0] == ("a", [f"failed: {error}"])
-    assert f"failed: parabolic, fraction 1, seed 1: {error}" in capsys.readouterr().err
-
-
-def test_a_signal_between_two_runs_ends_the_sweep_before_the_next(swept, monkeypatch):
-    configs, begun = swept[0], []
-
-    def run(config):
-        begun.append(config)
-        if config.seed == 1:
-            signal.raise_signal(signal.SIGTERM)  # as late in a run as can be
-
-    def carry_out(configs, first_signal=None):
-        with sweep.launching("basic", configs, []):
-            if first_signal:
-                signal.raise_signal(first_signal)
-            for number, config in enumerate(configs):
-                sweep._one_of_many(config, number)
-
-    monkeypatch.setattr("pdenet_repro.runs.run.run", run)
-    with pytest.raises(Interrupted, match="stopped by SIGTERM after the run parabolic, fraction 1, seed 1; the same"):
-        carry_out(configs)
-    with pytest.raises(Interrupted, match="stopped by SIGINT before the run parabolic, fraction 1, seed 0; the same"):
-        carry_out(configs, signal.SIGINT)
-    with pytest.raises(Interrupted, match="stopped by SIGINT after the last run; the same command draws"):
-        sweep([], signal.SIGINT)
-    assert begun == configs[:2]
+    monkeypatch.setattr(worker, "run", run)
+    failures = Failures(None)
+    failures.note(configs[1], worker.attempt(configs[1], "")[1])
+    assert sweep.finish(configs, failures) == 1
+    assert reports[0] == ("a", [f"failed: {reason}"])
+    assert f"failed: a, parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err

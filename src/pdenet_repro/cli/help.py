@@ -6,6 +6,7 @@ from typing import Any
 
 from pdenet_repro.config import presets
 from pdenet_repro.config.compose import compose
+from pdenet_repro.config.launchers import LAUNCHERS, Serial
 from pdenet_repro.config.schema import allowed, knobs
 from pdenet_repro.data import stl10
 from pdenet_repro.runs.folder import path_of
@@ -18,12 +19,15 @@ EXAMPLES = """\
   python -m pdenet_repro -m study=fig2 data.root=~/data
       the 30 runs of Figure 2, as far as they are missing, then figures and report; --plan shows them first
   python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order data.fraction=0.1,0.2,0.3
-      a sweep of one's own: every combination, each in its own run folder, then figures and report"""
+      a sweep of one's own: every combination, each in its own run folder, then figures and report
+  python -m pdenet_repro -m data=shapes network.steps=3,6,12 network.step_size=1,0.5,0.25 \\
+      pair=network.steps,network.step_size name='steps-${network.steps}'
+      three runs in place of nine: the values of paired keys are gone through together"""
 
 EXIT_CODES = (
-    "0 done; 1 runs of a sweep are missing; 2 something asked for cannot be had; 3 the loss is not finite; 4 a file "
-    "cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the same command goes on; "
-    "128 and the signal's number (130, 143): stopped while nothing was being trained"
+    "0 done; 1 runs of a sweep are missing, whatever they failed of; 2 the command, data or a folder is wrong; 3 the loss is "
+    "not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the "
+    "same command goes on; 128 and the signal's number (130, 143): stopped while nothing was being trained"
 )
 
 
@@ -31,6 +35,7 @@ def help_text() -> str:
     """Usage, presets, every knob with its meaning and range, examples, exit codes."""
     groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
     settings = "\n".join(_line(key, entry) for key, entry in knobs() if key not in ("recipe", "data.name"))
+    launchers = "\n".join(_launcher(name) for name in LAUNCHERS)
     codes = textwrap.fill(EXIT_CODES, 110, initial_indent="  ", subsequent_indent="  ")
     return f"""\
 Train one of the networks of Ruthotto & Haber, "Deep Neural Networks motivated by Partial Differential Equations".
@@ -42,6 +47,10 @@ presets
 
 keys
 {settings}
+
+of a sweep
+  pair=KEY,KEY                  go through the values of these keys together instead of combining them
+{launchers}
 
 options
   -m         a sweep: a study, or several values with commas between them
@@ -55,6 +64,16 @@ examples
 exit codes
 {codes}
 """
+
+
+def _launcher(name: str) -> str:
+    """A launcher and the settings that it has and the one before has not."""
+    launcher = LAUNCHERS[name]
+    title = textwrap.fill(
+        str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
+    )
+    own = [(key, entry) for key, entry in knobs(launcher) if launcher is Serial or not hasattr(Serial(), key)]
+    return "\n".join([title, *(_line(f"launcher.{key}", entry) for key, entry in own)])
 
 
 def _line(key: str, entry: Any) -> str:

@@ -1,101 +1,48 @@
-"""From preset names and overrides to a configuration: Hydra composes ``configs/``, the schema holds it together."""
+"""From the words of a command to configurations. The only file that imports Hydra, and only what Hydra documents.
 
+Hydra reads ``key=value`` and composes the presets of ``configs/``; the schema checks the result. A sweep is multiplied
+here: each of its runs becomes one ``Config``, which the run's process gets, so that nothing is composed twice.
+"""
+
+import itertools
 import re
-import warnings
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pdenet_repro.config import refusals
 from pdenet_repro.config.dynamics import locate
-from pdenet_repro.config.presets import GROUPS, choices, folder
+from pdenet_repro.config.presets import GROUPS, folder
 from pdenet_repro.config.schema import Config, check
 from pdenet_repro.system.errors import InvalidConfig
 
-# Our presets of launchers have the names that Hydra's plugins register theirs under, which Hydra warns of.
-warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+VERSION = "1.3"  # of Hydra's behaviour
+PATHS = ("dynamic", "name", "output_root", "data.root")  # keys whose values stay as they are typed
+PAIR = "pair"  # pair=KEY,KEY: the keys' values are gone through together
+# values with commas between them; not those within quotes, brackets or ${...}
+VALUES = re.compile(r"""(?:\$\{[^}]*\}|\[[^\]]*\]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+""")
+
+_hydra_in_use = threading.RLock()  # Hydra keeps its state in globals
 
 
-def register() -> None:
-    """Tell Hydra the schema, and OmegaConf the functions that presets call. May be called again."""
-    ConfigStore.instance().store(name="schema", node=Config)
-    OmegaConf.register_new_resolver("milestones", _milestones, replace=True)
-    OmegaConf.register_new_resolver("at_fraction", _at_fraction, replace=True)
-    OmegaConf.register_new_resolver("for_dynamic", _for_dynamic, replace=True)
+@dataclass
+class _Presets(Config):
+    """What ``configs/`` may set: a run's settings, and in a study the values that its runs go through."""
 
-
-def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:
-    return scaled_milestones(milestones, reference_epochs, _parent_.epochs)
-
-
-def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: int) -> list[int]:
-    """Milestones of a schedule of ``reference_epochs`` for one of ``epochs``: the same shape, rounded, at least 1."""
-    return [max(1, int(milestone * epochs / reference_epochs + 0.5)) for milestone in milestones]
-
-
-def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
-    """In a study: ``value`` for the runs of one fraction, ``otherwise`` for those of the others."""
-    return value if abs(_root_.data.fraction - fraction) < 1e-9 else otherwise
-
-
-def _for_dynamic(dynamic: str, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
-    """In a recipe: ``value`` for one dynamic, ``otherwise`` for the others."""
-    return value if _root_.dynamic == dynamic else otherwise
-
-
-def readable(words: Sequence[str]) -> list[str]:
-    """Words of a command with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=~/data``.
-
-    Refuses the ``~key`` of that grammar, for a key taken out would silently get the schema's default, ``+key``, for one
-    added would silently do nothing, a list of presets, for all but the last would silently be left out, and settings of
-    Hydra's own, for most would silently move what this program and its reports expect in its place.
-    """
-    from pdenet_repro.config.refusals import complaint, launcher_complaint
-
-    if fault := launcher_complaint(words):
-        raise InvalidConfig(fault)
-    for word in words:
-        if word.startswith("+") and (fault := complaint(word)):
-            raise InvalidConfig(fault)
-        if word.startswith("~"):
-            raise InvalidConfig(
-                f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
-            )
-        key, _, value = word.partition("=")
-        if key in GROUPS and (value.startswith("[") or value == "null"):
-            raise InvalidConfig(f"{word}: must be one of {', '.join(choices(key))}")
-        if re.match(r"(glob|interval)\(", value):
-            raise InvalidConfig(f"{word}: must be values with commas between them, or range(from,to,step)")
-    return [_quoted(re.sub(r"^([\w.]+)=(~[^'\",]*)$", r"\1='\2'", word)) for word in words]
-
-
-def _quoted(word: str) -> str:
-    """``name=2024_11_25`` with quotes, where Hydra's grammar would read a number or a truth value: a name stays as typed."""
-    key, _, values = word.partition("=")
-    if key not in ("name", "output_root", "data.root"):
-        return word
-    no_text = re.compile(r"[+-]?[\d_.]*\d[\d_.]*(e[+-]?\d+)?|true|false|nan|[+-]?inf", re.IGNORECASE)
-    return f"{key}=" + ",".join(f"'{value}'" if no_text.fullmatch(value) else value for value in values.split(","))
-
-
-def to_config(composed: DictConfig) -> Config:
-    """The typed configuration; InvalidConfig for a value still missing, or a dynamic that is not found."""
-    try:
-        config: Any = OmegaConf.to_object(composed)
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidConfig(f"{getattr(error, 'full_key', '') or 'the configuration'}: {reason}") from error
-    assert isinstance(config, Config)
-    config.dynamic, config.dynamic_file, config.dynamic_sha256 = locate(
-        config.dynamic, config.dynamic_file, config.dynamic_sha256
-    )
-    config.data.fraction = round(config.data.fraction, 10)  # range(0.1,1,0.1) counts 0.30000000000000004
-    return config
+    sweep: dict[str, Any] = field(default_factory=dict)
 
 
 def compose(*overrides: str) -> Config:
@@ -103,7 +50,8 @@ def compose(*overrides: str) -> Config:
 
     Every value is checked by itself and with the others. Whether it suits the data set and the machine is not, so that
     networks can be built without either: ``data.fraction=0.333`` (no whole number of images), a batch larger than the
-    training set and a GPU that is not here are refused when a run starts.
+    training set and a GPU that is not here are refused when a run starts. May be called within another Hydra program
+    and from several threads.
 
     Raises
     ------
@@ -115,77 +63,174 @@ def compose(*overrides: str) -> Config:
     for word in overrides:
         if not isinstance(word, str):
             raise TypeError(f'compose takes words, as in compose("dynamic=resnet", "seed=1"), not {word!r}')
-    words = readable(overrides)
-    with _composing(words) as hydra_compose:
-        config = to_config(hydra_compose("config", words))
+    (config,) = _configs(overrides, sweep=False)
     check(config)
     return config
 
 
-def compose_sweep(overrides: Sequence[str]) -> list[Config]:
-    """The configurations of all runs of a sweep, multiplied and ordered as Hydra's own sweeper does.
+def compose_sweep(words: Sequence[str]) -> list[Config]:
+    """The configurations of all runs of a sweep: every combination of the values, the last key's values change fastest.
+
+    ``pair=KEY,KEY`` among the words goes through the values of these keys together instead of combining them.
 
     Raises
     ------
     InvalidConfig
-        One sentence: key, value, what is allowed.
+        One sentence: key, value, what is allowed. Values that are wrong with others are left to ``schema.check``.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    return _configs(words, sweep=True)
 
-    words = readable(overrides)
-    whole = [word for word in words if word.startswith(("study=", "hydra"))]  # not of single runs
-    with _composing(words, sweep=True) as hydra_compose:
-        axes = hydra_compose("config", whole, return_hydra_config=True).hydra.sweeper.params or {}
-        parsed = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in axes.items()] + words)
-        for each in parsed:
-            if each.is_sweep_override() and not any(True for _ in each.sweep_string_iterator()):
-                raise InvalidConfig(f"{each.input_line}: holds no value; must have one at least")
-        (runs,) = BasicSweeper.split_arguments(parsed, None)
+
+def composed_yaml(words: Sequence[str], resolve: bool) -> str:
+    """What a command composes, as YAML; with ``resolve`` the values of interpolations instead of their text."""
+    overrides = _read(words, sweep=False)
+    with _composing() as hydra_compose:
+        composed = _with_values(overrides, lambda presets: hydra_compose("config", list(presets)))
+        settings: Any = OmegaConf.to_container(composed, resolve=resolve)
+    del settings["sweep"]
+    return OmegaConf.to_yaml(OmegaConf.create(settings))
+
+
+def parse(word: str) -> Override:
+    """One word ``key=value`` as Hydra reads it; InvalidConfig where it cannot be read."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise InvalidConfig(refusals.unreadable(word)) from error
+
+
+def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: int) -> list[int]:
+    """Milestones of a schedule of ``reference_epochs`` for one of ``epochs``: the same shape, rounded, at least 1."""
+    return [max(1, int(milestone * epochs / reference_epochs + 0.5)) for milestone in milestones]
+
+
+def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
+    pairs = [word for word in words if word.partition("=")[0] == PAIR]
+    overrides = _read([word for word in words if word not in pairs], sweep)
+    with _composing() as hydra_compose:
         # Composing takes Hydra a tenth of a second and more: once for each choice of presets, then values are put in.
-        compose_presets = cache(lambda choices: hydra_compose("config", [*choices]))
-        return [to_config(_with_values(run, compose_presets)) for run in runs]
+        presets = cache(lambda choices: hydra_compose("config", list(choices)))
+        if sweep:
+            studies = tuple(each.input_line or "" for each in overrides if each.key_or_group == "study")
+            axes = [f"{key}={values}" for key, values in presets(studies).sweep.items()]
+            pairs = [word for word in axes if word.startswith(f"{PAIR}=")] + pairs
+            overrides = _read([word for word in axes if word not in pairs], sweep) + overrides
+        elif pairs:
+            raise InvalidConfig(f"{pairs[0]}: belongs to a sweep, which needs -m")
+        configs, before = [], None
+        for run in _combinations(overrides, pairs):
+            composed = _with_values(run, presets)
+            if before is not None:
+                OmegaConf.copy_cache(before, composed)  # ${now:...} is the same time in all runs
+            configs.append(_typed(composed))
+            before = composed
+        return configs
 
 
-def sweep_folder(overrides: Sequence[str]) -> Path:
-    """Where Hydra puts what is of a whole sweep: it knows the settings that are the same in all runs, and presets."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _read(words: Sequence[str], sweep: bool) -> list[Override]:
+    """Hydra's reading of each word; InvalidConfig names the first that sets nothing here, or no allowed value."""
+    overrides = []
+    for word in words:
+        if fault := refusals.wrong_form(word):
+            raise InvalidConfig(fault)
+        override = parse(_quoted(word))
+        values = [override.value()]
+        if override.is_sweep_override():
+            values = [parse(f"{override.key_or_group}={value}").value() for value in override.sweep_string_iterator()]
+        if fault := refusals.wrong_setting(word, override.key_or_group, values, override.is_sweep_override(), sweep):
+            raise InvalidConfig(fault)
+        overrides.append(override)
+    return overrides
 
-    words = readable(overrides)
-    with _composing(words, sweep=True) as hydra_compose:
-        parsed = OverridesParser.create().parse_overrides(words)
-        single = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
-        return Path(hydra_compose("config", single, return_hydra_config=True).hydra.sweep.dir)
+
+def _quoted(word: str) -> str:
+    """The word with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=/tmp/é``, ``name=1e3``."""
+    key, _, values = word.partition("=")
+    if key not in PATHS:
+        return word
+    as_typed = r"""\s*['"]|(choice|range|shuffle|sort)\("""  # quotes and Hydra's functions
+    single = VALUES.findall(values)
+    if re.match(as_typed, values) or ",".join(single) != values:
+        return word
+    return f"{key}=" + ",".join(value if re.match(as_typed, value) else _in_quotes(value) for value in single)
 
 
-def _with_values(run: Sequence[str], compose_presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _in_quotes(value: str) -> str:
+    """With a backslash before each quote within, and two for each backslash that stands before a quote."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
 
-    overrides = [
-        override
-        for override in OverridesParser.create().parse_overrides(list(run))
-        if not override.key_or_group.startswith("hydra")
-    ]
-    choices = tuple(str(each.input_line) for each in overrides if each.key_or_group in GROUPS)
-    composed = compose_presets(choices).copy()
+
+def _combinations(overrides: Sequence[Override], pairs: Sequence[str]) -> Iterator[list[Override]]:
+    """The overrides of each run; of a key that is given twice, the last values, in the first place."""
+    axes: dict[str, list[Override]] = {}
     for each in overrides:
+        values = each.sweep_string_iterator() if each.is_sweep_override() else None
+        key = each.key_or_group
+        axes[key] = [each] if values is None else [parse(f"{key}={value}") for value in values]
+    groups: dict[str, tuple[str, ...]] = {key: (key,) for key in axes}
+    for word in pairs:
+        keys = tuple(word.partition("=")[2].split(","))
+        if fault := refusals.wrong_pair(word, {key: len(axes.get(key, ())) for key in keys}, groups):
+            raise InvalidConfig(fault)
+        for key in keys[1:]:
+            del groups[key]
+        groups[keys[0]] = keys
+    together = [list(zip(*(axes[key] for key in keys), strict=True)) for keys in groups.values()]
+    for run in itertools.product(*together):
+        yield [override for group in run for override in group]
+
+
+def _with_values(run: Sequence[Override], presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
+    """The presets that a run's overrides name, with its other values put in."""
+    choices = tuple(each.input_line or "" for each in run if each.key_or_group in GROUPS)
+    composed = presets(choices).copy()
+    for each in run:
         if each.key_or_group not in GROUPS:
             OmegaConf.update(composed, each.key_or_group, each.value())
     return composed
 
 
+def _typed(composed: DictConfig) -> Config:
+    values: Any = OmegaConf.to_object(composed)
+    config = Config(**{entry.name: getattr(values, entry.name) for entry in fields(Config)})
+    config.dynamic, config.dynamic_file, config.dynamic_sha256 = locate(
+        config.dynamic, config.dynamic_file, config.dynamic_sha256
+    )
+    config.data.fraction = round(config.data.fraction, 10)  # range(0.1,1,0.1) counts 0.30000000000000004
+    return config
+
+
 @contextmanager
-def _composing(words: Sequence[str], sweep: bool = False) -> Iterator[Callable[..., DictConfig]]:
-    """Hydra's ``compose``; what it refuses about ``words`` becomes one sentence."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.errors import HydraException
+def _composing() -> Iterator[Callable[..., DictConfig]]:
+    """Hydra's ``compose`` for our presets; what it refuses becomes one sentence. Another Hydra program's is put back."""
+    with _hydra_in_use:
+        ours, versions = GlobalHydra.instance(), VersionBase.instance()
+        others, version = ours.hydra, versions.getbase()
+        ours.clear()
+        try:
+            ConfigStore.instance().store(name="pdenet_repro_schema", node=_Presets)
+            OmegaConf.register_new_resolver("milestones", _milestones, replace=True)
+            OmegaConf.register_new_resolver("at_fraction", _at_fraction, replace=True)
+            OmegaConf.register_new_resolver("for_dynamic", _for_dynamic, replace=True)
+            hydra.initialize_config_dir(str(folder()), version_base=VERSION)
+            yield hydra.compose
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InvalidConfig(refusals.in_one_line(error)) from error
+        finally:
+            ours.hydra = others
+            if version is not None:
+                versions.setbase(version)
 
-    from pdenet_repro.config.refusals import explain
 
-    register()
-    try:
-        with initialize_config_dir(str(folder()), version_base="1.3"):
-            yield hydra_compose
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InvalidConfig(explain(list(words), error, sweep)) from error
+def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:
+    return scaled_milestones(milestones, reference_epochs, _parent_.epochs)
+
+
+def _at_fraction(fraction: float, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """In a study: ``value`` for the runs of one fraction, ``otherwise`` for those of the others."""
+    return value if abs(_root_.data.fraction - fraction) < 1e-9 else otherwise
+
+
+def _for_dynamic(dynamic: str, value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """In a recipe: ``value`` for one dynamic, ``otherwise`` for the others."""
+    return value if _root_.dynamic == dynamic else otherwise

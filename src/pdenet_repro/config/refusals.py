@@ -1,113 +1,122 @@
-"""Why Hydra refused a command, in one sentence: the key, the value, what is allowed."""
+"""Why a word of a command is refused, in one sentence: the key, the value, what is allowed."""
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_origin
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import presets
 from pdenet_repro.config.schema import Config, allowed, knobs
 
+# How the launchers of version 0.1, which were Hydra's, are chosen now.
+LAUNCHERS_BEFORE = {"basic": "serial", "joblib": "local", "processes": "local", "slurm": "slurm"}
 
-def explain(overrides: list[str], error: Exception, sweep: bool = False) -> str:
-    """The first override that is at fault; where none is, what Hydra or OmegaConf said, on one line."""
-    for text in overrides:
-        if fault := complaint(text, sweep):
-            return fault
+
+def in_one_line(error: Exception) -> str:
+    """What Hydra or OmegaConf said."""
     said = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if isinstance(error, OmegaConfBaseException):
+        said = f"{error.full_key}: {str(error).splitlines()[0]}" if error.full_key else str(error).splitlines()[0]
     cause = str(error.__cause__).splitlines()[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return f"{said}: {cause}" if cause and cause not in said else said
 
 
-def complaint(text: str, sweep: bool = False) -> str | None:
-    """What is wrong with one override, None if nothing can be found."""
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        if "=" not in text:
-            return f"{text}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
-        return f"{text}: the value cannot be read; put quotes around special characters, like {text.split('=')[0]}=\"'...'\""
-    key = override.key_or_group
-    if key.split(".")[0] == "hydra" or key.startswith("hydra/"):
-        return None
-    entries = dict(knobs())
-    if key not in entries and key not in presets.GROUPS:
-        near = difflib.get_close_matches(key, [*entries, *presets.GROUPS], 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else "see --help for all keys"
-        return f"{key}: there is no such key; {hint}"
-    if override.is_add() or override.is_force_add():
-        return f"{text}: {key} exists already; write it without +"
-    if override.is_sweep_override() and key == "study":
-        return f"{text}: must be one study at a time; study=all has the runs of all figures"
-    if override.is_sweep_override() and not sweep:
-        is_list = key in entries and get_origin(entries[key].type) is list
-        return f"{text}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
-    return next(filter(None, (_value_complaint(key, part, entries) for part in _single(text, override))), None)
+def unreadable(word: str) -> str:
+    """Of a word that Hydra's grammar does not know."""
+    key, equals, _ = word.partition("=")
+    if not equals:
+        return f"{word}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
+    return f"{word}: the value cannot be read; put quotes around special characters, like {key}=\"'...'\""
 
 
-def launcher_complaint(words: Sequence[str]) -> str | None:
-    """What is wrong with the first word that sets something of Hydra's own, None if nothing is.
+def wrong_form(word: str) -> str | None:
+    """What is wrong with a word however its value reads, None if nothing is.
 
-    Only the launcher of a sweep and its fields are the user's. The rest (mode, working folder, sweeper) would lead runs to
-    other places, or none, than those in which they are counted, resumed and reported.
+    Hydra's grammar has forms that would silently do nothing here, or something else: ``~key`` would take the schema's
+    default, ``+key`` add a key that nothing reads, a list of presets keep the last one.
     """
-    fields = {name: _fields(name) for name in ("basic", *presets.choices("hydra/launcher"))}
-    launcher = next((word.partition("=")[2] for word in reversed(words) if word.startswith("hydra/launcher=")), "basic")
-    for word in words:
-        key, _, value = word.partition("=")
-        field = key.removeprefix("hydra.launcher.")
-        if key == "hydra/launcher":
-            if value not in fields:
-                return f"{word}: must be one of {', '.join(fields)}"
-        elif field != key:
-            if fault := complaint(word) or _field_complaint(word, field, launcher, fields):
-                return fault
-        elif re.match(r"\++hydra\.launcher\.", key):
-            return f"{word}: {key.lstrip('+')} is a setting of its launcher; write it without +"
-        elif re.match(r"[+~\s]*hydra\b", key):
-            return f"{word}: of Hydra's own settings only hydra/launcher=... and hydra.launcher.* may be given"
-    return None
-
-
-def _field_complaint(word: str, field: str, launcher: str, fields: dict[str, list[str]]) -> str | None:
-    if field not in fields.get(launcher, [field]):
-        having = [f"hydra/launcher={name}" for name, known in fields.items() if field in known]
-        if having:
-            return f"{word}: hydra/launcher={launcher} has no {field}; add {' or '.join(having)}"
-        return f"{word}: no launcher has {field}; see configs/hydra/launcher for what they have"
-    if OverridesParser.create().parse_override(word).is_sweep_override():
-        return f"{word}: must be one value; all runs of a sweep go through the same launcher"
-    return None
-
-
-def _fields(launcher: str) -> list[str]:
-    """What may be set of a launcher."""
-    if launcher == "basic":
-        return []
-    preset = OmegaConf.load(presets.folder() / "hydra" / "launcher" / f"{launcher}.yaml")
-    return [str(key) for key in preset if key not in ("defaults", "_target_")]
-
-
-def _single(text: str, override: Override) -> list[str]:
-    """The override's words with one value each."""
-    if override.is_sweep_override():
-        return [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
-    return [text]
-
-
-def _value_complaint(key: str, text: str, entries: dict[str, Any]) -> str | None:
-    value = OverridesParser.create().parse_override(text).value()
-    if key in presets.GROUPS:
-        names = presets.choices(key)
-        return None if value in names else f"{text}: must be one of {', '.join(names)}"
+    key, equals, value = word.partition("=")
+    if not key:
+        return f"{word!r}: not a setting; write key=value (all keys: --help)"
     try:
-        OmegaConf.update(OmegaConf.structured(Config), key, value)
-    except OmegaConfBaseException:
-        return f"{text}: must be {allowed(entries[key])}"
+        word.encode()
+    except UnicodeEncodeError:
+        return f"{word!r}: must be text in UTF-8"
+    if "@" in key:
+        return no_such_key(key)
+    if word.startswith("~"):
+        return f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
+    if re.match(r"[+\s]*hydra\b", key):
+        return _former(word)
+    if word.startswith("+"):
+        key = key.lstrip("+")
+        return f"{word}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
+    if not equals:
+        return unreadable(word)
+    if key in presets.GROUPS and (value.startswith("[") or value == "null"):
+        return f"{word}: must be one of {', '.join(presets.choices(key))}"
+    if re.match(r"(glob|interval)\(", value):
+        return f"{word}: must be values with commas between them, or range(from,to,step)"
     return None
+
+
+def no_such_key(key: str, others: Sequence[str] = ()) -> str:
+    """With the key that is probably meant; ``others``: keys beside those of a run."""
+    near = difflib.get_close_matches(key, [*dict(knobs()), *presets.GROUPS, *others], 1, 0.5)
+    return f"{key}: there is no such key; " + (f"did you mean {near[0]}?" if near else "see --help for all keys")
+
+
+def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, sweep: bool) -> str | None:
+    """What is wrong with a key or one of its values, None if nothing is; ``several``: written as values of a sweep."""
+    if not _exists(key):
+        return no_such_key(key)
+    entries = dict(knobs())
+    if several and key == "study":
+        return f"{word}: must be one study at a time; study=all has the runs of all figures"
+    if several and not sweep:
+        is_list = key in entries and get_origin(entries[key].type) is list
+        return f"{word}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
+    if not values:
+        return f"{word}: holds no value; must have one at least"
+    for value in values:
+        text = f"{key}={value}" if several else word
+        if key in presets.GROUPS:
+            if value not in presets.choices(key):
+                return f"{text}: must be one of {', '.join(presets.choices(key))}"
+            continue
+        try:
+            OmegaConf.update(OmegaConf.structured(Config), key, value)
+        except OmegaConfBaseException:
+            return f"{text}: must be {allowed(entries[key])}"
+    return None
+
+
+def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[str, ...]]) -> str | None:
+    """What is wrong with ``pair=KEY,KEY``; ``numbers``: of each key's values, ``axes``: keys and what is paired so far."""
+    for key, number in numbers.items():
+        if not number or axes.get(key) != (key,):
+            return f"{word}: {key} must be a key that has values in this sweep" + " and no other pair" * bool(number)
+    if len(numbers) < 2:
+        return f"{word}: must name two keys or more, as in pair=network.steps,network.step_size"
+    if len(set(numbers.values())) > 1:
+        counts = " and ".join(f"{number} of {key}" for key, number in numbers.items())
+        return f"{word}: must name keys with equally many values; there are {counts}"
+    return None
+
+
+def _exists(key: str) -> bool:
+    return key in presets.GROUPS or key in dict(knobs())
+
+
+def _former(word: str) -> str:
+    """Of a setting of Hydra's own: in version 0.1 the launchers were among these."""
+    key, _, value = word.partition("=")
+    if key == "hydra/launcher" and value in LAUNCHERS_BEFORE:
+        return f"{word}: is written launcher={LAUNCHERS_BEFORE[value]} now"
+    if key.startswith("hydra.launcher."):
+        field = re.sub("^(n_jobs|array_parallelism)$", "n", key.removeprefix("hydra.launcher."))
+        return f"{word}: is written launcher.{field}={value} now"
+    return f"{word}: there are no settings of Hydra here; see --help for all keys"

@@ -40,10 +40,13 @@ def knob(
 
     ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry. ``takes`` says
     in words what no bound or list of choices does.
-    ``result=False`` marks where and how a run is carried out, which must not tell two runs apart.
+    ``result=False`` marks where and how a run is computed, which must not tell two runs apart.
+    ``default=list`` or ``dict`` is an empty one.
     """
     metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -242,6 +245,8 @@ def allowed(entry: Any) -> str:
         return "one of " + ", ".join(entry.metadata["choices"])
     types = get_args(entry.type) or (entry.type,)  # int | None, list[int], or a plain type
     kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if get_origin(entry.type) is dict:
+        return "entries like {key: value}"
     kind = kinds[types[0]]
     if get_origin(entry.type) is list:
         kind = f"a list like [1,2], each {kind}"
@@ -250,7 +255,8 @@ def allowed(entry: Any) -> str:
     return " ".join([kind, *([" and ".join(bounds)] if bounds else [])]) + (" or null" if NoneType in types else "")
 
 
-def _fits(value: Any, rule: Any) -> bool:
+def fits(value: Any, rule: Any) -> bool:
+    """Whether a value, or an entry of a list, lies within the bounds of a field's metadata."""
     if rule["choices"]:
         return value in rule["choices"]
     if isinstance(value, list | dict):  # inside a list of numbers
@@ -280,7 +286,7 @@ def check(config: Config) -> None:
         value = value_of(config, key)
         if value is None:
             continue
-        if not all(_fits(v, entry.metadata) for v in (value if isinstance(value, list) else [value])):
+        if not all(fits(v, entry.metadata) for v in (value if isinstance(value, list) else [value])):
             raise InvalidConfig(f"{key}={value}: must be {allowed(entry)}")
     for complaint in _complaints(config):
         raise InvalidConfig(complaint)

@@ -7,8 +7,8 @@
 - ``summary.json``: the result, written last: a folder that has it is finished
 - ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
 - ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
-- ``checkpoints/`` while the run is unfinished, ``failure.json`` after an attempt that failed
 - ``dynamic.py``: a copy of the file of ``dynamic=FILE.py:CLASS``, for a dynamic that is not built in
+- ``checkpoints/`` and ``progress.json`` while the run is unfinished, ``failure.json`` after an attempt that failed
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from pdenet_repro.system.lock import FolderLock
 
 SEAL = "summary_sha256"
 OWN_DYNAMIC = "dynamic.py"
+PROGRESS = "progress.json"  # epochs done and time left
 
 
 def path_of(config: Config) -> Path:

@@ -111,7 +111,7 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "images_per_second": round(passes / max(seconds, 1e-9), 2),
         "peak_memory_mib": max(timing["peak_memory_mib"] for timing in timings),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": provenance.command(),
+        "command": (folder.path / "command.txt").read_text().strip(),
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
         "hardware": device.hardware(where),

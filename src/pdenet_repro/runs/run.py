@@ -5,16 +5,19 @@ from typing import Any
 from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.config.schema import CLASSES, Config, check
 from pdenet_repro.data import source, subset
-from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
+from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.signals import stop_request
 
 
-def refuse_nonsense(config: Config) -> None:
-    """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy."""
+def refuse_nonsense(config: Config, here: bool = True) -> None:
+    """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy.
+
+    ``here=False``: the run will train on another machine, which may have a GPU.
+    """
     check(config)
     learned, _ = subset.counts(config.data, source.images_per_class(config.data))
     images = CLASSES * learned
@@ -22,11 +25,14 @@ def refuse_nonsense(config: Config) -> None:
         raise InvalidConfig(
             f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
         )
-    device.refuse_missing_gpu(config)
+    if here:
+        device.refuse_missing_gpu(config)
 
 
-def run(config: Config) -> None:
-    """Carry out one run, or go on with it, or say that it is finished.
+def run(config: Config, command: str, name: str = "") -> None:
+    """Train and evaluate one network, or go on with it, or say that it is finished.
+
+    ``command``: what was typed, to be recorded. ``name`` stands before the run's lines where others train beside it.
 
     Raises
     ------
@@ -36,7 +42,7 @@ def run(config: Config) -> None:
         When a signal asked to stop; the state is saved.
     """
     refuse_nonsense(config)
-    log, folder = Log(config.short_name), RunFolder(config)
+    log, folder = Log(name), RunFolder(config)
     if summary := folder.finished():
         log.say(f"already finished: {result_line(summary, folder)}")
         return
@@ -44,7 +50,7 @@ def run(config: Config) -> None:
     with folder.locked(log.say), stop_request as stop:
         if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
             log.path = folder.path / "run.log"
-            folder.begin(provenance.command())
+            folder.begin(command)
             from pdenet_repro.runs.training_run import (
                 Session,  # torch takes seconds to import: only now that it is needed
             )
@@ -74,5 +80,12 @@ def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
     right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
     return (
         f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "
-        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}); all of it is in {folder.path}"
+        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}) in {_time(summary)}; all of it is in {folder.path}"
     )
+
+
+def _time(summary: dict[str, Any]) -> str:
+    """From start to end without interruptions, and the training alone; summaries of version 0.1 have that only."""
+    training = duration(summary["training_seconds"])
+    whole = summary.get("wall_seconds")
+    return f"{duration(whole)} ({training} of training)" if whole else training

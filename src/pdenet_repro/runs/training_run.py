@@ -1,7 +1,9 @@
 """Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
 
+import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,14 @@ from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
-from pdenet_repro.runs.folder import RunFolder, config_digest
+from pdenet_repro.runs.folder import PROGRESS, RunFolder, config_digest
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
+from pdenet_repro.runs.work import EVALUATION, work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Bars, Log, epoch_line
+from pdenet_repro.system.errors import StorageError
+from pdenet_repro.system.files import remove
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.training import compilation
 from pdenet_repro.training.compilation import not_compiled
@@ -86,6 +91,9 @@ class Session:
         self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0}
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
+        self.started = time.monotonic()
+        self.wall_seconds_before = 0.0  # of the attempts that this one goes on from
+        self.evaluated, self.evaluation_seconds = 0, 0.0  # images, and how long they took, in this attempt
 
     def carry_out(self) -> dict[str, Any]:
         """Train what is still to train, evaluate, write the results; returns the summary."""
@@ -93,7 +101,7 @@ class Session:
         self._resume()
         trainer, epochs = self.trainer, self.config.schedule.epochs
         events = Events(self.folder.path / "tensorboard", trainer.progress.epoch)
-        self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken)
+        self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken, alone=not self.log.prefix)
         self.saved_at = time.monotonic()
         try:
             while trainer.progress.epoch <= epochs:
@@ -101,13 +109,16 @@ class Session:
                 events.epoch(self.rows[-1], self.timings[-1])
             self._save()
             outcome = self._outcome()
-            summary = write_results(outcome, self.folder, self.device)
+            summary = write_results(outcome, self.folder, self.device) | {
+                "wall_seconds": round(self._wall_seconds(), 3)
+            }
             events.result(self.config, summary, outcome.confusion, self.network)
         finally:
             self.bars.close()
             events.close()
         self.folder.finish(summary)
         self.checkpoints.clear()
+        remove(self.folder.path / PROGRESS)
         return summary
 
     def _plan(self) -> str:
@@ -131,6 +142,7 @@ class Session:
         self.trainer.restore(checkpoint.tensors, values["progress"])
         self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
         self.best = values["best"]
+        self.wall_seconds_before = values.get("wall_seconds", 0.0)  # not in checkpoints of version 0.1
         self.best_weights = {
             name.removeprefix("best."): tensor.to(self.device)
             for name, tensor in checkpoint.tensors.items()
@@ -150,6 +162,7 @@ class Session:
             "timings": self.timings,
             "seconds": self.seconds,
             "best": self.best,
+            "wall_seconds": self._wall_seconds(),
         }
         self.checkpoints.save(Checkpoint(self.trainer.steps_taken, tensors, values))
         self.saved_at = time.monotonic()
@@ -202,9 +215,22 @@ class Session:
         self.timings.append(timing)
         self.folder.write_rows("metrics.csv", self.rows)
         self.folder.write_rows("timings.csv", self.timings)
-        epochs = self.config.schedule.epochs
-        mean = sum(t["seconds"] for t in self.timings) / len(self.timings)
-        self.log.say(epoch_line(row, timing, epochs, mean * (epochs - row["epoch"])))
+        epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
+        self.log.say(epoch_line(row, timing, epochs, seconds_left))
+        with suppress(StorageError):  # of interest while the run goes on, no part of its result
+            progress = {"epoch": row["epoch"], "epochs": epochs, "seconds_left": round(seconds_left)}
+            self.folder.write(PROGRESS, json.dumps(progress) + "\n")
+
+    def _wall_seconds(self) -> float:
+        return self.wall_seconds_before + time.monotonic() - self.started
+
+    def _seconds_left(self) -> float:
+        """Until the run is finished, evaluation included, at the mean speeds so far."""
+        left = work_left(self.config, self.trainer.steps_taken)
+        images = len(self.timings) * self.config.schedule.images_per_epoch(len(self.train))
+        training = sum(timing["seconds"] for timing in self.timings) / images
+        evaluation = self.evaluation_seconds / self.evaluated if self.evaluated else EVALUATION * training
+        return float(left.train * training + left.evaluate * evaluation)
 
     def _epoch_accuracies(self) -> dict[str, float | None]:
         epoch, evaluation = self.trainer.progress.epoch, self.config.evaluation
@@ -234,11 +260,14 @@ class Session:
             self._leave_if_asked()
 
         images: DeviceImages = getattr(self, split)
-        kind = statistics or self.config.evaluation.statistics
+        kind, begin = statistics or self.config.evaluation.statistics, time.monotonic()
         with using_statistics(self.network, kind, self._reestimate):
-            return class_probabilities(
+            found = class_probabilities(
                 self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
             )
+        self.evaluated += len(images)
+        self.evaluation_seconds += time.monotonic() - begin
+        return found
 
     def _reestimate(self) -> None:
         config = self.config

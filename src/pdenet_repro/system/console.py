@@ -1,7 +1,6 @@
 """What a person sees while a run goes on: lines, bars on a terminal, and the log file."""
 
 import datetime
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -50,8 +49,22 @@ class Unread:
             os.close(null)
 
 
+def _open_closed_streams() -> None:
+    """Give a process that was started without streams (``>&-``, some schedulers) the null device in their place.
+
+    Otherwise the first file that it opens, such as a lock, gets the stream's number, and what is printed goes there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def outlive_readers() -> None:
-    """Have this process go on when nobody reads what it prints any more."""
+    """Have this process go on when nobody reads what it prints any more, or it was started without streams."""
+    _open_closed_streams()
     if not isinstance(sys.stdout, Unread):
         sys.stdout, sys.stderr = Unread(sys.stdout), Unread(sys.stderr)
 
@@ -59,12 +72,12 @@ def outlive_readers() -> None:
 class Log:
     """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder.
 
-    A worker process, beside which others train, puts the name of its run before each line on the terminal.
+    ``name``, of a run beside which others train, stands before each line on the terminal.
     """
 
     def __init__(self, name: str = "") -> None:
         self.path: Path | None = None
-        self.prefix = f"{name}: " if name and multiprocessing.current_process().name != "MainProcess" else ""
+        self.prefix = f"{name}: " if name else ""
 
     def say(self, line: str) -> None:
         """Something worth knowing, on stdout."""
@@ -90,11 +103,11 @@ def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iter
 
 
 class Bars:
-    """On a terminal a bar for the whole run, with the time left, and one for the epoch or evaluation; else nothing."""
+    """On a terminal a bar for the whole run and one for the epoch or evaluation; nothing where others train beside it."""
 
-    def __init__(self, epochs: int, steps: int, done: int) -> None:
+    def __init__(self, epochs: int, steps: int, done: int, alone: bool = True) -> None:
         self.epochs, self.steps = epochs, steps
-        off = not sys.stderr.isatty()
+        off = not (alone and sys.stderr.isatty())
         self.whole = tqdm(total=epochs * steps, initial=done, unit="step", disable=off, dynamic_ncols=True)
         self.part = tqdm(total=steps, unit="step", disable=off, leave=False, dynamic_ncols=True)
 

@@ -1,0 +1,101 @@
+"""How the runs of a sweep are launched: settings of the sweep as a whole, which are no part of its runs.
+
+``launcher=local launcher.n=4`` on the command line; ``--help`` explains every key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pdenet_repro.config import compose
+from pdenet_repro.config.refusals import no_such_key
+from pdenet_repro.config.schema import allowed, fits, knob, knobs
+from pdenet_repro.system.errors import InvalidConfig
+
+
+@dataclass
+class Serial:
+    """One run after the other."""
+
+    give_up_after: int | None = knob(
+        "start no more runs when the first so many all failed for the same reason; null: start all", None, low=1
+    )
+
+
+@dataclass
+class Local(Serial):
+    """Several runs at a time on this machine: each has its share of the cores, and with device=auto a GPU of its own."""
+
+    n: int = knob(
+        "runs at a time: as many as there are GPUs, or as memory allows (7 GiB for a paper network)", 2, low=1
+    )
+
+
+@dataclass
+class Slurm(Serial):
+    """Each run is a job of a SLURM cluster, through submitit; the nodes must share the data and output_root."""
+
+    partition: str | None = knob("null: the cluster's default", None)
+    account: str | None = knob("that is charged", None)
+    qos: str | None = knob("quality of service", None)
+    constraint: str | None = knob("features a node must have, for example h100", None)
+    exclude: str | None = knob("nodes to avoid", None)
+    timeout_min: int = knob("time limit of a job, minutes; it then saves, is queued again and goes on", 60, low=1)
+    max_num_timeout: int = knob("how often a job may reach its limit", 100, low=0)
+    signal_delay_s: int = knob("seconds before the limit at which a job is told to save", 120, low=1)
+    n: int = knob("jobs at a time", 16, low=1)
+    gpus_per_node: int | None = knob("0 on a cluster without GPUs", 1, low=0)
+    cpus_per_task: int | None = knob("the images are on the GPU: more help only on a cluster without GPUs", 4, low=1)
+    mem_gb: int | None = knob("memory of a job", 16, low=1)
+    gres: str | None = knob("generic resources", None)
+    comment: str | None = knob("of the job", None)
+    setup: list[str] = knob("shell commands before each job, for example ['module load cuda']", list)
+    additional_parameters: dict[str, Any] = knob("further sbatch options, for example {mail-type: FAIL}", dict)
+
+
+LAUNCHERS: dict[str, type[Serial]] = {"serial": Serial, "local": Local, "slurm": Slurm}
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that set something of the runs, and those that set something of their launcher."""
+    ours = [word for word in words if word.partition("=")[0].split(".")[0] == "launcher"]
+    return [word for word in words if word not in ours], ours
+
+
+def launcher_of(words: Sequence[str]) -> Serial:
+    """The launcher that words ``launcher=...`` and ``launcher.key=value`` choose and set.
+
+    Raises
+    ------
+    InvalidConfig
+        One sentence: key, value, what is allowed.
+    """
+    names = [word.partition("=")[2] for word in words if word.startswith("launcher=")]
+    name = names[-1] if names else "serial"
+    if name not in LAUNCHERS:
+        raise InvalidConfig(f"launcher={name}: must be one of {', '.join(LAUNCHERS)}")
+    entries, chosen = dict(knobs(LAUNCHERS[name])), OmegaConf.structured(LAUNCHERS[name])
+    for word in words:
+        key = word.partition("=")[0].removeprefix("launcher").removeprefix(".")
+        if not key:
+            continue
+        if key not in entries:
+            having = [f"launcher={other}" for other in LAUNCHERS if key in dict(knobs(LAUNCHERS[other]))]
+            if having:
+                raise InvalidConfig(f"{word}: launcher={name} has no {key}; add {' or '.join(having)}")
+            raise InvalidConfig(no_such_key(f"launcher.{key}", [f"launcher.{known}" for known in entries]))
+        override = compose.parse(word)
+        if override.is_sweep_override():
+            raise InvalidConfig(f"{word}: must be one value; all runs of a sweep go through the same launcher")
+        try:
+            chosen[key] = override.value()
+        except OmegaConfBaseException as error:
+            raise InvalidConfig(f"{word}: must be {allowed(entries[key])}") from error
+        if chosen[key] is not None and not fits(chosen[key], entries[key].metadata):
+            raise InvalidConfig(f"{word}: must be {allowed(entries[key])}")
+    launcher: Any = OmegaConf.to_object(chosen)
+    assert isinstance(launcher, Serial)
+    return launcher

@@ -1,0 +1,10 @@
+"""``python -m pdenet_repro.status``: the command is in ``cli/status.py``."""
+
+import sys
+
+from pdenet_repro.cli.status import show_status
+from pdenet_repro.system.console import outlive_readers
+
+if __name__ == "__main__":
+    outlive_readers()
+    sys.exit(show_status(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""What a sweep still has to do and how long that takes here, from a short calibration; starts nothing."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pdenet_repro.config.schema import Config
+from pdenet_repro.runs.folder import path_of
+from pdenet_repro.runs.work import Work, work_left
+from pdenet_repro.sweeps.plan import names
+from pdenet_repro.sweeps.state import State, state_of, steps_done
+from pdenet_repro.system import device as devices
+from pdenet_repro.system.formatting import aligned, duration
+
+STEPS = 2  # measured, after one to warm up
+CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a small batch
+
+
+def seconds_an_image(config: Config) -> tuple[float, float]:
+    """Measured seconds to train on an image and to evaluate one, on random images, on the device of the configuration."""
+    import numpy as np
+
+    from pdenet_repro.data.batches import DeviceImages
+    from pdenet_repro.runs.training_run import make_trainer
+    from pdenet_repro.training.evaluation import class_probabilities
+
+    device = devices.set_up(config)
+    batch = config.schedule.batch_size if device.type == "cuda" else min(CPU_IMAGES, config.schedule.batch_size)
+    random = np.random.RandomState(0)
+    images = DeviceImages(
+        random.randint(0, 256, ((STEPS + 1) * batch, 3, 96, 96), dtype=np.uint8),
+        random.randint(0, 10, (STEPS + 1) * batch),
+        device,
+    )
+    schedule = replace(
+        config.schedule, batch_size=batch, learning_rate=1e-6
+    )  # whatever the rate, this must not diverge
+    trainer = make_trainer(replace(config, schedule=schedule, performance="eager"), images, device)
+
+    def wait() -> float:
+        devices.synchronize(device)
+        return time.monotonic()
+
+    marks = [wait() for _ in trainer.epoch()]
+    training = (marks[-1] - marks[0]) / (STEPS * batch)
+    autocast = devices.autocast(device, config.precision)
+    if device.type == "cuda":  # the first evaluation there also chooses the fastest of the convolutions
+        class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
+    begin = wait()
+    class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
+    return training, (wait() - begin) / len(images)
+
+
+def show(configs: Sequence[Config]) -> None:
+    """Print every run with its state, image passes and seconds left, then the sums."""
+    states, name = [state_of(config) for config in configs], names(configs)
+    left = [
+        Work(0, 0) if found.state is State.DONE else work_left(config, steps_done(config))
+        for config, found in zip(configs, states, strict=True)
+    ]
+    speeds: dict[str, tuple[float, float]] = {}
+    for config, work in zip(configs, left, strict=True):
+        if work.train + work.evaluate and _network(config) not in speeds:
+            speeds[_network(config)] = seconds_an_image(config)
+    seconds = [
+        work.train * training + work.evaluate * evaluation
+        for config, work in zip(configs, left, strict=True)
+        for training, evaluation in [speeds.get(_network(config), (0.0, 0.0))]
+    ]
+    rows = [("run", "state", "passes to train", "to evaluate", "time")]
+    for config, found, work, time_left in zip(configs, states, left, seconds, strict=True):
+        rows.append(
+            (name[path_of(config)], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(time_left))
+        )
+    print("\n".join(aligned(rows, left=(0, 1))))
+    count = Counter(found.state for found in states)
+    print(f"\n{len(configs)} runs: {', '.join(f'{count[state]} {state}' for state in State if count[state])}")
+    print(
+        f"{sum(work.train for work in left):,} image passes to train, {sum(work.evaluate for work in left):,} to evaluate"
+    )
+    if speeds:
+        hardware = devices.hardware(devices.set_up(configs[0]))
+        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        print(
+            f"about {duration(sum(seconds))} on {where}, one run after the other, judged from {STEPS} steps of each network "
+            f"that are not compiled (long runs are, and take less)"
+        )
+    for config, found in zip(configs, states, strict=True):
+        if found.state is State.FAILED:
+            print(f"failed: {name[path_of(config)]}: {found.reason}")
+
+
+def _network(config: Config) -> str:
+    """Runs with the same key take the same time an image."""
+    parts = (config.network, config.precision, config.schedule.batch_size, config.objective.smoothness)
+    return f"{config.dynamic} {parts}"

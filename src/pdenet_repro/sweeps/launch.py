@@ -1,0 +1,203 @@
+"""The runs of a sweep on this machine: each in a process of its own, one after the other or several at a time.
+
+A run that dies takes nothing along, and nothing of it stays in memory. The processes are started by one that has imported
+PyTorch already (multiprocessing's fork server), so that each begins at once. When the command is stopped it tells its
+runs, which save, and waits for them; when it is killed, the pipes to them close, which tells them as well.
+"""
+
+import multiprocessing
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import connection, forkserver, resource_tracker
+from pathlib import Path
+from typing import Any
+
+from pdenet_repro.config.schema import Config
+from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.runs.work import work_left
+from pdenet_repro.sweeps import worker
+from pdenet_repro.sweeps.plan import names
+from pdenet_repro.sweeps.state import State, state_of, steps_done
+from pdenet_repro.system import lock, signals
+from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.formatting import duration
+
+SAVING = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
+LEAVING = 10.0  # seconds that a run whose command was killed may still hold its folder
+PRELOADED = ["pdenet_repro.sweeps.worker", "pdenet_repro.runs.training_run"]
+MORE = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.figure"]  # what a run imports when it needs it
+
+
+class Failures:
+    """Why runs of this sweep failed, and whether it is hopeless: the first ``most`` all failed for the same reason."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most, self.ended = most, 0
+        self.reasons: dict[Path, str] = {}
+
+    def note(self, config: Config, reason: str) -> None:
+        """A run has ended; ``reason``: why it failed, empty if it did not."""
+        self.ended += 1
+        if reason:
+            self.reasons[path_of(config)] = reason
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no more runs should start."""
+        if self.most is None or not self.most <= self.ended == len(self.reasons):
+            return False
+        # paths and numbers differ between runs that fail for the same reason
+        return len({re.sub(r"\S*/\S*|\d+", "", reason) for reason in self.reasons.values()}) == 1
+
+
+@dataclass
+class Child:
+    """The process of one run."""
+
+    config: Config
+    name: str
+    process: Any
+    pipe: connection.Connection
+    flops: int
+    begun: float = field(default_factory=time.monotonic)
+
+    def outcome(self) -> tuple[int, str]:
+        """Exit code and a sentence, once the process has ended."""
+        self.process.join()
+        try:
+            outcome: tuple[int, str] = self.pipe.recv()
+            return outcome
+        except (EOFError, OSError):
+            folder, reason = RunFolder(self.config), _death(self.process.exitcode)
+            if not lock.held(folder.path):
+                folder.record_failure(UserError(reason))
+            print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
+            return 1, reason
+        finally:
+            self.pipe.close()
+
+
+def _death(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"its process ended with exit code {exit_code} and without a word"
+    name = signal.Signals(-exit_code).name
+    perhaps = ", perhaps because the memory ran out (the system's log tells)" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{perhaps}"
+
+
+class LocalSweep:
+    """Trains every run that is not done and that no other process trains, ``at_a_time`` of them at a time."""
+
+    def __init__(self, configs: Sequence[Config], at_a_time: int, command: str, failures: Failures) -> None:
+        self.waiting, self.at_a_time, self.command, self.failures = list(configs), at_a_time, command, failures
+        self.number, self.of, self.names = 0, len(configs), names(configs)
+        self.running: list[Child] = []
+        self.flops_done, self.seconds = 0, 0.0  # of the runs that ended well
+        self.where = "before the first run"  # for the sentence of a stop between two runs
+        self.context = _context()
+
+    def launch(self) -> None:
+        """Returns when all have ended or more are hopeless; Interrupted when a signal came and the runs have saved."""
+        idle_since = time.monotonic()
+        with signals.stop_request as stop:
+            try:
+                while self.waiting or self.running:
+                    while len(self.running) < self.at_a_time and not stop.received and (config := self._next()):
+                        self._start(config)
+                    if self.running:
+                        idle_since = time.monotonic()
+                    elif self.failures.hopeless or time.monotonic() - idle_since > LEAVING:
+                        break  # what is waiting is trained by other processes
+                    self._wait(0.5)
+                    if stop.received:
+                        break
+                if stop.received:
+                    raise signals.Interrupted(self._stop(stop.received))
+            finally:
+                for child in self.running:
+                    child.pipe.close()
+
+    def _next(self) -> Config | None:
+        """The next run to start; it is no longer waiting. None while there is none."""
+        for config in [] if self.failures.hopeless else list(self.waiting):
+            state = state_of(config).state
+            if state is State.RUNNING:  # in another process, which may be about to leave
+                continue
+            self.waiting.remove(config)
+            if state is not State.DONE:
+                return config
+        return None
+
+    def _start(self, config: Config) -> None:
+        self.number += 1
+        name = self.names[path_of(config)]
+        flops = work_left(config, steps_done(config)).flops(config)
+        print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
+        ours, theirs = self.context.Pipe()
+        arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
+        process = self.context.Process(target=worker.work, args=arguments)
+        with signals.orders_blocked():
+            process.start()
+        theirs.close()
+        self.running.append(Child(config, name, process, ours, flops))
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until a run ends, or so long; note how those that have ended did."""
+        ended = connection.wait([child.process.sentinel for child in self.running], seconds)
+        for child in [child for child in self.running if child.process.sentinel in ended]:
+            self.running.remove(child)
+            code, reason = child.outcome()
+            if code == 0:
+                self.flops_done += child.flops
+                self.seconds += time.monotonic() - child.begun
+            self.failures.note(child.config, reason if code != signals.Interrupted.exit_code else "")
+            self.where = reason if code == signals.Interrupted.exit_code else f"after the run {child.name}"
+
+    def _stop(self, order: str) -> str:
+        """Tell the runs to save and leave, and wait for them; returns the sentence to end with."""
+        for child in self.running:
+            with suppress(OSError):  # it has just ended
+                child.pipe.send(order)
+        until = time.monotonic() + SAVING
+        while self.running and time.monotonic() < until:
+            self._wait(0.5)
+        for child in self.running:
+            child.process.kill()
+        if self.running:
+            return (
+                f"stopped by {order}: {len(self.running)} runs did not answer within {SAVING:.0f} s and were ended; the "
+                f"same command goes on from their last checkpoints"
+            )
+        if self.at_a_time > 1:
+            return f"stopped by {order}: the runs have saved; the same command goes on"
+        if self.where.startswith("stopped by"):
+            return self.where
+        return f"stopped by {order} {self.where}; the same command goes on from there"
+
+    def _time_left(self, flops: int) -> str:
+        """Of the sweep from now on, judged by the runs that are done; nothing before the first."""
+        if not self.flops_done:
+            return ""
+        flops += sum(work_left(config, steps_done(config)).flops(config) for config in self.waiting)
+        flops += sum(child.flops for child in self.running)
+        elapsed = sum(time.monotonic() - child.begun for child in self.running)
+        seconds = (flops * self.seconds / self.flops_done - elapsed) / self.at_a_time
+        return f"; about {duration(max(0.0, seconds))} left for all runs"
+
+
+def _context() -> Any:
+    """How processes are started: on Linux forked from one that has PyTorch imported and ignores what stops the command."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # where there is a GPU, parts of PyTorch may open its driver, which a forked process cannot use
+    context.set_forkserver_preload(PRELOADED if Path("/proc/driver/nvidia").exists() else PRELOADED + MORE)
+    resource_tracker.ensure_running()  # starting it allows orders again, so it must not be started below
+    with signals.orders_blocked():
+        forkserver.ensure_running()
+    return context

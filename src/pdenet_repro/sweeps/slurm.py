@@ -1,0 +1,190 @@
+"""The runs of a sweep as jobs of a SLURM cluster, through submitit.
+
+Each submission has a folder of its own, private and with a name that nobody can guess: submitit's jobs unpickle what lies
+there. What becomes of a run is read from its own folder, and which jobs there still are from ``squeue``: neither results
+that submitit pickles nor SLURM's accounting are needed. A job that is preempted or reaches its time limit saves, is queued
+again and goes on. The ids of the jobs are kept, so that the next command waits for those that are still queued.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdenet_repro.config.launchers import Slurm
+from pdenet_repro.config.schema import Config
+from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.sweeps.launch import Failures
+from pdenet_repro.sweeps.plan import study_of
+from pdenet_repro.sweeps.state import State, state_of
+from pdenet_repro.sweeps.worker import attempt
+from pdenet_repro.system import console, signals
+from pdenet_repro.system.errors import InvalidConfig, UserError
+from pdenet_repro.system.files import make_folder, write_atomically
+
+POLL = 5.0  # seconds between two looks at the queue and the run folders
+GRACE = 30.0  # seconds in which the last files of a job that has ended may still arrive, on network file systems
+JOB_NAME = "pdenet"
+RECORD = "submitted.json"  # {job id: run folder} of one submission
+
+
+class Job:
+    """What a job executes: one run. Preempted or at its time limit it saves and is queued again, by submitit."""
+
+    def __call__(self, config: Config, command: str) -> int:
+        """Returns an exit code; why a run failed is in its folder."""
+        console.outlive_readers()
+        requeue = getattr(signal, "SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2"))
+        signals.stop_request.signals = (requeue,)  # SIGTERM comes before it at preemption, and submitit ignores that
+        with signals.stop_request as stop:
+            code, reason = attempt(config, command)
+        if code == signals.Interrupted.exit_code:
+            print(reason, file=sys.stderr, flush=True)
+        if stop.received == requeue.name:
+            signal.raise_signal(requeue)  # submitit's own handler queues the job again and ends the process
+        return code
+
+    def checkpoint(self, config: Config, command: str) -> object:
+        """What submitit queues again: the same."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, config, command)
+
+
+def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: Failures) -> None:
+    """Submit every run that no job is queued for, and wait until all jobs have ended.
+
+    Raises
+    ------
+    InvalidConfig
+        submitit or SLURM is missing, or refuses the settings.
+    Interrupted
+        A signal came; the jobs go on.
+    """
+    with signals.stop_request as stop:
+        queued = _queued()
+        jobs = {path: job for path, job in _recorded(configs).items() if queued is None or job in queued}
+        new = [c for c in configs if path_of(c) not in jobs and state_of(c).state is not State.RUNNING]
+        if jobs:
+            print(f"{len(jobs)} runs have jobs in the queue already", flush=True)
+        if new:
+            jobs |= _submit(new, launcher, command)
+        _wait({path_of(config): config for config in configs}, jobs, failures, stop)
+        if stop.received:
+            raise signals.Interrupted(
+                f"stopped by {stop.received}: the jobs go on; the same command waits for them, and reports"
+            )
+
+
+def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Path, str]:
+    """Submit an array of jobs; returns the id of each run's."""
+    try:
+        from submitit import SlurmExecutor
+    except ImportError as error:
+        raise InvalidConfig(
+            "launcher=slurm: needs submitit, which is not installed; pip install 'pdenet-repro[cluster]'"
+        ) from error
+    folder = study_of(configs[0]).absolute() / "jobs" / secrets.token_hex(16)
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700)
+    print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
+    options = {"partition", "account", "qos", "constraint", "exclude", "gres", "comment", "signal_delay_s"}
+    options |= {"gpus_per_node", "cpus_per_task", "setup", "additional_parameters"}
+    parameters = {name: value for name in options if (value := getattr(launcher, name)) not in (None, [], {})}
+    if launcher.mem_gb:
+        parameters["mem"] = f"{launcher.mem_gb}GB"
+    try:
+        executor = SlurmExecutor(folder, max_num_timeout=launcher.max_num_timeout)
+        executor.update_parameters(
+            job_name=JOB_NAME, time=launcher.timeout_min, array_parallelism=launcher.n, nodes=1, ntasks_per_node=1, **parameters
+        )  # fmt: skip
+        found = executor.map_array(Job(), configs, [command] * len(configs))
+    except Exception as error:  # of sbatch, of submitit's checks
+        raise InvalidConfig(f"launcher=slurm: cannot submit: {' '.join(str(error).split())[-300:]}") from error
+    jobs = {path_of(config): job.job_id for config, job in zip(configs, found, strict=True)}
+    record = {job: str(path.absolute()) for path, job in jobs.items()}
+    write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    return jobs
+
+
+def _recorded(configs: Sequence[Config]) -> dict[Path, str]:
+    """The ids of jobs that earlier commands submitted for these runs."""
+    paths = {str(path_of(config).absolute()): path_of(config) for config in configs}
+    jobs: dict[Path, str] = {}
+    for study in dict.fromkeys(map(study_of, configs)):
+        for record in sorted(study.glob(f"jobs/*/{RECORD}"), key=lambda path: path.stat().st_mtime):
+            try:
+                jobs |= {paths[path]: str(job) for job, path in json.loads(record.read_text()).items() if path in paths}
+            except (OSError, ValueError, AttributeError, TypeError):
+                continue  # another user's, or damaged
+    return jobs
+
+
+def _queued() -> set[str] | None:
+    """Ids of this user's jobs that wait or run; None where SLURM does not answer."""
+    words = [
+        "squeue",
+        "--noheader",
+        "--array",
+        f"--user={os.getuid()}",
+        f"--name={JOB_NAME}",
+        "--format=%A %F_%K",
+    ]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError as error:
+        raise InvalidConfig(
+            "launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node"
+        ) from error
+    except subprocess.TimeoutExpired:
+        return None
+    return set(done.stdout.split()) if done.returncode == 0 else None
+
+
+def _wait(
+    configs: dict[Path, Config], jobs: dict[Path, str], failures: Failures, stop: signals.StopRequest
+) -> None:  # fmt: skip
+    """Until every job has left the queue and its run's folder says how it went, or a signal comes."""
+    known, gone = Counter[State](), dict[Path, float]()
+    left = set(jobs)
+    while left and not stop.received:
+        queued = _queued()
+        for path in sorted(left):
+            _refresh(path)
+            found = state_of(configs[path])
+            waits_or_runs = queued is None or jobs[path] in queued
+            if found.state in (State.DONE, State.FAILED) and not waits_or_runs:
+                left.remove(path)
+                failures.note(configs[path], found.reason)
+            elif waits_or_runs:
+                gone.pop(path, None)  # queued again
+            elif time.monotonic() - gone.setdefault(path, time.monotonic()) > GRACE:
+                left.remove(path)
+                reason = f"its job {jobs[path]} ended before the run did, cancelled or lost"
+                failures.note(configs[path], reason)
+                if found.state is not State.RUNNING:
+                    RunFolder(configs[path]).record_failure(UserError(reason))
+        count = Counter(state_of(config).state for config in configs.values())
+        if count != known:
+            print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
+            known = count
+        if failures.hopeless and left:
+            subprocess.run(["scancel", "--state=PENDING", *(jobs[path] for path in left)], capture_output=True)
+        until = time.monotonic() + POLL
+        while left and not stop.received and time.monotonic() < until:
+            time.sleep(0.2)
+
+
+def _refresh(path: Path) -> None:
+    """Have a network file system look for new files: it asks the server when a folder is opened."""
+    for folder in (path.parents[1], path.parent, path):
+        try:
+            os.listdir(folder)
+        except OSError:
+            return

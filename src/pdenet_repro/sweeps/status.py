@@ -1,0 +1,122 @@
+"""The runs of a study, from its folder alone: how far each has come, where it trains, why it failed, what it takes on disk.
+
+Also what unfinished and failed attempts have left there, and its removal.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdenet_repro.runs.folder import PROGRESS, load_summary
+from pdenet_repro.sweeps.plan import NAME as PLAN
+from pdenet_repro.sweeps.plan import planned_runs
+from pdenet_repro.sweeps.state import State, state_of_unfinished, steps_saved
+from pdenet_repro.system.errors import RunFolderBusy, RunFolderError
+from pdenet_repro.system.files import remove
+from pdenet_repro.system.formatting import duration
+from pdenet_repro.system.lock import FolderLock
+
+FRESH = 300.0  # seconds: a run on another host that gave a sign of life since then counts as running
+# What a run writes into its folder; nothing else is ever removed.
+WRITTEN = (
+    "config.yaml", "command.txt", "metrics.csv", "timings.csv", "run.log", "weights.safetensors", "predictions.npz",
+    "examples.npz", "confusion.csv", "failure.json", PROGRESS, "running.json", "tensorboard/events.out.tfevents.*",
+    "checkpoints/step-*.safetensors*", ".*.tmp", "checkpoints/.*.tmp", "run.lock",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run: its folder, how far it has come, a few words on that, bytes on disk."""
+
+    folder: Path
+    state: State
+    words: str
+    bytes: int
+
+
+def status(folder: Path) -> list[RunStatus]:
+    """Every run below a folder, those included that are only planned; RunFolderError where there is none."""
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: there is no such folder; name a study, for example outputs/demo")
+    folders = {path.parent for path in folder.rglob("config.yaml")}
+    folders |= {path.parent for path in folder.rglob("failure.json")}
+    for plan in folder.rglob(PLAN):
+        folders |= {plan.parent / run["folder"] for run in planned_runs(plan.parent)}
+    if not folders:
+        raise RunFolderError(f"{folder}: holds no runs and no plan of runs; name a study, for example outputs/demo")
+    return [_status(each) for each in sorted(folders)]
+
+
+def _status(folder: Path) -> RunStatus:
+    size = sum(path.stat().st_size for path in _files(folder))
+    try:
+        summary = load_summary(folder)
+    except RunFolderError as error:
+        return RunStatus(folder, State.FAILED, str(error), size)
+    if summary:
+        seconds = summary.get("wall_seconds", summary.get("training_seconds", 0))
+        return RunStatus(folder, State.DONE, f"test accuracy {summary['test_accuracy']:.2%}, {duration(seconds)}", size)
+    found, sign, progress = state_of_unfinished(folder), _json(folder / "running.json"), _json(folder / PROGRESS)
+    state, host = found.state, sign.get("host", "")
+    epoch = f"epoch {progress['epoch']} of {progress['epochs']} done" if "epochs" in progress else ""
+    if host not in ("", platform.node()):
+        with suppress(OSError):
+            if time.time() - (folder / "running.json").stat().st_mtime < FRESH:
+                state = State.RUNNING
+    if state is State.RUNNING:
+        left = f"{duration(progress['seconds_left'])} left" if "seconds_left" in progress else ""
+        words = ", ".join(filter(None, [f"on {host}" if host else "", epoch or "no epoch done yet", left]))
+    elif state is State.INTERRUPTED:
+        words = ", ".join(filter(None, [epoch, f"saved at step {steps_saved(folder)}"]))
+    else:
+        words = found.reason if state is State.FAILED else ""
+    return RunStatus(folder, state, words, size)
+
+
+def left_over(folder: Path) -> list[RunStatus]:
+    """The runs below a folder that are neither done nor running, as far as they have left files."""
+    unfinished = (State.INTERRUPTED, State.FAILED, State.TO_DO)
+    return [run for run in status(folder) if run.state in unfinished and any(_written(run.folder))]
+
+
+def remove_run(run: RunStatus) -> str:
+    """Remove what an unfinished run has left; returns what happened in words. Files that no run writes stay."""
+    try:
+        with FolderLock(run.folder):
+            if load_summary(run.folder):
+                return "stays: it has been finished meanwhile"
+            for path in _written(run.folder):
+                if path.name != "run.lock":
+                    remove(path)
+    except RunFolderBusy:
+        return "stays: another process is training it"
+    remove(run.folder / "run.lock")
+    for folder in (run.folder / "tensorboard", run.folder / "checkpoints", run.folder, *run.folder.parents[:2]):
+        with suppress(OSError):  # not empty, or not there
+            folder.rmdir()
+    kept = [path.name for path in _files(run.folder)]
+    return f"removed, but for {', '.join(kept)}, which no run writes" if kept else "removed"
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    if not (folder / "summary.json").exists():
+        for pattern in WRITTEN:
+            yield from folder.glob(pattern)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,71 @@
+"""Runs as processes: what became of one that died, when a sweep gives up, whether compiled code is found again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.sweeps.launch import Failures, _death
+
+SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
+
+
+def test_it_is_hopeless_when_the_first_runs_fail_for_the_same_reason():
+    configs = compose_sweep([*SMALL, "seed=range(0,4)"])
+
+    def hopeless(*reasons, most=3):
+        failures = Failures(most)
+        for config, reason in zip(configs, reasons, strict=False):
+            failures.note(config, reason)
+        return failures.hopeless
+
+    assert hopeless("cannot write /a/1: full", "cannot write /a/2: full", "cannot write /a/3: full")
+    assert not hopeless("loss is nan at step 1", "loss is nan at step 2")
+    assert not hopeless("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
+    assert not hopeless("loss is nan", "out of memory", "loss is nan")
+    assert not hopeless("x", "x", "x", "x", most=None)
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT"])
+def test_a_process_that_a_signal_ended_is_named_with_it(name):
+    said = _death(-getattr(signal, name))
+    assert name in said
+    assert ("memory" in said) == (name == "SIGKILL")
+    assert "exit code 3" in _death(3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_the_next_run_finds_the_compiled_code_of_the_same_network(tmp_path):
+    """The compiler is replaced by one that counts: the second run, in a process of its own, does not call it."""
+    calls = tmp_path / "calls"
+    compiler = tmp_path / "counting-g++"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *.cpp*) echo "$PDENET_RUN" "$*" >> {calls};; esac\nexec g++ "$@"\n')
+    compiler.chmod(0o755)
+    environment = os.environ | {
+        "CXX": str(compiler), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    words = [
+        *SMALL[:2],
+        "schedule=demo",
+        "schedule.epochs=1",
+        "data.fraction=0.05",
+        "performance=compile",
+        "device=cpu",
+    ]
+    words += ["network.widths=[2]", "network.steps=1", "schedule.last_batch=drop"]
+    command = [sys.executable, "-m", "pdenet_repro", "-m", *words, "seed=0,1"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    counts = []
+    for line in process.stdout:
+        if line.startswith(("[2 of 2]", "2 of 2 runs are done")):
+            counts.append(len(calls.read_text().splitlines()))
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 2

@@ -1,0 +1,98 @@
+"""The runs of a study from its folder, and what is left of unfinished ones."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pdenet_repro import compose
+from pdenet_repro.cli.status import clean, show_status
+from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.runs.folder import RunFolder
+from pdenet_repro.sweeps.plan import write_plans
+from pdenet_repro.sweeps.state import State
+from pdenet_repro.sweeps.status import status
+from pdenet_repro.system.errors import UserError
+
+WORDS = ("data=shapes", "network=tiny", "schedule=short", "name=sweep")
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Seeds 0 to 4: done, interrupted, failed, running on another host, to do."""
+    configs = compose_sweep([*WORDS, f"output_root={tmp_path}", "seed=range(0,5)"])
+    write_plans(configs, "python -m pdenet_repro ...")
+    for config in configs[:4]:
+        with RunFolder(config).locked():
+            RunFolder(config).begin("")
+    done, interrupted, failed, elsewhere, _ = map(RunFolder, configs)
+    done.finish({"files_sha256": {}, "test_accuracy": 0.25, "training_seconds": 30.0, "wall_seconds": 65.0})
+    (interrupted.path / "checkpoints").mkdir()
+    (interrupted.path / "checkpoints/step-00000007-0123456789abcdef.safetensors").write_bytes(bytes(2_000_000))
+    interrupted.write("progress.json", json.dumps({"epoch": 2, "epochs": 12, "seconds_left": 60}))
+    failed.record_failure(UserError("out of luck"))
+    elsewhere.write("running.json", json.dumps({"host": "another", "process": 1, "beat": 1}))
+    elsewhere.write("progress.json", json.dumps({"epoch": 3, "epochs": 12, "seconds_left": 125}))
+    return tmp_path / "sweep"
+
+
+def test_every_state_is_shown_with_its_reason(study, capsys):
+    states = [State.DONE, State.INTERRUPTED, State.FAILED, State.RUNNING, State.TO_DO]
+    assert [run.state for run in status(study)] == states
+    assert show_status([str(study)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    words = (
+        "test accuracy 25.00%, 1:05",
+        "epoch 2 of 12 done, saved at step 7",
+        "out of luck",
+        "on another, epoch 3 of 12 done, 2:05 left",
+        "to do",
+    )
+    for line, expected in zip(lines[1:6], words, strict=True):
+        assert expected in line
+    assert "5 runs: 1 done, 1 running, 1 interrupted, 1 failed, 1 to do; 2.0 MB on disk" in lines[-1]
+
+
+def test_a_run_that_trains_here_is_running(study, tmp_path):
+    config = compose(*WORDS, f"output_root={tmp_path}", "seed=4")
+    with RunFolder(config).locked():
+        RunFolder(config).begin("")
+        found = status(study)[4]
+        assert found.state is State.RUNNING
+        assert "no epoch done yet" in found.words
+
+
+def test_clean_removes_only_when_told_and_only_what_runs_write(study, tmp_path, capsys):
+    note = study / "parabolic/fraction-1.00/seed-1/note.txt"
+    note.write_text("mine")
+    before = {path for path in study.rglob("*") if path.is_file()}
+    assert clean([str(study)]) == 0
+    assert "--yes" in capsys.readouterr().out
+    assert {path for path in study.rglob("*") if path.is_file()} == before
+    with RunFolder(compose(*WORDS, f"output_root={tmp_path}", "seed=2")).locked():  # its next attempt
+        assert clean([str(study), "--yes"]) == 0
+    out = capsys.readouterr().out
+    assert "seed-1: removed, but for note.txt" in out
+    assert "seed-2" not in out
+    assert clean([str(study), "--yes"]) == 0
+    after = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
+    assert {name for name in after if "seed-1" in name} == {note.relative_to(study).as_posix()}
+    assert not any("seed-2" in name for name in after)
+    assert any("seed-0/summary.json" in name for name in after)
+    assert any("seed-3/running.json" in name for name in after)
+
+
+@pytest.mark.parametrize("command", [show_status, clean])
+def test_a_folder_without_runs_is_one_sentence(command, tmp_path, capsys):
+    assert command([str(tmp_path / "none")]) == 2
+    assert command([str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 2
+    assert "holds no runs" in err
+
+
+def test_status_loads_no_torch(study):
+    program = f"import sys; from pdenet_repro.cli import status; status.show_status(['{study}']); "
+    program += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
