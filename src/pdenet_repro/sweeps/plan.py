@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import CLASSES, IMAGE_SIDE, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.checkpoints import Checkpoints
 from pdenet_repro.runs.folder import path_of
@@ -30,7 +30,7 @@ def work_left(run: Standing) -> Work:
     config = run.config
     if run.state is State.DONE:
         return Work(0, 0)
-    learned, held_out = (10 * n for n in subset.counts(config.data, source.images_per_class(config.data)))
+    learned, held_out = (CLASSES * n for n in subset.counts(config.data, source.images_per_class(config.data)))
     schedule, evaluation = config.schedule, config.evaluation
     steps = schedule.steps_per_epoch(learned)
     done = Checkpoints(path_of(config) / "checkpoints").newest_step()
@@ -58,7 +58,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     batch = config.schedule.batch_size if device.type == "cuda" else min(CPU_IMAGES, config.schedule.batch_size)
     random = np.random.RandomState(0)
     images = DeviceImages(
-        random.randint(0, 256, ((STEPS + 1) * batch, 3, 96, 96), dtype=np.uint8),
+        random.randint(0, 256, ((STEPS + 1) * batch, 3, IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8),
         random.randint(0, 10, (STEPS + 1) * batch),
         device,
     )
