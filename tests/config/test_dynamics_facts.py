@@ -110,6 +110,15 @@ def test_the_schema_asks_the_facts(file):
     assert compose("dynamic=my waves.py:Wave", "network.memory=reverse").network.memory == "reverse"
 
 
+def test_a_recipe_may_choose_by_dynamic():
+    """The named commit draws the kernels of leapfrog anew at every step (docs/spec.md, section 11)."""
+    draws = {
+        config.dynamic: config.network.initial_draw
+        for config in compose_sweep(["recipe=authors", "dynamic=parabolic,hamiltonian,second_order"])
+    }
+    assert draws == {"parabolic": "once", "hamiltonian": "once", "second_order": "each_step"}
+
+
 def test_a_region_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match="region='square': must be disc, imaginary_interval or None"):
         replace(BUILT_IN["resnet"], region="square")

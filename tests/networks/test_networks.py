@@ -271,7 +271,9 @@ def test_gradients_of_the_network_at_an_unusual_step_size():
         parameters = list(network.parameters())
         direction = [torch.randn(p.shape, dtype=p.dtype, generator=generator) for p in parameters]
 
-        def along(t, network=network, parameters=parameters, direction=direction, objective=objective, labels=labels):
+        def objective_at(
+            t, network=network, parameters=parameters, direction=direction, objective=objective, labels=labels
+        ):
             for p, d in zip(parameters, direction, strict=True):
                 p.data.add_(d, alpha=t)
             value = objective(network.forward_standardized(images()), labels).total
@@ -279,10 +281,10 @@ def test_gradients_of_the_network_at_an_unusual_step_size():
                 p.data.sub_(d, alpha=t)
             return value
 
-        along(0.0).backward()
+        objective_at(0.0).backward()
         slope = sum((p.grad * d).sum().item() for p, d in zip(parameters, direction, strict=True))
         step = 1e-5
-        difference = (along(step).item() - along(-step).item()) / (2 * step)
+        difference = (objective_at(step).item() - objective_at(-step).item()) / (2 * step)
         assert slope == pytest.approx(difference, rel=1e-6), dynamic
 
 

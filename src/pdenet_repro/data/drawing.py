@@ -1,16 +1,16 @@
-"""How an image of the built-in data set is drawn: one shape or texture on a cluttered ground, 96x96 RGB.
+"""Draws the images of the built-in data set: one shape or texture on a cluttered ground, 96x96 RGB.
 
-Every image follows from its own seed alone, on every machine to the last bit: the only arithmetic is ``+ - * / sqrt``
-and comparisons in single precision, which IEEE 754 defines exactly, on numbers taken straight from the PCG64 bit
-stream, which numpy promises never to change. No sine, no matrix product, no sum over pixels.
+Every image depends on its own seed alone, on every machine to the last bit: the only arithmetic is ``+ - * / sqrt`` and
+comparisons in single precision, which IEEE 754 defines exactly, on numbers taken from the PCG64 bit stream, which numpy
+promises never to change. No sine, no matrix product and no sum over pixels is used.
 
 A figure is a *signed distance* ``d`` in pixels (negative inside) on coordinates ``u, v`` that were moved and turned per
 image; `cover` makes it a paint coverage with smooth edges. Shapes: N images, fields (N, 96, 96), colours (N, 3).
 
-How hard that is was tuned on the default set, 200 images a class. Test accuracy in %, chance being 10: logistic
-regression on pixels 24; the small parabolic network in twelve epochs 96 to 97, with a tenth of the images 43 to 46.
-What decided it: a figure that is always the brighter lets the linear classifier rise to 37; one that is so as often as
-not, in colours strong enough for the three channels to disagree on it, keeps the network at 70.
+The difficulty was tuned on the default set, 200 images a class. Test accuracy in %, where chance is 10: logistic
+regression on pixels reaches 24; the small parabolic network reaches 96 to 97 in twelve epochs, and 43 to 46 with a tenth
+of the images. If the figure is always brighter than the ground, the linear classifier reaches 37; if it is brighter half
+of the time, in colours so strong that the three channels disagree, the network stays at 70.
 """
 
 import math
@@ -50,7 +50,7 @@ _HUES = np.array(
 
 
 class Dice:
-    """The random numbers of a chunk of images: row n is image n's own, columns are handed out one after the other."""
+    """The random numbers of a chunk of images: row n belongs to image n, and columns are used one after the other."""
 
     def __init__(self, seeds: Sequence[Sequence[int]]) -> None:
         streams = [np.random.PCG64(np.random.SeedSequence(list(seed))) for seed in seeds]

@@ -1,9 +1,9 @@
-"""Fetch STL-10: a download that goes on where it broke off, verified, of which only the labelled files are unpacked.
+"""Fetches STL-10: downloads and verifies the archive, and unpacks the labelled files alone.
 
-The steps, each of which can be interrupted and is taken up by the same command: ``stl10_binary.tar.gz.part`` grows to
-the whole archive; when its MD5 is right it becomes ``stl10_binary.tar.gz``; the wanted files are streamed out of it, so
-that the 2.8 GB of unlabelled images never touch the disk; the archive is removed. An archive that was put there by hand
-is completed where it is short, verified, and used like one that was downloaded.
+Each step can be interrupted, and the same command continues it: ``stl10_binary.tar.gz.part`` grows to the whole archive;
+when its MD5 is right, it becomes ``stl10_binary.tar.gz``; the labelled files are streamed out of it, so that the 2.8 GB of
+unlabelled images are never written to the disk; the archive is removed. An archive that a user put there is completed
+where it is short, verified, and used like one that was downloaded.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whene
 
 @dataclass(frozen=True)
 class Archive:
-    """A gzipped tar file on a web server, and what is wanted of it."""
+    """A gzipped tar file on a web server, and the files in it that are needed."""
 
     url: str
     size: int  # bytes
@@ -60,7 +60,15 @@ def _say(line: str) -> None:
 
 
 def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL10_ARCHIVE, say: Say = _say) -> None:
-    """Make the official files lie in ``root``; nothing is downloaded when those that are needed are there and right."""
+    """Download the official files to ``root``, unless the files that are needed are there and verified.
+
+    Raises
+    ------
+    DataError
+        The archive or a file is damaged, or the server cannot be reached.
+    StorageError
+        The files cannot be written.
+    """
     root = Path(root).expanduser().absolute()
     folder = stl10_folder(root)
     for place in (root, folder):
@@ -83,7 +91,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
 
 
 def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str, str]:
-    """Those of the named files that are missing or wrong, each with the MD5 it should have."""
+    """The named files that are missing or damaged, each with its expected MD5."""
     return {
         name: md5
         for name, md5 in archive.members.items()
@@ -107,7 +115,7 @@ def _alone(root: Path, say: Say) -> Iterator[None]:
 
 
 def _download(root: Path, archive: Archive, say: Say) -> Path:
-    """The whole archive, verified; what lies there of it already is completed."""
+    """The path of the whole, verified archive; a part that is there already is completed."""
     whole = root / "stl10_binary.tar.gz"
     part = whole.with_name(whole.name + ".part")
     if whole.exists():
@@ -151,7 +159,7 @@ class _Growing:
 
 
 class _Progress:
-    """A bar on a terminal, elsewhere a line at every tenth."""
+    """A progress bar on a terminal; elsewhere a line at every tenth."""
 
     def __init__(self, done: int, total: int, say: Say) -> None:
         self.tenth, self.total, self.say = 10 * done // total, total, say
@@ -180,12 +188,12 @@ def _megabytes(size: int) -> str:
 
 
 class _DroppedError(Exception):
-    """The server could not be reached, or broke off: worth another attempt."""
+    """The server could not be reached, or closed the connection: another attempt may succeed."""
 
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Tell a connection's failures, which may pass, from those of the disk."""
+    """Turn failures of a connection, which may be temporary, into `_DroppedError`; those of the disk stay as they are."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -195,7 +203,7 @@ def _network() -> Iterator[None]:
 
 
 def _complete(growing: _Growing, archive: Archive, say: Say) -> None:
-    """Download what is missing, in as many connections as it takes while the archive grows."""
+    """Download the missing bytes, in as many connections as it takes while the archive grows."""
     longest, failures = growing.size, 0
     progress = _Progress(growing.size, archive.size, say)
     with progress.bar:
@@ -216,7 +224,7 @@ def _complete(growing: _Growing, archive: Archive, say: Say) -> None:
 
 
 def _receive(growing: _Growing, archive: Archive, progress: _Progress) -> None:
-    """Append what one connection brings; raises `_DroppedError` if it ends before the archive does."""
+    """Append the bytes of one connection; raises `_DroppedError` if it ends before the archive does."""
     with _answer(growing, archive) as response:
         while growing.size < archive.size:
             with _network():
@@ -247,7 +255,7 @@ def _answer(growing: _Growing, archive: Archive) -> HTTPResponse:
 
 
 def _open(url: str, start: int) -> HTTPResponse | None:
-    """The answer to a request for the bytes from ``start`` on; none if the server knows of no such bytes (416)."""
+    """The server's answer to a request for the bytes from ``start`` on; None if there are no such bytes (416)."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with _network():
@@ -262,7 +270,7 @@ def _open(url: str, start: int) -> HTTPResponse | None:
 
 
 def _unpack(packed: Path, folder: Path, wanted: dict[str, str], say: Say) -> None:
-    """Write the wanted members, and no other byte; a file appears under its name when it is whole and verified."""
+    """Write the needed members, and no other byte; a file gets its name when it is whole and verified."""
     say(f"unpacking {', '.join(wanted)}")
     folder.mkdir(parents=True, exist_ok=True)
     try:

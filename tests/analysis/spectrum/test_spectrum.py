@@ -108,7 +108,7 @@ def test_an_image_is_followed_together_with_others_where_the_norm_is_over_them()
     assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in finding.sentences[0]
     expected = entering_features(subject, 20, 0)[1][1:2]
     row = next(row for row in layers if (row["image"], row["unit"]) == (1, 2))
-    q = next(spectrum._small("parabolic", subject.network.units[1], expected, 72))[1]
+    q = next(spectrum._small(subject.network.units[1], expected, 72))[1]
     assert np.abs(q).max() == pytest.approx(row["largest_modulus"], rel=1e-9)
 
 
@@ -160,8 +160,8 @@ def test_at_full_size_the_largest_and_the_rightmost_are_found(dynamic):
     subject = drawn(dynamic)
     unit, generator = subject.network.units[1], torch.Generator().manual_seed(2)
     Y = torch.randn(1, 8, 8, 8, generator=generator)
-    exact = [q for row, q in spectrum._small(dynamic, unit, Y, 512)]
-    for q, (row, found) in zip(exact, spectrum._full_size(dynamic, unit, Y), strict=True):
+    exact = [q for row, q in spectrum._small(unit, Y, 512)]
+    for q, (row, found) in zip(exact, spectrum._full_size(unit, Y), strict=True):
         largest = np.abs(q).max()
         assert np.abs(found).max() == pytest.approx(largest, rel=2e-2)
         assert found.real.max() == pytest.approx(q.real.max(), abs=2e-2 * largest)

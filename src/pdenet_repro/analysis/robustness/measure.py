@@ -20,6 +20,7 @@ from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, pertu
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.figures import Panel, curves, gallery
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.figures import Numbers
 from pdenet_repro.report.statistics import exact_interval
@@ -81,7 +82,7 @@ def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
         found = tuple(float(value) for value in values.split(","))
     except ValueError:
         found = ()
-    bounds = {"contrast": (1, 1000), "occlusion": (0, 96), "blur": (0, 15)}  # blur: it must stay inside the image
+    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # blur stays inside
     least, most = bounds.get(name, (0, 1e6))
     growing = all(a < b for a, b in zip(found, found[1:], strict=False))
     if not found or not growing or not least < found[0] or not found[-1] <= most:
