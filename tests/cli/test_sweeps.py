@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SWEEP = (
-    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.steps=1", "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
     "data.fraction=0.05,0.1", "evaluation.every=0", "device=cpu", "checkpoint.seconds=0.2", "name=sweep",
 )  # fmt: skip
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
