@@ -1,5 +1,6 @@
 """Sweeps as whole commands: killed, run twice at once, with runs that fail, in several processes."""
 
+import contextlib
 import json
 import os
 import random
@@ -14,7 +15,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SWEEP = (
-    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.steps=1",
+    "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
     "data.fraction=0.05,0.1", "evaluation.every=0", "device=cpu", "checkpoint.seconds=0.2", "name=sweep",
 )  # fmt: skip
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
@@ -60,34 +62,41 @@ def wait_for(folder, pattern, process):
     return found[0]
 
 
+def training_process(folder, process):
+    """The number of a process that trains for this command, not of one that was killed and left its sign of life."""
+    while True:
+        for sign in folder.rglob("running.json"):
+            try:
+                number = json.loads(sign.read_text())["process"]
+                if os.getpgid(number) == process.pid:
+                    return number
+            except (OSError, ValueError):
+                pass  # it has just ended
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
 def test_killed_at_random_and_started_again_it_ends_the_same(tmp_path, undisturbed):
-    """The command is killed, or the run that trains; whichever, the command that follows goes on."""
-    moments, kills = random.Random(1), 0
-    for victim in ("command", "run", "command", "run"):
-        process = start(tmp_path, "launcher=local" if kills % 2 else "launcher=serial")
-        sign = wait_for(tmp_path, "running.json", process)
-        time.sleep(moments.uniform(0, 3))
-        try:
-            number = process.pid if victim == "command" else json.loads(sign.read_text())["process"]
-            os.kill(number, signal.SIGKILL)
-            kills += 1
-        except (OSError, ValueError):
-            pass  # it has just ended
-        if victim == "run":
-            process.terminate()
+    """The command is killed, or a run that trains; whichever, the command that follows goes on."""
+    moments = random.Random(1)
+    for victim, launcher in (("run", "serial"), ("command", "serial"), ("run", "local"), ("command", "local")):
+        process = start(tmp_path, f"launcher={launcher}")
+        number = training_process(tmp_path, process)
+        time.sleep(moments.uniform(0, 1))
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid if victim == "command" else number, signal.SIGKILL)
+        process.terminate()
         process.communicate()
     code, out, err = end(start(tmp_path))
     assert (code, err) == (0, "")
-    assert kills > 0
     assert "4 of 4 runs are done" in out
     assert contents(tmp_path) == contents(undisturbed)
 
 
 def test_a_run_that_is_killed_is_named_with_its_signal_and_the_others_are_trained(tmp_path, undisturbed):
     process = start(tmp_path)
-    sign = wait_for(tmp_path, "running.json", process)
     wait_for(tmp_path, "step-*.safetensors", process)
-    os.kill(json.loads(sign.read_text())["process"], signal.SIGKILL)
+    os.kill(training_process(tmp_path, process), signal.SIGKILL)
     code, out, err = end(process)
     assert code == 1
     assert "3 of 4 runs are done" in out

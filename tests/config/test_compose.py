@@ -14,7 +14,7 @@ from pdenet_repro.cli.help import help_text
 from pdenet_repro.config import presets
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.launchers import LAUNCHERS, launcher_of
-from pdenet_repro.config.schema import knobs, value_of
+from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
 TABLE = {  # docs/spec.md, section 8, one column each
@@ -54,7 +54,7 @@ objective.smoothness objective.alpha1 objective.alpha2 objective.eps optimizer.m
 evaluation.every seed device precision deterministic name output_root
 """.split()  # noqa: SIM905
 
-ANOTHER = {  # a value that no recipe has, for each kind of knob
+ANOTHER = {  # a value that no recipe has, for each kind of setting
     "network.norm": "none", "network.connector_norm": "none", "network.initialization": "normal_clipped",
     "data.standardization": "none", "data.augmentation": "none", "objective.smoothness": "h1",
     "objective.decay": "all", "evaluation.iterate": "last",
@@ -90,7 +90,7 @@ def test_every_row_can_be_overridden_alone(recipe):
 
 
 def _flat(config):
-    return [(key, value_of(config, key)) for key, _ in knobs()]
+    return [(key, value_of(config, key)) for key, _ in all_settings()]
 
 
 def test_a_preset_named_in_the_command_wins_over_the_recipe_s():
@@ -115,7 +115,7 @@ def test_a_shorter_schedule_keeps_its_shape_unless_milestones_are_given(words, m
 
 
 def test_the_keys_users_type_stay():
-    assert set(KEYS) <= {key for key, _ in knobs()}
+    assert set(KEYS) <= {key for key, _ in all_settings()}
 
 
 def test_help_shows_every_preset_key_and_choice():
@@ -123,7 +123,7 @@ def test_help_shows_every_preset_key_and_choice():
     for group in presets.GROUPS:
         for name in presets.choices(group):
             assert re.search(rf"\b{name}\b", text), name
-    for key, entry in knobs():
+    for key, entry in all_settings():
         assert key in text or key == "data.name"
         for choice in entry.metadata["choices"]:
             assert re.search(rf"\b{choice}\b", text), choice
@@ -170,7 +170,7 @@ def test_every_field_of_a_launcher_may_be_set_and_is_explained():
     help_lines = help_text()
     examples = {dict: "{mail-type: FAIL}", list: "[a,'b c']", int: "7", str: "x"}
     for name, launcher in LAUNCHERS.items():
-        for key, entry in knobs(launcher):
+        for key, entry in all_settings(launcher):
             assert f"launcher.{key}" in help_lines
             kind = next(kind for kind in examples if kind.__name__ in str(entry.type))
             words = [f"launcher={name}", f"launcher.{key}={examples[kind]}"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdenet_repro import compose
-from pdenet_repro.config.schema import knobs, value_of
+from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.runs.folder import config_digest, differences, load_config, to_yaml
 
 WORDS = st.text(
@@ -38,7 +38,7 @@ def values(entry):
     return st.none() | found if NoneType in get_args(entry.type) else found
 
 
-ENTRIES = {key: entry for key, entry in knobs() if key != "dynamic_file"}  # the folder has its own copy of that
+ENTRIES = {key: entry for key, entry in all_settings() if key != "dynamic_file"}  # the folder has its own copy of that
 
 
 @settings(max_examples=40)

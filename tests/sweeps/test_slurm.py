@@ -24,7 +24,8 @@ pytestmark = [
 ]
 
 STUDY = (
-    "-m", "data=shapes", "network=tiny", "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]",
+    "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
     "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
 SLURM = (

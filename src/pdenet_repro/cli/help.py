@@ -7,7 +7,7 @@ from typing import Any
 from pdenet_repro.config import presets
 from pdenet_repro.config.compose import compose
 from pdenet_repro.config.launchers import LAUNCHERS, Serial
-from pdenet_repro.config.schema import allowed, knobs
+from pdenet_repro.config.schema import all_settings, allowed
 from pdenet_repro.data import stl10
 from pdenet_repro.runs.folder import path_of
 
@@ -32,9 +32,9 @@ EXIT_CODES = (
 
 
 def help_text() -> str:
-    """Usage, presets, every knob with its meaning and range, examples, exit codes."""
+    """Usage, presets, every setting with its meaning and range, examples, exit codes."""
     groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
-    settings = "\n".join(_line(key, entry) for key, entry in knobs() if key not in ("recipe", "data.name"))
+    settings = "\n".join(_line(key, entry) for key, entry in all_settings() if key not in ("recipe", "data.name"))
     launchers = "\n".join(_launcher(name) for name in LAUNCHERS)
     codes = textwrap.fill(EXIT_CODES, 110, initial_indent="  ", subsequent_indent="  ")
     return f"""\
@@ -72,7 +72,7 @@ def _launcher(name: str) -> str:
     title = textwrap.fill(
         str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
     )
-    own = [(key, entry) for key, entry in knobs(launcher) if launcher is Serial or not hasattr(Serial(), key)]
+    own = [(key, entry) for key, entry in all_settings(launcher) if launcher is Serial or not hasattr(Serial(), key)]
     return "\n".join([title, *(_line(f"launcher.{key}", entry) for key, entry in own)])
 
 

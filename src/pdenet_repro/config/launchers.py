@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import compose
 from pdenet_repro.config.refusals import no_such_key
-from pdenet_repro.config.schema import allowed, fits, knob, knobs
+from pdenet_repro.config.schema import all_settings, allowed, fits, setting
 from pdenet_repro.system.errors import InvalidConfig
 
 
@@ -20,7 +20,7 @@ from pdenet_repro.system.errors import InvalidConfig
 class Serial:
     """One run after the other."""
 
-    give_up_after: int | None = knob(
+    give_up_after: int | None = setting(
         "start no more runs when the first so many all failed for the same reason; null: start all", None, low=1
     )
 
@@ -29,7 +29,7 @@ class Serial:
 class Local(Serial):
     """Several runs at a time on this machine: each has its share of the cores, and with device=auto a GPU of its own."""
 
-    n: int = knob(
+    n: int = setting(
         "runs at a time: as many as there are GPUs, or as memory allows (7 GiB for a paper network)", 2, low=1
     )
 
@@ -38,22 +38,22 @@ class Local(Serial):
 class Slurm(Serial):
     """Each run is a job of a SLURM cluster, through submitit; the nodes must share the data and output_root."""
 
-    partition: str | None = knob("null: the cluster's default", None)
-    account: str | None = knob("that is charged", None)
-    qos: str | None = knob("quality of service", None)
-    constraint: str | None = knob("features a node must have, for example h100", None)
-    exclude: str | None = knob("nodes to avoid", None)
-    timeout_min: int = knob("time limit of a job, minutes; it then saves, is queued again and goes on", 60, low=1)
-    max_num_timeout: int = knob("how often a job may reach its limit", 100, low=0)
-    signal_delay_s: int = knob("seconds before the limit at which a job is told to save", 120, low=1)
-    n: int = knob("jobs at a time", 16, low=1)
-    gpus_per_node: int | None = knob("0 on a cluster without GPUs", 1, low=0)
-    cpus_per_task: int | None = knob("the images are on the GPU: more help only on a cluster without GPUs", 4, low=1)
-    mem_gb: int | None = knob("memory of a job", 16, low=1)
-    gres: str | None = knob("generic resources", None)
-    comment: str | None = knob("of the job", None)
-    setup: list[str] = knob("shell commands before each job, for example ['module load cuda']", list)
-    additional_parameters: dict[str, Any] = knob("further sbatch options, for example {mail-type: FAIL}", dict)
+    partition: str | None = setting("null: the cluster's default", None)
+    account: str | None = setting("that is charged", None)
+    qos: str | None = setting("quality of service", None)
+    constraint: str | None = setting("features a node must have, for example h100", None)
+    exclude: str | None = setting("nodes to avoid", None)
+    timeout_min: int = setting("time limit of a job, minutes; it then saves, is queued again and goes on", 60, low=1)
+    max_num_timeout: int = setting("how often a job may reach its limit", 100, low=0)
+    signal_delay_s: int = setting("seconds before the limit at which a job is told to save", 120, low=1)
+    n: int = setting("jobs at a time", 16, low=1)
+    gpus_per_node: int | None = setting("0 on a cluster without GPUs", 1, low=0)
+    cpus_per_task: int | None = setting("the images are on the GPU: more help only on a cluster without GPUs", 4, low=1)
+    mem_gb: int | None = setting("memory of a job", 16, low=1)
+    gres: str | None = setting("generic resources", None)
+    comment: str | None = setting("of the job", None)
+    setup: list[str] = setting("shell commands before each job, for example ['module load cuda']", list)
+    additional_parameters: dict[str, Any] = setting("further sbatch options, for example {mail-type: FAIL}", dict)
 
 
 LAUNCHERS: dict[str, type[Serial]] = {"serial": Serial, "local": Local, "slurm": Slurm}
@@ -77,13 +77,13 @@ def launcher_of(words: Sequence[str]) -> Serial:
     name = names[-1] if names else "serial"
     if name not in LAUNCHERS:
         raise InvalidConfig(f"launcher={name}: must be one of {', '.join(LAUNCHERS)}")
-    entries, chosen = dict(knobs(LAUNCHERS[name])), OmegaConf.structured(LAUNCHERS[name])
+    entries, chosen = dict(all_settings(LAUNCHERS[name])), OmegaConf.structured(LAUNCHERS[name])
     for word in words:
         key = word.partition("=")[0].removeprefix("launcher").removeprefix(".")
         if not key:
             continue
         if key not in entries:
-            having = [f"launcher={other}" for other in LAUNCHERS if key in dict(knobs(LAUNCHERS[other]))]
+            having = [f"launcher={other}" for other in LAUNCHERS if key in dict(all_settings(LAUNCHERS[other]))]
             if having:
                 raise InvalidConfig(f"{word}: launcher={name} has no {key}; add {' or '.join(having)}")
             raise InvalidConfig(no_such_key(f"launcher.{key}", [f"launcher.{known}" for known in entries]))

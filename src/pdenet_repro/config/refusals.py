@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import presets
-from pdenet_repro.config.schema import Config, allowed, knobs
+from pdenet_repro.config.schema import Config, all_settings, allowed
 
 # How the launchers of version 0.1, which were Hydra's, are chosen now.
 LAUNCHERS_BEFORE = {"basic": "serial", "joblib": "local", "processes": "local", "slurm": "slurm"}
@@ -65,7 +65,7 @@ def wrong_form(word: str) -> str | None:
 
 def no_such_key(key: str, others: Sequence[str] = ()) -> str:
     """With the key that is probably meant; ``others``: keys beside those of a run."""
-    near = difflib.get_close_matches(key, [*dict(knobs()), *presets.GROUPS, *others], 1, 0.5)
+    near = difflib.get_close_matches(key, [*dict(all_settings()), *presets.GROUPS, *others], 1, 0.5)
     return f"{key}: there is no such key; " + (f"did you mean {near[0]}?" if near else "see --help for all keys")
 
 
@@ -73,7 +73,7 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
     """What is wrong with a key or one of its values, None if nothing is; ``several``: written as values of a sweep."""
     if not _exists(key):
         return no_such_key(key)
-    entries = dict(knobs())
+    entries = dict(all_settings())
     if several and key == "study":
         return f"{word}: must be one study at a time; study=all has the runs of all figures"
     if several and not sweep:
@@ -108,7 +108,7 @@ def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[s
 
 
 def _exists(key: str) -> bool:
-    return key in presets.GROUPS or key in dict(knobs())
+    return key in presets.GROUPS or key in dict(all_settings())
 
 
 def _former(word: str) -> str:

@@ -1,4 +1,4 @@
-"""The schema: every knob with its unit, range and meaning. Presets are YAML files in ``configs/``; no value is set in both.
+"""The schema: every setting with its unit, range and meaning. Presets are YAML files in ``configs/``; no value is set in both.
 
 A field without a value here must be set by a preset. ``check`` refuses what the types alone let through; it imports
 nothing heavy, so that a wrong value is refused before anything is loaded.
@@ -24,7 +24,7 @@ MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
 LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
 
 
-def knob(
+def setting(
     meaning: str,
     default: Any = MISSING,
     *,
@@ -54,60 +54,60 @@ def knob(
 class DataConfig:
     """Which images, how many of them, and what is done to each."""
 
-    name: str = knob("data set", choices=("stl10", "shapes"))
-    root: str | None = knob("folder that holds stl10_binary/; null: the data set's own default", result=False)
-    download: bool = knob("fetch missing STL-10 files (2.6 GB) first", False, result=False)
-    fraction: float = knob("share of the training images, the same in each class; nested", 1.0, above=0, high=1)
-    fold: int | None = knob("train on one of the ten official folds; null: on all", None, low=0, high=9)
-    validation: float = knob("share of the training images held out for validation", low=0, below=1)
-    standardization: str = knob(
+    name: str = setting("data set", choices=("stl10", "shapes"))
+    root: str | None = setting("folder that holds stl10_binary/; null: the data set's own default", result=False)
+    download: bool = setting("fetch missing STL-10 files (2.6 GB) first", False, result=False)
+    fraction: float = setting("share of the training images, the same in each class; nested", 1.0, above=0, high=1)
+    fold: int | None = setting("train on one of the ten official folds; null: on all", None, low=0, high=9)
+    validation: float = setting("share of the training images held out for validation", low=0, below=1)
+    standardization: str = setting(
         "mean 0 and standard deviation 1 of what", choices=("per_image_and_channel", "per_image", "none")
     )
-    augmentation: str = knob("flips and shifted crops of each training image", choices=("none", "flip_crop"))
+    augmentation: str = setting("flips and shifted crops of each training image", choices=("none", "flip_crop"))
 
 
 @dataclass
 class NetworkConfig:
     """The four-unit architecture of Section 4 of the paper, and what its text leaves open."""
 
-    widths: list[int] = knob("channels of the units, first to last", low=1, high=MOST_CHANNELS)
-    last_width: int | None = knob(
+    widths: list[int] = setting("channels of the units, first to last", low=1, high=MOST_CHANNELS)
+    last_width: int | None = setting(
         "channels after the last connector; null: as the last unit", None, low=1, high=MOST_CHANNELS
     )
-    steps: int = knob("time steps of a unit", low=1, high=100_000)
-    step_size: float = knob("time step h", above=0, high=1e30)
-    activation: str = knob("sigma", choices=("relu", "tanh"))
-    norm: str = knob("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
-    norm_eps: float | None = knob("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
-    memory: str = knob(
+    steps: int = setting("time steps of a unit", low=1, high=100_000)
+    step_size: float = setting("time step h", above=0, high=1e30)
+    activation: str = setting("sigma", choices=("relu", "tanh"))
+    norm: str = setting("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
+    norm_eps: float | None = setting("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
+    memory: str = setting(
         "where backpropagation gets the features from; auto: store, as long as that fits",
         "auto",
         choices=("auto", "store", "recompute", "reverse"),
         result=False,
     )
-    connector_norm: str = knob(
+    connector_norm: str = setting(
         "norm of opening and connectors",
         choices=("batch", "batch_per_pixel", "instance", "channel", "channel_rms", "none"),
     )
-    initialization: str = knob(
+    initialization: str = setting(
         "kernels: Glorot's deviation, truncated; or deviation 0.1, clipped", choices=("glorot", "normal_clipped")
     )
-    initial_draw: str = knob(
+    initial_draw: str = setting(
         "initial weights of a unit's time steps: one draw for all of them, or a draw for each",
         "once",
         choices=("once", "each_step"),
     )
-    initial_norms: str = knob(
+    initial_norms: str = setting(
         "initial scales and shifts of all norms: 1 and 0, or drawn as the classifier's weights are",
         "ones",
         choices=("ones", "drawn"),
     )
-    hamiltonian_order: str = knob(
+    hamiltonian_order: str = setting(
         "which half of the channels a Hamiltonian step moves first; other dynamics ignore it",
         "y_first",
         choices=("y_first", "z_first"),
     )
-    leapfrog_start: str = knob(
+    leapfrog_start: str = setting(
         "features before the first second-order step, Y_{-1}: those of the start (at rest), or 0; other dynamics ignore it",
         "rest",
         choices=("rest", "zero"),
@@ -118,16 +118,16 @@ class NetworkConfig:
 class ScheduleConfig:
     """How long, in what portions, and how fast."""
 
-    epochs: int = knob("passes over the training images", low=1)
-    batch_size: int = knob("images a step", low=1)
-    last_batch: str = knob(
+    epochs: int = setting("passes over the training images", low=1)
+    batch_size: int = setting("images a step", low=1)
+    last_batch: str = setting(
         "the images of an epoch that fill no whole batch: a smaller batch, or left out",
         "drop",
         choices=("keep", "drop"),
     )
-    learning_rate: float = knob("of the first epoch", above=0, high=1e30)
-    milestones: list[int] = knob("epochs after which the rate is multiplied by factor", low=1)
-    factor: float = knob("of the learning rate at each milestone", above=0, high=1)
+    learning_rate: float = setting("of the first epoch", above=0, high=1e30)
+    milestones: list[int] = setting("epochs after which the rate is multiplied by factor", low=1)
+    factor: float = setting("of the learning rate at each milestone", above=0, high=1)
 
     def steps_per_epoch(self, images: int) -> int:
         """Batches into which an epoch of so many images is cut."""
@@ -142,22 +142,22 @@ class ScheduleConfig:
 class ObjectiveConfig:
     """The regulariser (11) beside the mean cross-entropy."""
 
-    loss_factor: float = knob("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
-    smoothness: str = knob("in time, of a unit's weights", choices=("tv", "h1", "none"))
-    alpha1: float = knob("weight of the smoothness term", low=0, high=1e30)
-    eps: float = knob("inside the root of the total variation", above=0)
-    alpha2: float = knob("weight of the decay term", low=0, high=1e30)
-    alpha2_classifier: float | None = knob("the same for the classifier; null: alpha2", None, low=0, high=1e30)
-    decay: str = knob("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+    loss_factor: float = setting("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
+    smoothness: str = setting("in time, of a unit's weights", choices=("tv", "h1", "none"))
+    alpha1: float = setting("weight of the smoothness term", low=0, high=1e30)
+    eps: float = setting("inside the root of the total variation", above=0)
+    alpha2: float = setting("weight of the decay term", low=0, high=1e30)
+    alpha2_classifier: float | None = setting("the same for the classifier; null: alpha2", None, low=0, high=1e30)
+    decay: str = setting("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
 
 
 @dataclass
 class OptimizerConfig:
     """SGD with heavy-ball momentum, projected onto a box."""
 
-    momentum: float = knob("share of the last update kept", low=0, below=1)
-    bound: float | None = knob("weights stay in [-bound, bound]; null: no projection", above=0)
-    bounded: str = knob(
+    momentum: float = setting("share of the last update kept", low=0, below=1)
+    bound: float | None = setting("weights stay in [-bound, bound]; null: no projection", above=0)
+    bounded: str = setting(
         "weights that stay there: all, or the kernels of convolutions alone", "all", choices=("all", "kernels")
     )
 
@@ -166,31 +166,31 @@ class OptimizerConfig:
 class EvaluationConfig:
     """When the test images are looked at, and which iterate is reported."""
 
-    every: int = knob("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
-    statistics: str = knob(
+    every: int = setting("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
+    statistics: str = setting(
         "of batch norms at test time: running means of training; those of the batch; estimated anew from training images",
         "running",
         choices=("running", "batch", "reestimated"),
     )
-    iterate: str = knob(
+    iterate: str = setting(
         "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
     )
-    batch_size: int = knob("images at a time", 250, low=1)
+    batch_size: int = setting("images at a time", 250, low=1)
 
 
 @dataclass
 class CheckpointConfig:
     """How much work a crash may cost."""
 
-    seconds: float = knob("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
+    seconds: float = setting("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
 
 
 @dataclass
 class Config:
     """One run."""
 
-    dynamic: str = knob("discretised differential equation of the units", takes=dynamics.ALLOWED)
-    recipe: str = knob("where the settings come from that are not given")
+    dynamic: str = setting("discretised differential equation of the units", takes=dynamics.ALLOWED)
+    recipe: str = setting("where the settings come from that are not given")
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -198,20 +198,22 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    dynamic_file: str | None = knob("where dynamic=FILE.py:CLASS was found; filled in by itself", None, result=False)
-    dynamic_sha256: str | None = knob("SHA-256 of that file; filled in by itself", None)
-    seed: int = knob("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
-    device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
-    precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
-    performance: str = knob(
+    dynamic_file: str | None = setting("where dynamic=FILE.py:CLASS was found; filled in by itself", None, result=False)
+    dynamic_sha256: str | None = setting("SHA-256 of that file; filled in by itself", None)
+    seed: int = setting("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
+    device: str = setting("auto, cpu, cuda or cuda:N", "auto", result=False)
+    precision: str = setting(
+        "of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16")
+    )
+    performance: str = setting(
         "eager or compiled training and evaluation; auto: compiled where it pays",
         "auto",
         choices=("auto", "eager", "compile"),
         result=False,
     )
-    deterministic: bool = knob("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
-    name: str = knob("the study the run belongs to: a folder below output_root", result=False)
-    output_root: str = knob("folder for all studies", "outputs", result=False)
+    deterministic: bool = setting("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
+    name: str = setting("the study the run belongs to: a folder below output_root", result=False)
+    output_root: str = setting("folder for all studies", "outputs", result=False)
 
     @property
     def short_name(self) -> str:
@@ -220,11 +222,11 @@ class Config:
         return f"{self.dynamic}, {fold}fraction {self.data.fraction:g}, seed {self.seed}"
 
 
-def knobs(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every knob as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
+def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
     for entry in fields(schema):
         if entry.default_factory is not NO_DEFAULT and is_dataclass(entry.default_factory):
-            yield from knobs(entry.default_factory, f"{prefix}{entry.name}.")
+            yield from all_settings(entry.default_factory, f"{prefix}{entry.name}.")
         else:
             yield prefix + entry.name, entry
 
@@ -238,7 +240,7 @@ def value_of(config: Config, key: str) -> Any:
 
 
 def allowed(entry: Any) -> str:
-    """What a knob takes, in words."""
+    """What a setting takes, in words."""
     if entry.metadata["takes"]:
         return str(entry.metadata["takes"])
     if entry.metadata["choices"]:
@@ -282,7 +284,7 @@ def check(config: Config) -> None:
     InvalidConfig
         One sentence: the key, the value, what is allowed.
     """
-    for key, entry in knobs():
+    for key, entry in all_settings():
         value = value_of(config, key)
         if value is None:
             continue

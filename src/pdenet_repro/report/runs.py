@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pdenet_repro.config.dynamics import facts_of, rank
-from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.runs.folder import config_digest, in_its_place, load_config, load_summary, verify
@@ -151,7 +151,7 @@ class Collection:
         """Settings, beside those a study varies, that are not the same in all runs: means would mix them."""
         varied = {"dynamic", "data.fraction", "data.fold", "seed", "evaluation.every", "network.norm_eps"}
         notes = []
-        for key in (key for key, entry in knobs() if entry.metadata["result"] and key not in varied):
+        for key in (key for key, entry in all_settings() if entry.metadata["result"] and key not in varied):
             counts: dict[str, int] = {}
             for run in self.runs:
                 value = str(value_of(run.config, key))

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from pdenet_repro.config.dynamics import facts_of, read_source
-from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError
 from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha256, write_atomically
 from pdenet_repro.system.lock import FolderLock
@@ -83,7 +83,7 @@ def load_config(folder: Path) -> Config:
 
 def differences(found: Config, asked: Config) -> list[str]:
     """The settings that tell two runs apart, as ``key: found there, asked for``."""
-    keys = [key for key, entry in knobs() if entry.metadata["result"]]
+    keys = [key for key, entry in all_settings() if entry.metadata["result"]]
     pairs = [(key, value_of(found, key), value_of(asked, key)) for key in keys]
     return [f"{key}: {there} there, {now} asked for" for key, there, now in pairs if there != now]
 
@@ -201,5 +201,5 @@ def verify(folder: Path, summary: Mapping[str, Any]) -> None:
 
 def config_digest(config: Config) -> str:
     """SHA-256 of the settings that tell two runs apart."""
-    settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
+    settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.confusion import draw_confusion_matrix
 from pdenet_repro.system.files import storage_errors
 
@@ -59,7 +59,7 @@ class Events:
     def _result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
         from torch.utils.tensorboard.summary import hparams
 
-        settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}
+        settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
         plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
         metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
         # Written as this run's own summaries: add_hparams would make a second run of them.

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.folder import config_digest, path_of
 from pdenet_repro.system.files import make_folder, write_atomically
 
@@ -62,7 +62,7 @@ def _entry(config: Config, command: str) -> dict[str, Any]:
     return {
         "folder": path_of(config).relative_to(study_of(config)).as_posix(),
         "name": config.short_name,
-        "configuration": {key: value_of(config, key) for key, _ in knobs()},
+        "configuration": {key: value_of(config, key) for key, _ in all_settings()},
         "configuration_sha256": config_digest(config),
         "command": command,
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -90,9 +90,11 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         raise InvalidConfig(
             "launcher=slurm: needs submitit, which is not installed; pip install 'pdenet-repro[cluster]'"
         ) from error
-    folder = study_of(configs[0]).absolute() / "jobs" / secrets.token_hex(16)
-    make_folder(folder.parent)
-    folder.mkdir(mode=0o700)
+    place = Path("jobs") / secrets.token_hex(16)
+    for study in dict.fromkeys(map(study_of, configs)):
+        make_folder(study / "jobs")
+        (study / place).mkdir(mode=0o700)
+    folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
     options = {"partition", "account", "qos", "constraint", "exclude", "gres", "comment", "signal_delay_s"}
     options |= {"gpus_per_node", "cpus_per_task", "setup", "additional_parameters"}
@@ -108,8 +110,9 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     except Exception as error:  # of sbatch, of submitit's checks
         raise InvalidConfig(f"launcher=slurm: cannot submit: {' '.join(str(error).split())[-300:]}") from error
     jobs = {path_of(config): job.job_id for config, job in zip(configs, found, strict=True)}
-    record = {job: str(path.absolute()) for path, job in jobs.items()}
-    write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    for study in dict.fromkeys(map(study_of, configs)):
+        record = {job: str(path.absolute()) for path, job in jobs.items() if study in path.parents}
+        write_atomically(study / place / RECORD, json.dumps(record, indent=1) + "\n")
     return jobs
 
 
@@ -151,26 +154,27 @@ def _wait(
     configs: dict[Path, Config], jobs: dict[Path, str], failures: Failures, stop: signals.StopRequest
 ) -> None:  # fmt: skip
     """Until every job has left the queue and its run's folder says how it went, or a signal comes."""
-    known, gone = Counter[State](), dict[Path, float]()
-    left = set(jobs)
+    states = {path: state_of(config).state for path, config in configs.items()}
+    known, gone, left = Counter[State](), dict[Path, float](), set(jobs)
     while left and not stop.received:
         queued = _queued()
         for path in sorted(left):
             _refresh(path)
             found = state_of(configs[path])
-            waits_or_runs = queued is None or jobs[path] in queued
-            if found.state in (State.DONE, State.FAILED) and not waits_or_runs:
+            states[path] = found.state
+            if queued is None or jobs[path] in queued:
+                gone.pop(path, None)  # it waits, or was queued again
+            elif found.state in (State.DONE, State.FAILED):
                 left.remove(path)
                 failures.note(configs[path], found.reason)
-            elif waits_or_runs:
-                gone.pop(path, None)  # queued again
             elif time.monotonic() - gone.setdefault(path, time.monotonic()) > GRACE:
                 left.remove(path)
                 reason = f"its job {jobs[path]} ended before the run did, cancelled or lost"
                 failures.note(configs[path], reason)
                 if found.state is not State.RUNNING:
+                    states[path] = State.FAILED
                     RunFolder(configs[path]).record_failure(UserError(reason))
-        count = Counter(state_of(config).state for config in configs.values())
+        count = Counter(states.values())
         if count != known:
             print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
             known = count

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.launchers import Local, Serial, Slurm
-from pdenet_repro.config.schema import Config, knobs, value_of
+from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.data import source
 from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.sweeps.launch import Failures, LocalSweep
@@ -37,7 +37,7 @@ def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
     for config in compose_sweep(words):
         refuse_nonsense(config, here)
         first = configs.setdefault(path_of(config), config)
-        keys = [key for key, _ in knobs() if value_of(config, key) != value_of(first, key)]
+        keys = [key for key, _ in all_settings() if value_of(config, key) != value_of(first, key)]
         if keys:
             raise InvalidConfig(
                 f"two runs of this sweep would share {path_of(config)}: they differ in {', '.join(keys)}; give each a "
