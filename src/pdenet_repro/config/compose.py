@@ -218,8 +218,7 @@ def _composing() -> Iterator[Callable[..., DictConfig]]:
             raise InvalidConfig(refusals.in_one_line(error)) from error
         finally:
             ours.hydra = others
-            if version is not None:
-                versions.setbase(version)
+            versions.version_base = version  # not setbase, which refuses the value of a process that has composed nothing
 
 
 def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:

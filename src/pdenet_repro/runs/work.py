@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.networks.cost import forward_flops, training_flops
 
@@ -26,7 +26,7 @@ class Work:
 def work_left(config: Config, steps_done: int = 0) -> Work:
     """What is left of a run after so many training steps, its last evaluation included."""
     schedule, evaluation = config.schedule, config.evaluation
-    learned, held_out = (10 * n for n in subset.counts(config.data, source.images_per_class(config.data)))
+    learned, held_out = (CLASSES * n for n in subset.counts(config.data, source.images_per_class(config.data)))
     steps = schedule.steps_per_epoch(learned)
     epochs = range(steps_done // steps + 1, schedule.epochs + 1)
     tests = sum(1 for epoch in epochs if evaluation.every and epoch % evaluation.every == 0)

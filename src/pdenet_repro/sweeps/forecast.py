@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import IMAGE_SIDE, Config
 from pdenet_repro.runs.folder import path_of
 from pdenet_repro.runs.work import Work, work_left
 from pdenet_repro.sweeps.plan import names
@@ -29,7 +29,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     batch = config.schedule.batch_size if device.type == "cuda" else min(CPU_IMAGES, config.schedule.batch_size)
     random = np.random.RandomState(0)
     images = DeviceImages(
-        random.randint(0, 256, ((STEPS + 1) * batch, 3, 96, 96), dtype=np.uint8),
+        random.randint(0, 256, ((STEPS + 1) * batch, 3, IMAGE_SIDE, IMAGE_SIDE), dtype=np.uint8),
         random.randint(0, 10, (STEPS + 1) * batch),
         device,
     )
