@@ -1,18 +1,58 @@
-"""The published test accuracies on STL-10, for runs that repeat them."""
+"""The published test accuracies on STL-10, for runs that repeat the published experiment, and for no others."""
 
-from pdenet_repro.report.runs import Run
+from collections.abc import Sequence
+from functools import cache
+
+from pdenet_repro.config.compose import compose
+from pdenet_repro.config.schema import value_of
+from pdenet_repro.report.groups import shown
+from pdenet_repro.report.runs import RESULT_KEYS, Run
+from pdenet_repro.system.errors import UserError
 
 # (%): arXiv 1804.04272v1, Section 4 (recipes paper and authors); JMIV 2019, Table 1 (recipe jmiv). All on 8,000 images.
 V1 = {"parabolic": 74.85, "hamiltonian": 74.78, "second_order": 75.08}
 JMIV = {"parabolic": 77.0, "hamiltonian": 78.3, "second_order": 74.3}
 PUBLISHED = {"paper": V1, "authors": V1, "jmiv": JMIV}
-TEST_IMAGES = 8000
+
+# A run may differ from its recipe in these and still repeat it: the seed, and where and how it ran.
+FREE = ("seed", "precision", "deterministic")
+# Readings of a text that leaves them open: they do not take the published value away, and are named beside it.
+READINGS = ("schedule.last_batch", "evaluation.statistics")
 
 
 def published(run: Run) -> float | None:
-    """Published accuracy as a share of the test images; None where the run is not on all of STL-10 or nothing is known."""
-    data = run.config.data
-    if data.name != "stl10" or data.fraction != 1 or data.fold is not None:
-        return None
+    """Published accuracy as a share of the test images; None where the run does not repeat it or nothing is known."""
     percent = PUBLISHED.get(run.config.recipe, {}).get(run.dynamic)
-    return None if percent is None else percent / 100
+    if percent is None or departures(run):
+        return None
+    return percent / 100
+
+
+def departures(run: Run) -> list[str]:
+    """Settings that keep a run from repeating its recipe: ``network.widths=[8,16] (recipe: [16,64,128,256])``."""
+    free = [*FREE, *READINGS]
+    if not run.test_images_share_statistics:  # otherwise the size of its batches changes a prediction
+        free.append("evaluation.batch_size")
+    return _differences(run, [key for key in RESULT_KEYS if key not in free])
+
+
+def readings(run: Run) -> list[str]:
+    """Settings in which a run reads the text otherwise than its recipe, and repeats it all the same."""
+    return _differences(run, READINGS)
+
+
+def _differences(run: Run, keys: Sequence[str]) -> list[str]:
+    recipe = _recipe(run.config.recipe, run.dynamic)
+    if recipe is None:
+        return [f"recipe={run.config.recipe} (not a recipe of this version)"]
+    pairs = [(key, shown(value_of(run.config, key)), recipe[key]) for key in keys]
+    return [f"{key}={ours} (recipe: {theirs})" for key, ours, theirs in pairs if ours != theirs]
+
+
+@cache
+def _recipe(name: str, dynamic: str) -> dict[str, str] | None:
+    try:
+        config = compose(f"recipe={name}", f"dynamic={dynamic}")
+    except UserError:
+        return None
+    return {key: shown(value_of(config, key)) for key in RESULT_KEYS}
