@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, Style, clear, origin, styles
+from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line
 from pdenet_repro.report.published import published
 from pdenet_repro.report.runs import STATISTICS, Run
@@ -38,8 +38,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     low, high = left.get_ylim()
     if high - low < SHORTEST:
         left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
-    left.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # no 2.5, which needs a decimal
-    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axis(left)
     handles, names = left.get_legend_handles_labels()
     columns = 4 if max(map(len, names)) < 40 else 2
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)

@@ -6,6 +6,7 @@ from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pdenet_repro.report.groups import Cell, Grouping, Line
 from pdenet_repro.report.runs import ORDER, Run
@@ -74,6 +75,14 @@ def run_of(cell: Cell | None, repetition: int | None) -> Run | None:
     """The cell's run of a seed or fold, None without one."""
     runs = cell.repetitions.get(repetition) if cell and repetition is not None else None
     return runs[0] if runs else None
+
+
+def percent_axis(axis: Axes) -> None:
+    """Ticks of the vertical axis at whole per cents."""
+    axis.yaxis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1)
+    )  # no 2.5, which needs a decimal
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def clear(axis: Axes) -> None:

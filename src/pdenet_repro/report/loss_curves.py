@@ -5,9 +5,9 @@ from statistics import mean
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, clear, origin, styles
+from pdenet_repro.report.figures import Numbers, clear, origin, percent_axis, styles
 from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.runs import Run
 
@@ -54,7 +54,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
     losses = [row["data_loss"] for row in numbers]
     if min(losses) > 0 and max(losses) > 10 * min(losses):
         axes[0].set_yscale("log")
-    axes[-1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axis(axes[-1])
     figure.suptitle(f"{size:,} training images" if size else "each on its most training images", fontsize=10)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
