@@ -192,7 +192,7 @@ def test_the_reports_page_follows_and_its_figures_stay(kinds, run, tmp_path, cap
         assert "1 networks, 7 images." in shown
         assert "It &lt;rises&gt;." in shown
         assert "about good" in shown
-        assert shown.count("<img") == 4
+        assert shown.count("<img") == 5
         assert (study / "figure1.png").read_bytes() == figure
         assert report([str(study), "--image-seed", "5"]) == 0
 

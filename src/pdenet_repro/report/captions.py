@@ -56,8 +56,11 @@ def seeds(runs: Sequence[Run]) -> str:
     return words + (f", {'folds' if len(folds) > 1 else 'fold'} {listed(folds)}" if folds else "")
 
 
-def line(runs: Sequence[Run], missing: int = 0) -> str:
-    """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps."""
+def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = ()) -> str:
+    """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps.
+
+    ``differing``: settings that tell groups of the runs apart.
+    """
     parts = [
         data_name(runs),
         f"recipe {mixed(runs, lambda run: run.config.recipe)}",
@@ -66,6 +69,8 @@ def line(runs: Sequence[Run], missing: int = 0) -> str:
         mixed(runs, lambda run: run.config.precision),
         f"{runs[0].summary['test_images']:,} test images",
     ]
+    if differing:
+        parts.append(f"groups differ in {', '.join(differing)}")
     if missing:
         parts.append(f"{counted(missing, 'run')} missing")
     words = "; ".join(parts)

@@ -75,7 +75,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     return Content(
         title=title,
         lead=captions.lead(grouping, found.runs),
-        caption=captions.line(found.runs, len(found.missing)),
+        caption=captions.line(found.runs, len(found.missing), grouping.naming),
         gaps=found.missing,
         copies=found.copies,
         differences=grouping.full_differences(),

@@ -149,7 +149,7 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
     norms = f"; batch norms with {' or '.join(kinds)} statistics" if kinds else ""
     axis.set_title(f"during training, {images}{norms}", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, framealpha=0.7, edgecolor="none")
     return numbers, shown
 
 

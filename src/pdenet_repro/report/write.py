@@ -150,7 +150,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     make_folder(where)
     figures, files = [], [("results.md", told.caption)]
     for name, each in drawn.items():
-        line = captions.line(each.runs, len(found.missing)) if each.runs else told.caption
+        line = captions.line(each.runs, len(found.missing), grouping.naming) if each.runs else told.caption
         png = save(each.figure, where / name, f"{captions.FIGURES[name][0]}. {line}.")
         figures.append(
             page.Shown(*captions.FIGURES[name], line, captions.origin(each.runs or found.runs, found.commands), png)

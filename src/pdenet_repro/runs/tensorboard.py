@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from pdenet_repro.networks.pdenet import PDENet
 
 
+MANY_CLASSES = 20  # above, a confusion matrix has no names and numbers: they would be illegible, and slow to draw
+
 # On a study's folder each chart shows all runs, one line each.
 CHARTS = {
     "study": {
         "test accuracy": ["Multiline", ["accuracy/test"]],
-        "training accuracy": ["Multiline", ["accuracy/train"]],
+        "training accuracy, mean over the epoch's batches": ["Multiline", ["accuracy/train_epoch_mean"]],
         "objective": ["Multiline", ["objective/loss"]],
     }
 }
@@ -35,7 +37,7 @@ class Events:
         self.folder = folder
         threading.excepthook = _leave_failed_writes_to_the_caller
         with storage_errors(folder):
-            self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
             self.writer.add_custom_scalars(CHARTS)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
@@ -88,6 +90,8 @@ def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> Non
 
 
 def _group(name: str) -> str:
+    if name == "train_accuracy":  # while the weights change; result/train_accuracy is the final network's
+        return "accuracy/train_epoch_mean"
     if "accuracy" in name:
         return f"accuracy/{name.replace('_accuracy', '')}"
     if name in ("loss", "data_loss", "smoothness", "decay"):
@@ -114,10 +118,12 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(matrix, cmap="Blues", vmin=0)
-    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
-    axes.set_yticks(range(len(class_names)), class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+    if len(class_names) > MANY_CLASSES:
+        return figure
+    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(len(class_names)), class_names)
     for (i, j), count in np.ndenumerate(matrix):
         axes.text(
             j, i, str(count), ha="center", va="center", fontsize=8, color="w" if count > matrix.max() / 2 else "k"
