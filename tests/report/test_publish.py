@@ -6,11 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
-from made import read_csv
+from made import NAMES, npz, read_csv
 
 from pdenet_repro.cli.report import main
 from pdenet_repro.report.runs import collect
-from pdenet_repro.runs.folder import load_config, load_summary, verify
+from pdenet_repro.runs.folder import RunFolder, load_config, load_summary, verify
 
 TABLES = ("results.csv", "comparisons.csv", "per_class.csv", "figure2_left.csv", "figure2_right.csv", "figure3.csv")
 
@@ -21,6 +21,17 @@ def published(study, maker, tmp_path):
     target = tmp_path / "docs" / "results" / "made"
     assert main([str(study), "--publish", str(target)]) == 0
     return target
+
+
+def give(folder, probabilities):
+    """Put other class probabilities into a made run."""
+    labels = np.arange(len(probabilities)) % probabilities.shape[1]
+    content = npz(probabilities=probabilities, labels=labels, class_names=np.array(NAMES))
+    (folder / "predictions.npz").write_bytes(content)
+    summary = load_summary(folder)
+    summary["files_sha256"]["predictions.npz"] = hashlib.sha256(content).hexdigest()
+    del summary["summary_sha256"]
+    RunFolder(load_config(folder)).finish(summary)
 
 
 def contents(folder):
@@ -57,16 +68,7 @@ def test_a_tie_after_rounding_does_not_change_a_prediction(maker, tmp_path):
     folder = maker("dynamic=parabolic", right=range(90))
     probabilities = np.full((200, 10), 0.1, np.float32)
     probabilities[:, 7] += 1e-6  # nothing in half precision
-    from made import npz
-
-    from pdenet_repro.runs.folder import RunFolder
-
-    content = npz(probabilities=probabilities, labels=np.arange(200) % 10, class_names=np.array(list("abcdefghij")))
-    (folder / "predictions.npz").write_bytes(content)
-    summary = load_summary(folder)
-    summary["files_sha256"]["predictions.npz"] = hashlib.sha256(content).hexdigest()
-    del summary["summary_sha256"]
-    RunFolder(load_config(folder)).finish(summary)
+    give(folder, probabilities)
     target = tmp_path / "public"
     assert main([str(tmp_path / "made"), "--publish", str(target)]) == 0
     (run,) = collect(target)[target].runs
@@ -81,9 +83,8 @@ def test_the_summary_lists_what_is_there_and_what_was_left_out(study, published)
     there = {path.name for path in folder.iterdir()}
     assert there == {"config.yaml", "command.txt", "metrics.csv", "timings.csv", "predictions.npz", "summary.json"}
     left_out = summary["published"]["left_out_sha256"]
-    assert left_out == {
-        name: original["files_sha256"][name] for name in ("weights.safetensors", "predictions.npz", "examples.npz")
-    }
+    gone = ("weights.safetensors", "predictions.npz", "examples.npz")
+    assert left_out == {name: original["files_sha256"][name] for name in gone}
     assert summary["published"]["summary_sha256"] == original["summary_sha256"]
     assert {name: summary[name] for name in ("test_accuracy", "command")} == {
         name: original[name] for name in ("test_accuracy", "command")
@@ -126,18 +127,7 @@ def test_two_runs_with_one_place_and_other_refusals(study, maker, tmp_path, caps
 def test_thirty_runs_of_eight_thousand_images_stay_below_fifteen_megabytes(maker, tmp_path):
     """By the size of one run whose probabilities are as hard to compress as can be, and of the study's own files."""
     folder = maker("dynamic=parabolic", right=range(4000), tests=8000)
-    from made import NAMES, npz
-
-    from pdenet_repro.runs.folder import RunFolder
-
-    random = np.random.default_rng(0)
-    probabilities = random.dirichlet(np.ones(10), 8000).astype(np.float32)
-    content = npz(probabilities=probabilities, labels=np.arange(8000) % 10, class_names=np.array(NAMES))
-    (folder / "predictions.npz").write_bytes(content)
-    summary = load_summary(folder)
-    summary["files_sha256"]["predictions.npz"] = hashlib.sha256(content).hexdigest()
-    del summary["summary_sha256"]
-    RunFolder(load_config(folder)).finish(summary)
+    give(folder, np.random.default_rng(0).dirichlet(np.ones(10), 8000).astype(np.float32))
     target = tmp_path / "public"
     assert main([str(tmp_path / "made"), "--publish", str(target)]) == 0
     size = {path: path.stat().st_size for path in target.rglob("*") if path.is_file()}
