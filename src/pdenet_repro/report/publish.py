@@ -41,7 +41,9 @@ def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
         Two runs with one place, or a place that holds a run with its weights.
     """
     check_keys(options.by)
-    found = combine((each for folder in folders for each in collect(folder, options.by).values()), options.by)
+    found = combine(
+        (each for folder in folders for each in collect(folder, options.by, weights=False).values()), options.by
+    )
     if not found.runs:
         raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so there is nothing to publish")
     if mixture := found.mixture(" and ".join(map(str, folders))):

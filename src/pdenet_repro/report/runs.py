@@ -28,7 +28,7 @@ LABELS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order"
 RESULT_KEYS = tuple(key for key, entry in knobs() if entry.metadata["result"])
 STATISTICS = ("running", "batch", "reestimated")  # of the batch norms at test time
 NEEDED = {"test_accuracy": int | float, "test_images": int, "train_images": int, "files_sha256": dict}
-OPENED_LATER = ("weights.safetensors", "examples.npz")  # compared with their checksums by whoever opens them
+OPENED_LATER = ("weights.safetensors", "examples.npz")  # large, and not opened for the tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +206,11 @@ def label(dynamic: str) -> str:
     return LABELS.get(dynamic, dynamic)
 
 
-def collect(folder: Path, by: Sequence[str] = ()) -> dict[Path, Collection]:
+def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> dict[Path, Collection]:
     """The runs at or below ``folder``, by the folder of the study they belong to; links are followed.
+
+    ``weights``: whether weights and example images are compared with their checksums, too: a report opens no weights,
+    and compares images when it opens them.
 
     Raises
     ------
@@ -223,7 +226,7 @@ def collect(folder: Path, by: Sequence[str] = ()) -> dict[Path, Collection]:
         study = path.parents[2] if len(below) >= 3 else folder  # STUDY/DYNAMIC/FRACTION/SEED
         into = found.setdefault(study, Collection())
         try:
-            run = _read(path)
+            run = _read(path, () if weights else OPENED_LATER)
         except RunFolderError as error:
             into.missing.append(Missing(str(path), path, str(error), damaged=True))
         else:
@@ -271,7 +274,7 @@ def _run_folders(folder: Path, unreadable: list[Missing]) -> Iterable[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
-def _read(path: Path) -> Run | Missing:
+def _read(path: Path, unchecked: Sequence[str]) -> Run | Missing:
     config, summary = load_config(path), load_summary(path)
     if summary is None:
         done = len(_rows(path / "metrics.csv"))
@@ -283,7 +286,7 @@ def _read(path: Path) -> Run | Missing:
             f"{path / 'summary.json'} is of another version: it has no {', '.join(lacking)}; report it with the version "
             f"that made it, or train the run again"
         )
-    files = {name: checksum for name, checksum in summary["files_sha256"].items() if name not in OPENED_LATER}
+    files = {name: checksum for name, checksum in summary["files_sha256"].items() if name not in unchecked}
     verify(path, {"files_sha256": files})
     return Run(path, config, summary, _rows(path / "metrics.csv"), _rows(path / "timings.csv"))
 

@@ -73,7 +73,7 @@ def write_report(
         raise InvalidConfig(
             f"{' '.join(map(str, folders))}: several folders make one report; --output FOLDER must be given"
         )
-    studies = {path: found for folder in folders for path, found in collect(folder, options.by).items()}
+    studies = {path: found for folder in folders for path, found in collect(folder, options.by, weights=False).items()}
     if output is not None:
         studies = {output: combine(studies.values(), options.by)}
     finished = {path: found for path, found in studies.items() if found.runs}
@@ -113,7 +113,7 @@ def refresh_page(study: Path) -> bool:
     """
     if not (study / "report.html").is_file():
         return False
-    found = collect(study)[study]
+    found = collect(study, weights=False)[study]
     if not found.runs:
         return False
     if mixture := found.mixture(str(study)):
