@@ -50,7 +50,8 @@ def choose(
         if set(wanted) <= set(carried):
             return [Example(index, carried[index]) for index in wanted]
         seen |= set(carried)
-    pixels = _from_data(runs[0], wanted, sorted(seen), data_root)
+    images_named = f"{'test images' if indices is None else '--images'} {','.join(map(str, wanted))}"
+    pixels = _from_data(runs[0], wanted, images_named, sorted(seen), data_root)
     return [Example(index, image) for index, image in zip(wanted, pixels, strict=True)]
 
 
@@ -82,7 +83,9 @@ def _images(content: bytes) -> dict[int, np.ndarray]:
         return {int(i): pixels for i, pixels in zip(file["indices"], file["pixels"], strict=True)}
 
 
-def _from_data(run: Run, wanted: Sequence[int], carried: Sequence[int], data_root: str | None) -> np.ndarray:
+def _from_data(
+    run: Run, wanted: Sequence[int], named: str, carried: Sequence[int], data_root: str | None
+) -> np.ndarray:
     from pdenet_repro.data import source
 
     config = replace(run.config.data, download=False, root=data_root or run.config.data.root)
@@ -90,15 +93,13 @@ def _from_data(run: Run, wanted: Sequence[int], carried: Sequence[int], data_roo
         dataset = source.load(config, lambda line: None)
     except UserError as error:
         there = f"the test images {', '.join(map(str, carried))} only" if carried else "no test images"
-        raise NoImages(
-            f"--images {','.join(map(str, wanted))}: the run folders carry {there}, and the data set cannot be read: {error}"
-        ) from error
+        raise NoImages(f"{named}: the run folders carry {there}, and the data set cannot be read: {error}") from error
     expected = run.summary.get("data_md5") or {}
     for name in LABELLED:
         found = dataset.checksums.get(name)
         if found and expected.get(name) and found != expected[name]:
             raise NoImages(
-                f"--images {','.join(map(str, wanted))}: the data set in {config.root or 'its default folder'} is not the one "
+                f"{named}: the data set in {config.root or 'its default folder'} is not the one "
                 f"of the runs: MD5 of {name} {found}, expected {expected[name]}; name the folder of theirs with --data-root"
             )
     return np.asarray(dataset.test.pixels[list(wanted)])
