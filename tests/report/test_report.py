@@ -1,7 +1,8 @@
 """The report of hand-made runs: its numbers, its files, its gaps."""
 
+import os
 import shutil
-from math import comb
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from made import read_csv
 from pdenet_repro.cli.report import main
 from pdenet_repro.data import source
 from pdenet_repro.data.examples import carried, drawn
-from pdenet_repro.report import figures, write
+from pdenet_repro.data.stl10 import LABELLED
+from pdenet_repro.report import write
 from pdenet_repro.report.runs import collect
 from pdenet_repro.runs.folder import RunFolder, load_config, load_summary
 from pdenet_repro.system.errors import DataError, RunFolderError
@@ -19,7 +21,7 @@ from pdenet_repro.system.errors import DataError, RunFolderError
 @pytest.mark.pictures
 def test_a_report_is_complete_and_its_numbers_are_those_of_the_runs(study, capsys):
     assert main([str(study)]) == 0
-    for name in ("figure1", "figure2", "figure3"):
+    for name in ("figure1", "figure2", "figure3", "loss_curves"):
         assert (study / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (study / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     left = read_csv(study / "figure2_left.csv")
@@ -39,7 +41,8 @@ def test_a_report_is_complete_and_its_numbers_are_those_of_the_runs(study, capsy
     out = capsys.readouterr().out
     assert "report.html" in out
     row = next(line.split() for line in out.splitlines() if line.split()[:2] == ["Hamiltonian", "200"])
-    assert row[:5] == ["Hamiltonian", "200", "57.50", "3.54", "2"]
+    assert row[:5] == ["Hamiltonian", "200", "57.5", "2", "3.5"]
+    assert "9 runs (seeds 0, 1); epochs: 3" in out
 
 
 def test_figure_1_shows_the_drawn_images_with_their_probabilities(study):
@@ -62,35 +65,47 @@ def test_chosen_images_come_from_the_folders_or_from_the_data(study, monkeypatch
     read = []
 
     class Dataset:
+        checksums = dict.fromkeys(LABELLED, "1" * 32)
+
         class test:  # noqa: N801
             pixels = np.zeros((200, 3, 96, 96), np.uint8)
 
     monkeypatch.setattr(source, "load", lambda data, say: read.append(data.name) or Dataset)
     assert main([str(study), "--images", str(other)]) == 0
     assert read == ["shapes"]
+    Dataset.checksums = {**Dataset.checksums, "test_X.bin": "2" * 32}
+    assert main([str(study), "--images", str(other), "--data-root", "there"]) == 2
+    err = capsys.readouterr().err
+    assert "the data set in there is not the one of the runs: MD5 of test_X.bin 2222" in err
+    assert "--data-root" in err
     assert main([str(study), "--images", "200"]) == 2
     assert "--images 200: must be between 0 and 199" in capsys.readouterr().err
 
 
-def tail(counts, share):
-    return sum(comb(200, k) * share**k * (1 - share) ** (200 - k) for k in counts)
-
-
-def test_table_agreement_and_classes(study):
+def test_table_comparisons_and_classes(study):
     assert main([str(study)]) == 0
     results = {(row["dynamic"], row["images"]): row for row in read_csv(study / "results.csv")}
-    assert results["parabolic", "200"]["n"] == "2"
-    low, high = (float(word) / 100 for word in results["parabolic", "200"]["95 % interval"].split(" to "))
-    assert tail(range(125, 201), low) == pytest.approx(0.025, rel=0.01)  # Clopper & Pearson: 125 of 200 were right
-    assert tail(range(126), high) == pytest.approx(0.025, rel=0.01)
-    assert results["parabolic", "200"]["published %"] == ""  # not STL-10
-    pairs = {row["networks"]: row for row in read_csv(study / "agreement.csv")}
-    pair = pairs["parabolic, Hamiltonian"]  # 120 and 110 right, the same 110 among them
-    assert (pair["only first right"], pair["only second right"]) == ("10", "0")
-    assert pair["same prediction %"] == "95.00"
-    assert pair["McNemar p"] == "0.002"  # 2 / 2**10
-    classes = {row["dynamic"]: row for row in read_csv(study / "per_class.csv")}
-    assert classes["Hamiltonian"]["circle"] == "57.50"
+    several, one = results["parabolic", "200"], results["parabolic", "100"]
+    assert (several["n"], several["seeds"]) == ("2", "0 1")
+    assert several["interval_of_this_network_low"] == one["interval_over_seeds_low"] == ""
+    spread = abs(0.65 - 0.6) / 2**0.5
+    reach = 12.7062 * spread / 2**0.5  # of Student's t with one degree of freedom
+    assert float(several["interval_over_seeds_low"]) == pytest.approx(0.625 - reach, abs=1e-5)
+    assert float(one["interval_of_this_network_low"]) < 0.2 < float(one["interval_of_this_network_high"])
+    assert several["published_accuracy"] == ""  # not STL-10
+    assert float(several["images_per_second_median"]) == 25  # of 100/9, 50, 25 images a second in the three epochs
+    assert float(several["first_epoch_extra_seconds"]) == 5
+    assert (several["training_accuracy_final"], several["training_accuracy_epoch_mean"]) == ("0.75", "0.5")
+    pairs = {(row["first"], row["second"], row["images"]): row for row in read_csv(study / "comparisons.csv")}
+    assert len(pairs) == 6  # three pairs, two numbers of images
+    pair = pairs["parabolic", "Hamiltonian", "200"]  # 120, 130 and 110, 120 right: one difference, no spread
+    assert (float(pair["difference"]), pair["about"], pair["p"]) == (pytest.approx(0.05), "the mean of seeds", "")
+    assert float(pair["same_prediction"]) == pytest.approx(0.95)
+    assert float(pair["same_prediction_seeds_of_first"]) == pytest.approx(0.95)
+    alone = pairs["parabolic", "Hamiltonian", "100"]
+    assert (alone["about"], alone["test"], float(alone["p"])) == ("these two networks", "McNemar", 1.0)
+    classes = {(row["dynamic"], row["class"]): row for row in read_csv(study / "per_class.csv")}
+    assert float(classes["hamiltonian", "circle"]["accuracy"]) == pytest.approx(0.575)
 
 
 def test_damaged_missing_and_unfinished_runs_are_named_and_left_out(study, maker, capsys):
@@ -136,17 +151,43 @@ def test_several_studies_below_a_folder_get_a_report_each(study, maker, tmp_path
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "second" / "report.html").is_file()
     assert (study / "report.html").is_file()
-    assert main([str(tmp_path), "--output", str(tmp_path / "one")]) == 2
-    assert "2 studies" in capsys.readouterr().err
     assert main([str(study), "--output", str(tmp_path / "one")]) == 0
     assert (tmp_path / "one" / "figure3.csv").is_file()
 
 
-def test_runs_with_other_settings_are_not_averaged_in_silence(study, maker):
+def test_several_folders_make_one_report_with_a_row_for_each_setting(study, maker, tmp_path, capsys):
+    maker(
+        "dynamic=parabolic", "data.fraction=0.1", "optimizer.momentum=0.5", "name=second", right=range(80), images=200
+    )
+    folders = [str(study), str(tmp_path / "second")]
+    assert main(folders) == 2
+    assert "--output FOLDER must be given" in capsys.readouterr().err
+    one = tmp_path / "one"
+    assert main([*folders, "--output", str(one), "--by", "optimizer.momentum"]) == 0
+    rows = [row for row in read_csv(one / "results.csv") if (row["dynamic"], row["images"]) == ("parabolic", "200")]
+    assert [(row["optimizer.momentum"], row["n"]) for row in rows] == [("0.9", "2"), ("0.5", "1")]
+    for name in ("results.md", "report.html"):
+        assert "optimizer.momentum: 0.9 in 9 runs, 0.5 in 1 run" in (one / name).read_text()
+    compared = [row for row in read_csv(one / "comparisons.csv") if "0.5" in row["second"]]
+    assert [(row["first"], row["second"]) for row in compared] == [
+        ("parabolic, optimizer.momentum=0.9", "parabolic, optimizer.momentum=0.5")
+    ]
+    assert main([*folders, "--output", str(one), "--by", "colour"]) == 2
+    assert "--by colour: must be a setting" in capsys.readouterr().err
+
+
+def test_runs_with_other_settings_have_rows_of_their_own_everywhere(study, maker, capsys):
     maker("dynamic=parabolic", "data.fraction=0.1", "seed=7", "optimizer.momentum=0.5", right=range(90), images=200)
     assert main([str(study)]) == 0
-    page = (study / "report.html").read_text()
-    assert "optimizer.momentum: 0.9 in 9 runs, 0.5 in 1 runs" in page
+    rows = [row for row in read_csv(study / "results.csv") if (row["dynamic"], row["images"]) == ("parabolic", "200")]
+    assert [(row["optimizer.momentum"], row["n"]) for row in rows] == [("0.9", "2"), ("0.5", "1")]
+    sentence = "optimizer.momentum: 0.9 in 9 runs, 0.5 in 1 run"
+    assert sentence in (study / "report.html").read_text()
+    assert sentence in (study / "results.md").read_text()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("parabolic  ", "dynamic"))]
+    assert "optimizer.momentum" in lines[0]
+    assert [line.split()[1] for line in lines[1:]] == ["0.9", "0.9", "0.5"]
+    assert {row["optimizer.momentum"] for row in read_csv(study / "figure2_left.csv")} == {"0.9", "0.5"}
 
 
 def other_set(maker, kind, name="made"):
@@ -191,27 +232,12 @@ def test_a_copy_of_a_run_is_no_repetition(study, capsys, copy):
     sentence = f"{cell / copy} has the configuration of {cell / 'seed-0'}, seed included: it is no further repetition"
     assert capsys.readouterr().err == f"left out: {sentence}\n"
     results = {(row["dynamic"], row["images"]): row for row in read_csv(study / "results.csv")}
-    assert (results["parabolic", "100"]["n"], results["parabolic", "100"]["sd"]) == ("1", "")
+    assert (results["parabolic", "100"]["n"], results["parabolic", "100"]["standard_deviation"]) == ("1", "")
     assert sentence in (study / "report.html").read_text()
     (cell / "seed-0" / "predictions.npz").write_bytes(b"cut")  # then the copy is what is left
-    assert [run.folder for run in collect(study)[study].cell("parabolic", 100)] == [cell / copy]
-
-
-def test_accuracies_that_lie_close_together_have_ticks_that_differ(maker, tmp_path):
-    for dynamic, right in (("parabolic", 20), ("hamiltonian", 21)):
-        for fraction, images in (("0.05", 100), ("0.1", 200)):
-            maker(f"dynamic={dynamic}", f"data.fraction={fraction}", right=range(right), images=images, tests=2000)
-
-    def ticks():
-        figure, *_ = figures.figure2(collect(tmp_path / "made")[tmp_path / "made"])
-        figure.draw_without_rendering()
-        return [text.get_text() for text in figure.axes[0].get_yticklabels()]
-
-    close = ticks()
-    assert len(set(close)) == len(close) > 2
-    assert {"1.0%", "1.2%"} <= set(close)
-    maker("dynamic=resnet", "data.fraction=0.1", right=range(1600), images=200, tests=2000)
-    assert {"20%", "80%"} <= set(ticks())
+    assert [run.folder for run in collect(study)[study].runs if (run.dynamic, run.images) == ("parabolic", 100)] == [
+        cell / copy
+    ]
 
 
 def test_one_run_alone_and_runs_without_examples(maker, tmp_path, capsys, monkeypatch):
@@ -251,7 +277,7 @@ def test_refusals_are_one_sentence(tmp_path, monkeypatch, capsys, words, part):
 def test_only_unfinished_runs(maker, capsys):
     folder = maker("dynamic=resnet", right=[], finished=False)
     assert main([str(folder)]) == 2
-    assert "none of its 1 runs is finished" in capsys.readouterr().err
+    assert "not one run of 1 is finished" in capsys.readouterr().err
 
 
 def test_names_are_escaped_in_the_page(study):
@@ -262,3 +288,127 @@ def test_names_are_escaped_in_the_page(study):
     page = (study / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def change_summary(path, **entries):
+    RunFolder(load_config(path)).finish({**load_summary(path), **entries})
+
+
+def test_a_summary_of_another_version_is_named_and_the_rest_reported(study, maker, capsys):
+    maker("dynamic=resnet", right=range(9), lacking=("test_images", "weights"))
+    maker("dynamic=resnet", "seed=1", right=range(9), images=100, lacking=("weights", "hardware", "versions", "class_names",
+          "train_accuracy", "training_seconds", "peak_memory_mib", "subset_sha256", "command", "finished"))  # fmt: skip
+    assert main([str(study)]) == 2
+    err = capsys.readouterr().err
+    assert "resnet/fraction-1.00/seed-0/summary.json is of another version: it has no test_images" in err
+    assert err.count("\n") == 1
+    assert [row["n"] for row in read_csv(study / "results.csv") if row["dynamic"] == "resnet"] == ["1"]
+
+
+def test_linked_runs_are_found_and_a_loop_ends(study, maker, tmp_path):
+    there = maker("dynamic=resnet", "name=elsewhere", right=range(9))
+    (study / "resnet" / "fraction-1.00").mkdir(parents=True)
+    (study / "resnet" / "fraction-1.00" / "seed-0").symlink_to(there)
+    (study / "again").symlink_to(study)
+    assert main([str(study)]) == 0
+    assert [row["n"] for row in read_csv(study / "results.csv") if row["dynamic"] == "resnet"] == ["1"]
+
+
+def test_a_private_run_is_named(study, monkeypatch, capsys):
+    private = study / "parabolic" / "fraction-0.05" / "seed-0"
+    scan = os.scandir
+
+    def scandir(path):  # as for another user; root may read everything
+        if str(path) == str(private):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert main([str(study)]) == 2
+    assert f"damaged: {private} cannot be read (Permission denied)" in capsys.readouterr().err
+    assert f"{private} cannot be read" in (study / "results.md").read_text()
+
+
+def test_every_table_and_file_says_what_it_is_of(study):
+    assert main([str(study)]) == 0
+    caption = "The built-in shapes, not STL-10; recipe paper; 9 runs (seeds 0, 1); epochs: 3; float32; 200 test images"
+    text, page = (study / "results.md").read_text(), (study / "report.html").read_text()
+    assert text.count(caption) > 4
+    assert caption in page
+    for part in ("commit", "configurations", "test_X.bin MD5 " + "1" * 32, "epoch reported: 3", "precision: float32"):
+        assert part in text
+    for row in read_csv(study / "runs.csv"):
+        summary = load_summary(Path(row["folder"]))
+        assert row["result"] == summary["summary_sha256"][:10]
+        assert row["result"] in text
+        assert row["result"] in page
+        assert row["fold"] == ""
+    listed = {
+        name for line in text.split("## Files")[1].splitlines() for name in line[2:].split(": ")[0].split(", ") if name
+    }
+    assert {path.name for path in study.glob("*.csv")} <= listed
+
+
+def test_attempts_of_a_resumed_run_are_shown(study):
+    path = study / "parabolic" / "fraction-0.05" / "seed-0"
+    attempts = [
+        {"from": "epoch 1", "to": "epoch 2", "commit": "aaa"},
+        {"from": "epoch 2", "to": "epoch 3", "commit": "bbb"},
+    ]
+    change_summary(path, attempts=attempts)
+    assert main([str(study)]) == 0
+    page = (study / "report.html").read_text()
+    assert "from epoch 1, to epoch 2, commit aaa; from epoch 2, to epoch 3, commit bbb" in page
+    change_summary(path, attempts=attempts[:1])
+    assert main([str(study)]) == 0
+    assert "commit aaa" not in (study / "report.html").read_text()
+
+
+def test_numbers_of_a_table_are_numbers(study):
+    assert main([str(study)]) == 0
+    words = {"dynamic", "seeds", "folds", "verdict", "notes"}
+    for row in read_csv(study / "results.csv"):
+        for name, value in row.items():
+            assert name in words or value == "" or float(value) is not None
+
+
+@pytest.mark.pictures
+def test_the_page_for_a_new_analysis_is_of_the_runs_that_are_there(study, maker):
+    """Once the new tables stood over old figures, and figures that no longer belonged returned."""
+    assert main([str(study), "--image-seed", "2", "--by", "recipe"]) == 0
+    figure = (study / "figure2.png").read_bytes()
+    assert write.refresh_page(study)
+    assert (study / "figure2.png").read_bytes() == figure
+    maker("dynamic=resnet", "data.fraction=0.1", right=range(9), images=200)
+    assert write.refresh_page(study)
+    assert (study / "figure2.png").read_bytes() != figure
+    assert {row["dynamic"] for row in read_csv(study / "figure2_left.csv")} >= {"resnet"}
+    assert sorted({int(row["test_image"]) for row in read_csv(study / "figure1.csv")}) == sorted(drawn(2, 200).tolist())
+    (study / "figure3.png").write_bytes(figure)  # another picture under the name
+    assert write.refresh_page(study)
+    assert (study / "figure3.png").read_bytes() != figure
+    (study / "report.html").unlink()
+    assert not write.refresh_page(study)
+
+
+def test_a_figure_that_cannot_be_drawn_any_more_does_not_return(study, monkeypatch):
+    assert main([str(study)]) == 0
+    (study / "figure1.png").write_bytes(b"old")
+    for path in study.rglob("examples.npz"):
+        path.unlink()
+
+    def missing(*_):
+        raise DataError("the images are gone")
+
+    monkeypatch.setattr(source, "load", missing)
+    assert main([str(study)]) == 0
+    assert not list(study.glob("figure1.*"))
+    assert "Figure 1" not in (study / "report.html").read_text()
+
+
+def test_runs_whose_test_images_share_statistics_have_no_exact_interval(study, maker):
+    maker("dynamic=resnet", "network.connector_norm=batch_per_pixel", right=range(9))
+    assert main([str(study)]) == 0
+    (row,) = (row for row in read_csv(study / "results.csv") if row["dynamic"] == "resnet")
+    assert row["interval_of_this_network_low"] == ""
+    assert "no exact interval holds" in row["notes"]

@@ -8,7 +8,7 @@ from pdenet_repro.runs.confusion import confusion_matrix, draw_confusion_matrix
 
 def test_rows_are_true_classes_and_columns_predicted_ones():
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.4, 0.35, 0.25]], dtype=np.float32)
-    found = confusion_matrix(probabilities, np.array([0, 1, 1, 2]))
+    found = confusion_matrix(probabilities.argmax(1), np.array([0, 1, 1, 2]), 3)
     assert found.tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
 
 

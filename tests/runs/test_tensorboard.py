@@ -5,7 +5,7 @@ import pytest
 from pdenet_repro import compose
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.runs.folder import path_of
-from pdenet_repro.runs.tensorboard import CHARTS, Events
+from pdenet_repro.runs.tensorboard import CHARTS, Events, confusion_figure
 
 
 @pytest.fixture
@@ -48,3 +48,26 @@ def test_runs_by_name_settings_and_one_chart_for_all(study):
         }
     tags = {tag for run in runs for tag in runs[run]["scalars"]}
     assert {tag for _, names in CHARTS["study"].values() for tag in names} <= tags
+
+
+def test_a_run_that_starts_over_discards_the_epochs_of_the_attempt_before(tmp_path):
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+    for epochs, accuracy in ((3, 0.1), (2, 0.9)):
+        events = Events(tmp_path / "run", 1)
+        for epoch in range(1, epochs + 1):
+            events.epoch({"epoch": epoch, "test_accuracy": accuracy}, {"epoch": epoch})
+        events.close()
+    seen = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    seen.Reload()
+    assert [(event.step, round(event.value, 6)) for event in seen.Scalars("run", "accuracy/test")] == [
+        (1, 0.9),
+        (2, 0.9),
+    ]
+
+
+def test_a_matrix_of_many_classes_has_no_numbers():
+    import numpy as np
+
+    few, many = (confusion_figure(np.eye(n, dtype=int), [str(i) for i in range(n)]).axes[0] for n in (10, 100))
+    assert (len(few.texts), len(many.texts)) == (100, 0)

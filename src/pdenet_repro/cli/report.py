@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.report FOLDER``: figures, tables and a page from run folders alone, without training or a GPU."""
+"""``python -m pdenet_repro.report FOLDER...``: figures, tables and a page from run folders alone; nothing is trained."""
 
 import argparse
 import os
@@ -7,25 +7,50 @@ import traceback
 from pathlib import Path
 
 from pdenet_repro.system.arguments import Parser, whole_number
-from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.errors import InvalidConfig, UserError
 
 
 def main(arguments: list[str]) -> int:
     """Draw and print; returns the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or a folder of studies"
+        "folders", nargs="+", type=_folder, metavar="FOLDER",
+        help="a study, for example outputs/demo, a folder of studies, or a run; several make one report, with --output",
+    )  # fmt: skip
+    parser.add_argument("--output", type=_folder, help="folder of one report of all runs; default: each study's own")
+    parser.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="name groups of runs by this setting, as recipe; repeatable",
     )
-    parser.add_argument("--output", type=Path, help="folder to write into; default: the study's own")
     parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
     parser.add_argument(
         "--image-seed", type=whole_number(0), default=0, metavar="N", help="of the random test images (default 0)"
     )
+    parser.add_argument(
+        "--data-root", help="folder that holds the data set, for --images, if not where the runs found it"
+    )
+    parser.add_argument(
+        "--publish",
+        type=_folder,
+        metavar="FOLDER",
+        help="copy a study there without weights, small enough for a repository",
+    )
     try:
         given = parser.parse_args(arguments)
-        from pdenet_repro.report.write import write_report
+        if given.publish and given.output:
+            raise InvalidConfig(f"--output {given.output}: must not be given with --publish, which says where files go")
+        from pdenet_repro.report.write import Options, write_report
 
-        whole = write_report(given.folder, output=given.output, indices=given.images, seed=given.image_seed)
+        options = Options(given.images, given.image_seed, given.by, given.data_root)
+        if given.publish:
+            from pdenet_repro.report.publish import publish
+
+            whole = publish(given.folders, given.publish, options)
+        else:
+            whole = write_report(given.folders, output=given.output, options=options)
     except UserError as error:
         if os.environ.get("PDENET_DEBUG"):
             traceback.print_exception(error)
@@ -35,6 +60,12 @@ def main(arguments: list[str]) -> int:
         print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
         return 130
     return 0 if whole else 2
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'': must be a folder")
+    return Path(text)
 
 
 def _indices(text: str) -> list[int]:

@@ -218,7 +218,9 @@ def _composing() -> Iterator[Callable[..., DictConfig]]:
             raise InvalidConfig(refusals.in_one_line(error)) from error
         finally:
             ours.hydra = others
-            versions.version_base = version  # not setbase, which refuses the value of a process that has composed nothing
+            versions.version_base = (
+                version  # not setbase, which refuses the value of a process that has composed nothing
+            )
 
 
 def _milestones(milestones: list[int], reference_epochs: int, *, _parent_: DictConfig) -> list[int]:

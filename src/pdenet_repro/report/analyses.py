@@ -1,7 +1,7 @@
 """What analyses left in a study's ``analysis/`` (KIND.json and pictures), for its report. Files may be damaged or gone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,19 @@ class Analysis:
     pictures: list[tuple[str, str, bytes]]  # heading, caption, PNG
     tables: list[str]  # file names
     origin: Mapping[str, str]  # command, commit, networks, versions
+    foreign: list[str]  # folders of its networks that are not among the runs of the page
 
 
-def read(study: Path) -> tuple[list[Analysis], list[str]]:
-    """The analyses of a study, by kind, and a sentence for each that cannot be read; none without any."""
+def read(study: Path, runs: Sequence[Path] = ()) -> tuple[list[Analysis], list[str]]:
+    """The analyses of a study, by kind, and a sentence for each that cannot be read; none without any.
+
+    An analysis says which of its networks are not among ``runs``, the folders of the runs that the page is of.
+    """
+    known = {folder.absolute().parts[-3:] for folder in runs}
     found, complaints = [], []
     for path in sorted((study / "analysis").glob("*.json")):
         try:
-            found.append(_read(path))
+            found.append(_read(path, known))
         except OSError as error:
             complaints.append(f"{error.filename or path} cannot be read ({error.strerror}); repeat the analysis")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -32,7 +37,7 @@ def read(study: Path) -> tuple[list[Analysis], list[str]]:
     return found, complaints
 
 
-def _read(path: Path) -> Analysis:
+def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
     content: dict[str, Any] = json.loads(path.read_text())
     pictures = []
     for name, words in content["pictures"].items():
@@ -46,7 +51,9 @@ def _read(path: Path) -> Analysis:
         "networks": ", ".join(f"{each['name']} ({each['folder']})" for each in content["networks"]),
         "versions": ", ".join(f"{name} {version}" for name, version in content["versions"].items()),
     }
+    folders = [str(each["folder"]) for each in content["networks"]]
     return Analysis(
+        foreign=[folder for folder in folders if known and folder and Path(folder).parts[-3:] not in known],
         kind=str(content["kind"]),
         meaning=str(content["meaning"]),
         sentences=[str(sentence) for sentence in content["sentences"]],

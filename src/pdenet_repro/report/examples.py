@@ -1,14 +1,19 @@
-"""The test images of Figure 1: from the run folders, or from the data set where others are wanted."""
+"""The test images of Figure 1: from run folders, from a published study, or from the data set."""
 
+import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from pdenet_repro.data.examples import drawn
-from pdenet_repro.report.runs import Collection, Run
+from pdenet_repro.data.stl10 import LABELLED
+from pdenet_repro.report.runs import Run
 from pdenet_repro.system.errors import InvalidConfig, UserError
+
+FILE = "examples.npz"
 
 
 class NoImages(InvalidConfig):
@@ -23,8 +28,10 @@ class Example:
     pixels: np.ndarray  # (3, H, W) uint8
 
 
-def choose(collection: Collection, indices: Sequence[int] | None, seed: int) -> list[Example]:
-    """The images ``indices``, or four drawn with ``seed``.
+def choose(
+    runs: Sequence[Run], indices: Sequence[int] | None, seed: int, data_root: str | None = None
+) -> list[Example]:
+    """The images ``indices``, or four drawn with ``seed``; ``data_root``: where the data set is, if not where it was.
 
     Raises
     ------
@@ -33,38 +40,66 @@ def choose(collection: Collection, indices: Sequence[int] | None, seed: int) -> 
     NoImages
         One that neither the run folders nor the data set can give.
     """
-    run = collection.runs[0]
-    images = len(run.labels)
+    images = int(runs[0].summary["test_images"])
     wanted = [int(i) for i in (drawn(seed, images) if indices is None else indices)]
     outside = [index for index in wanted if not 0 <= index < images]
     if outside:
         raise InvalidConfig(f"--images {outside[0]}: must be between 0 and {images - 1}, the test images of these runs")
-    carried = _carried(run)
-    if not set(wanted) <= set(carried):
-        pixels = _from_data(run, wanted, sorted(carried))
-        carried = dict(zip(wanted, pixels, strict=True))
-    return [Example(index, carried[index]) for index in wanted]
+    seen: set[int] = set()
+    for carried in _carried(runs):
+        if set(wanted) <= set(carried):
+            return [Example(index, carried[index]) for index in wanted]
+        seen |= set(carried)
+    images_named = f"{'test images' if indices is None else '--images'} {','.join(map(str, wanted))}"
+    pixels = _from_data(runs[0], wanted, images_named, sorted(seen), data_root)
+    return [Example(index, image) for index, image in zip(wanted, pixels, strict=True)]
 
 
-def _carried(run: Run) -> dict[int, np.ndarray]:
-    path = run.folder / "examples.npz"
-    if not path.is_file():
-        return {}
-    with np.load(io.BytesIO(path.read_bytes())) as file:
+def _carried(runs: Sequence[Run]) -> Iterator[dict[int, np.ndarray]]:
+    """What each whole file of examples holds, run after run; then those that published studies have beside their runs."""
+    for run in runs:
+        expected = run.summary["files_sha256"].get(FILE)
+        if expected and (content := _bytes(run.folder / FILE, expected)):
+            yield _images(content)
+    for study, expected in dict.fromkeys((run.folder.absolute().parents[2], _of_study(run)) for run in runs):
+        if expected and (content := _bytes(study / FILE, expected)):
+            yield _images(content)
+
+
+def _of_study(run: Run) -> str | None:
+    return (run.summary.get("published") or {}).get("study_examples_sha256")
+
+
+def _bytes(path: Path, expected: str) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == expected else None
+
+
+def _images(content: bytes) -> dict[int, np.ndarray]:
+    with np.load(io.BytesIO(content)) as file:
         return {int(i): pixels for i, pixels in zip(file["indices"], file["pixels"], strict=True)}
 
 
-def _from_data(run: Run, wanted: Sequence[int], carried: Sequence[int]) -> np.ndarray:
-    from dataclasses import replace
-
+def _from_data(
+    run: Run, wanted: Sequence[int], named: str, carried: Sequence[int], data_root: str | None
+) -> np.ndarray:
     from pdenet_repro.data import source
 
+    config = replace(run.config.data, download=False, root=data_root or run.config.data.root)
     try:
-        return np.asarray(
-            source.load(replace(run.config.data, download=False), lambda line: None).test.pixels[list(wanted)]
-        )
+        dataset = source.load(config, lambda line: None)
     except UserError as error:
         there = f"the test images {', '.join(map(str, carried))} only" if carried else "no test images"
-        raise NoImages(
-            f"--images {','.join(map(str, wanted))}: the run folders carry {there}, and the data set cannot be read: {error}"
-        ) from error
+        raise NoImages(f"{named}: the run folders carry {there}, and the data set cannot be read: {error}") from error
+    expected = run.summary.get("data_md5") or {}
+    for name in LABELLED:
+        found = dataset.checksums.get(name)
+        if found and expected.get(name) and found != expected[name]:
+            raise NoImages(
+                f"{named}: the data set in {config.root or 'its default folder'} is not the one "
+                f"of the runs: MD5 of {name} {found}, expected {expected[name]}; name the folder of theirs with --data-root"
+            )
+    return np.asarray(dataset.test.pixels[list(wanted)])

@@ -1,6 +1,7 @@
 """A figure as files."""
 
 import io
+import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,12 +9,28 @@ from matplotlib.figure import Figure
 from pdenet_repro.system.files import write_atomically
 
 
-def save(figure: Figure, path: Path) -> bytes:
-    """Write the figure as PNG and PDF beside each other; returns the PNG. The same figure gives the same bytes."""
+def save(figure: Figure, path: Path, caption: str = "") -> bytes:
+    """Write the figure as PNG and PDF beside each other, a line below it; returns the PNG. Equal figures, equal bytes."""
+    if caption:
+        _write_below(figure, caption)
     saved = {}
     for kind in ("png", "pdf"):
         file = io.BytesIO()
-        figure.savefig(file, format=kind, dpi=150, metadata={"CreationDate": None} if kind == "pdf" else None)
+        metadata = {"CreationDate": None} if kind == "pdf" else None
+        figure.savefig(file, format=kind, dpi=150, metadata=metadata, bbox_inches="tight" if caption else None)
         saved[kind] = file.getvalue()
         write_atomically(path.with_suffix(f".{kind}"), saved[kind])
     return saved["png"]
+
+
+def _write_below(figure: Figure, caption: str) -> None:
+    """Put the caption below the figure as it is laid out; saving it then makes the page larger by that."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for legend in figure.legends:  # they follow the page's edge, which is about to move
+        box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+        legend.borderaxespad = 0
+        legend.set_loc("lower left")
+        legend.set_bbox_to_anchor((box.x0, box.y0), transform=figure.transFigure)
+    lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))  # letters of seven points
+    figure.text(0.01, -0.1 / figure.get_figheight(), "\n".join(lines), va="top", fontsize=7, color="#555555")

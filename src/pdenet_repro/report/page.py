@@ -2,40 +2,68 @@
 
 import base64
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from pdenet_repro.report.analyses import Analysis
+from pdenet_repro.report.content import Content, page_values
+from pdenet_repro.report.groups import counted
+from pdenet_repro.report.tables import Row, hours, number, percent
 from pdenet_repro.version import __version__
 
 
-def render(title: str, figures: Mapping[str, tuple[str, bytes]], **content: Any) -> str:
-    """The page; ``figures``: heading -> (caption, PNG)."""
+@dataclass(frozen=True)
+class Shown:
+    """A figure of the page: what it shows, a line about its runs, where it comes from, and its PNG."""
+
+    heading: str
+    explanation: str
+    line: str
+    origin: Sequence[tuple[str, str]]
+    png: bytes
+
+
+def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
+    """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
-    pictures = [_picture(heading, caption, png) for heading, (caption, png) in figures.items()]
-    return template.render(title=title, figures=pictures, version=__version__, **content)
+    values = page_values(told)
+    return template.render(
+        version=__version__,
+        figures=[_picture(each.heading, each.explanation, each.png, each.line, each.origin) for each in figures],
+        analyses=[{**vars(each), "pictures": [_picture(*picture) for picture in each.pictures]} for each in analyses],
+        unreadable=unreadable,
+        **{**values, "runs": [_run(row) for row in values["runs"]]},
+    )
 
 
-def shown(analysis: Analysis) -> dict[str, Any]:
-    """An analysis as the page's template has it."""
-    return {**vars(analysis), "pictures": [_picture(*picture) for picture in analysis.pictures]}
-
-
-def _picture(heading: str, caption: str, png: bytes) -> dict[str, Any]:
+def _picture(
+    heading: str, caption: str, png: bytes, line: str = "", origin: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
     width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
     return {
         "heading": heading,
         "caption": caption,
+        "line": line,
+        "origin": origin,
         "data": base64.b64encode(png).decode(),
         "shape": "short" if width > 2.2 * height else "tall" if height > width else "",
     }
 
 
-def without(rows: Sequence[Mapping[str, str]], *columns: str) -> list[dict[str, str]]:
-    """Rows without some of their columns, and without those that are empty in every row."""
-    kept = [name for name in (rows[0] if rows else {}) if name not in columns and any(row[name] for row in rows)]
-    return [{name: row[name] for name in kept} for row in rows]
+def _run(row: Row) -> dict[str, Any]:
+    """A run's line, and what is behind it in words."""
+    fold = "" if row["fold"] is None else f", fold {row['fold']}"
+    formats = {"test_accuracy": percent(2), "training_accuracy_final": percent(2), "training_seconds": hours,
+               "wall_seconds": hours, "images_per_second_median": number(1), "first_epoch_extra_seconds": hours}  # fmt: skip
+    known = {key: value for key, value in row.items() if value is not None and value != ""}
+    words = {key.replace("_", " "): formats.get(key, str)(value) for key, value in known.items()}
+    return {
+        "line": f"{row['dynamic']}, {counted(row['images'], 'image')}, seed {row['seed']}{fold}: "
+        f"{100 * row['test_accuracy']:.2f} %",
+        "entries": words,
+    }

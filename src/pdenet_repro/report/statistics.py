@@ -1,19 +1,108 @@
-"""How far accuracies on a finite number of test images can be told apart."""
+"""Intervals and tests: what one network, or several seeds, can say about an accuracy.
+
+Accuracies are shares in 0..1. An interval from one network counts the uncertainty of the test images alone; an interval
+over seeds counts that of training again, on the same test images. docs/report.md says in words what each of them means.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from math import sqrt
+from statistics import mean, stdev
 
 import numpy as np
 from scipy import stats
 
+# Deviation from a published accuracy that counts, as a share: two standard errors of the difference of two networks at
+# 75 % on 8,000 images, 2 sqrt(2) 0.48 = 1.37 percentage points, rounded up to half a point (docs/report.md).
+MARGIN = 0.015
+LEVEL = 0.05  # of every test
+
+
+class Verdict(StrEnum):
+    """What the runs say about a published accuracy."""
+
+    REPRODUCED = "reproduced"
+    EXCEEDED = "exceeded"
+    NOT_REACHED = "not reached"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Outcome of two one-sided tests: the verdict, and the 90 % interval of (ours - published) that it is read off."""
+
+    verdict: Verdict
+    low: float
+    high: float
+    p: float  # of "the difference is at least the margin": the larger of the two one-sided p
+
 
 def exact_interval(share: float, images: int) -> tuple[float, float]:
-    """Clopper-Pearson 95 % interval of an accuracy measured as a share of ``images``."""
-    found = stats.binomtest(round(share * images), images).proportion_ci(0.95, method="exact")
+    """Clopper-Pearson 95 % interval of one network's accuracy, measured as a share of ``images`` independent images."""
+    found = stats.binomtest(round(share * images), images).proportion_ci(1 - LEVEL, method="exact")
     return float(found.low), float(found.high)
 
 
-def same_accuracy(first: float, second: float, images: int) -> float:
-    """Two-sided p of Fisher's exact test that two accuracies, each on ``images``, belong to equally good networks."""
-    a, b = round(first * images), round(second * images)
-    return float(stats.fisher_exact([[a, images - a], [b, images - b]]).pvalue)
+def spread_of(values: Sequence[float]) -> float | None:
+    """Standard deviation; None for fewer than two values, and where they are equal but for rounding: it is not known then."""
+    spread = stdev(values) if len(values) > 1 else 0.0
+    return spread if spread > 1e-9 else None
+
+
+def t_interval(values: Sequence[float], level: float = 1 - LEVEL) -> tuple[float, float] | None:
+    """Student's interval of the mean of independent values: mean +- t s / sqrt(n), n - 1 degrees of freedom; None without s."""
+    spread, n = spread_of(values), len(values)
+    if spread is None:
+        return None
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / sqrt(n)
+    return mean(values) - reach, mean(values) + reach
+
+
+def difference_from_zero(values: Sequence[float]) -> float | None:
+    """Student's test of values against mean 0, two-sided p; None where their spread is not known."""
+    spread = spread_of(values)
+    if spread is None:
+        return None
+    t = mean(values) * sqrt(len(values)) / spread
+    return float(2 * stats.t.sf(abs(t), len(values) - 1))
+
+
+def one_more_draw(values: Sequence[float], published: float) -> float | None:
+    """Could the published value be one more run of ours? Two-sided p of the prediction interval; None without spread.
+
+    The difference of one more draw and the mean of n has the standard deviation s sqrt(1 + 1/n).
+    """
+    spread = spread_of(values)
+    if spread is None:
+        return None
+    error = spread * sqrt(1 + 1 / len(values))
+    return float(2 * stats.t.sf(abs(published - mean(values)) / error, len(values) - 1))
+
+
+def equivalence(values: Sequence[float], published: float, margin: float = MARGIN) -> Equivalence | None:
+    """Two one-sided tests at 5 % of whether our runs' mean is within ``margin`` of that behind the published run.
+
+    Both sides are uncertain: ours by n runs, the published by one, so that the difference has the standard error
+    s sqrt(1 + 1/n) (Schuirmann 1987 for the tests). None for fewer than two runs, or without spread.
+    """
+    spread = spread_of(values)
+    if spread is None:
+        return None
+    freedom, difference = len(values) - 1, mean(values) - published
+    error = spread * sqrt(1 + 1 / len(values))
+    reach = float(stats.t.ppf(1 - LEVEL, freedom)) * error
+    p = max(float(stats.t.sf((margin - difference) / error, freedom)),
+            float(stats.t.sf((margin + difference) / error, freedom)))  # fmt: skip
+    low, high = difference - reach, difference + reach
+    if -margin < low and high < margin:
+        verdict = Verdict.REPRODUCED
+    elif low > margin:
+        verdict = Verdict.EXCEEDED
+    else:
+        verdict = Verdict.NOT_REACHED if high < -margin else Verdict.UNDECIDED
+    return Equivalence(verdict, low, high, p)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
@@ -25,3 +114,15 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
     if only_first + only_second == 0:
         return 0, 0, 1.0
     return only_first, only_second, float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p of a family of tests, in the given order; None stays None and does not count."""
+    tested = sorted((p, i) for i, p in enumerate(values) if p is not None)
+    raised = [min(1.0, (len(tested) - rank) * p) for rank, (p, _) in enumerate(tested)]
+    for rank, (before, after) in enumerate(pairwise(list(raised)), start=1):
+        raised[rank] = max(before, after, raised[rank - 1])
+    adjusted: list[float | None] = [None] * len(values)
+    for (_, i), p in zip(tested, raised, strict=True):
+        adjusted[i] = p
+    return adjusted

@@ -1,188 +1,228 @@
 """From run folders to the files of a report: figures, their numbers, tables, the page."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from pdenet_repro.report import analyses, examples, figures, page, tables
+from pdenet_repro.report import analyses, captions, examples, page
+from pdenet_repro.report.content import Content, as_markdown, as_text, content
+from pdenet_repro.report.figure1 import figure1
+from pdenet_repro.report.figure2 import figure2
+from pdenet_repro.report.figure3 import figure3
 from pdenet_repro.report.files import save
-from pdenet_repro.report.runs import Collection, Missing, collect, label
+from pdenet_repro.report.groups import Grouping, check_keys
+from pdenet_repro.report.loss_curves import loss_curves
+from pdenet_repro.report.plan import Missing
+from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.tables import Row, to_csv
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
-from pdenet_repro.system.files import make_folder, write_atomically
+from pdenet_repro.system.files import make_folder, remove, write_atomically
 
-TERMINAL = (
-    "dynamic",
-    "images",
-    "published %",
-    "test %",
-    "sd",
-    "n",
-    "training %",
-    "weights",
-    "time",
-    "images/s",
-    "peak MiB",
-)
+RECORD = "report.json"  # what a report was made of, so that its page can be made again
 
 
-CAPTIONS = {
-    "figure1": (
-        "Figure 1: test images and class probabilities",
-        "Random test images, their true class, and the probability that each network, trained on the most images, gives each "
-        "class (full colour: the true one).",
-    ),
-    "figure2": (
-        "Figure 2: accuracy by training images and by epoch",
-        "Test accuracy after training against the number of training images, and during training on the most images. Lines: "
-        "mean over seeds; bands: one standard deviation; dots: single runs; stars: published.",
-    ),
-    "figure3": (
-        "Figure 3: confusion matrices",
-        "Test images of each true class (row) by predicted class (column); rows of matrices are the networks, columns "
-        "growing training data. First seed of each.",
-    ),
-}
+@dataclass(frozen=True)
+class Options:
+    """What a command may choose about a report."""
+
+    indices: Sequence[int] | None = None  # test images of Figure 1
+    seed: int = 0  # of those drawn at random, where none are chosen
+    by: Sequence[str] = ()  # settings to name groups by
+    data_root: str | None = None
+    page: bool = True  # not in a published study, where pictures and tables are files of their own
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, the rows of its CSV files by name, and the runs it shows."""
+
+    figure: Figure
+    numbers: dict[str, Sequence[Row]]
+    runs: Sequence[Run]
 
 
 def write_report(
-    folder: Path,
+    folders: Path | Sequence[Path],
     *,
     gaps: Sequence[Missing] = (),
     output: Path | None = None,
-    indices: Sequence[int] | None = None,
-    seed: int = 0,
+    options: Options | None = None,
 ) -> bool:
-    """Write the report of every study at or below ``folder``; print tables and where to look. False if a run is damaged.
+    """Write the report of every study at or below ``folders`` into its folder; print tables and where to look.
 
-    A study whose runs are on different images is refused when the others are written.
-
-    ``gaps``: runs that were planned and gave no result, beside the unfinished and damaged ones that are found.
+    With ``output`` one report of all runs is written there instead; several folders need it. ``gaps``: runs that were
+    planned and gave no result, beside those that are found. Returns False if a run is damaged.
 
     Raises
     ------
     RunFolderError
-        No run below ``folder``, or none finished; or runs that no figure can show together.
+        No run there, or none finished; or runs on different images, after the other studies are written.
+    InvalidConfig
+        Several folders without ``output``, or a setting to name groups by that is none.
     """
-    studies = collect(folder)
-    if output is not None and len(studies) > 1:
-        raise InvalidConfig(f"--output {output}: {folder} holds {len(studies)} studies; must be given for one of them")
+    folders = [folders] if isinstance(folders, Path) else list(folders)
+    options = options or Options()
+    check_keys(options.by)
+    if len(folders) > 1 and output is None:
+        raise InvalidConfig(
+            f"{' '.join(map(str, folders))}: several folders make one report; --output FOLDER must be given"
+        )
+    studies = {path: found for folder in folders for path, found in collect(folder, options.by, weights=False).items()}
+    if output is not None:
+        studies = {output: combine(studies.values(), options.by)}
     finished = {path: found for path, found in studies.items() if found.runs}
-    mixtures = {path: mixture for path, found in finished.items() if (mixture := found.mixture(path))}
+    where = {path: " and ".join(map(str, folders)) if output else str(path) for path in studies}
+    mixtures = {path: mixture for path, found in finished.items() if (mixture := found.mixture(where[path]))}
     whole = True
     for path, found in studies.items():
         named = {gap.folder for gap in gaps}
         found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
         if path in finished and path not in mixtures:
-            whole &= _write_study(path, found, output or path, indices, seed)
+            whole &= _write(path, found, options, folders if output else [path])
         for copy in found.copies:
             print(f"left out: {copy}", file=sys.stderr)
         for each in found.missing:
             whole &= not each.damaged
             if each not in gaps:
-                print(
-                    f"missing: {each.name}: {each.reason}" if not each.damaged else f"damaged: {each.reason}",
-                    file=sys.stderr,
-                )
+                kind = f"damaged: {each.reason}" if each.damaged else f"missing: {each.name}: {each.reason}"
+                print(kind, file=sys.stderr)
     if not finished:
-        raise RunFolderError(f"{folder}: none of its {sum(len(s.missing) for s in studies.values())} runs is finished")
+        missing = sum(len(found.missing) for found in studies.values())
+        raise RunFolderError(f"{where[next(iter(where))]}: not one run of {missing} is finished")
     if mixtures:
         raise RunFolderError("; ".join(mixtures.values()))
     return whole
 
 
 def refresh_page(study: Path) -> bool:
-    """Write the study's page again with the figures that lie there, as they are, for a new analysis; False without one.
+    """Write the study's page again, for a new analysis; False without a page.
 
-    RunFolderError where runs on other images have come to the study since.
+    Everything on the page is of the same runs: where these have changed since the figures were drawn, or a figure is not
+    the one that was drawn, the whole report is made again with the choices it was made with.
+
+    Raises
+    ------
+    RunFolderError
+        Runs on other images have come to the study since.
     """
     if not (study / "report.html").is_file():
         return False
-    found = collect(study)[study]
+    found = collect(study, weights=False)[study]
     if not found.runs:
         return False
-    if mixture := found.mixture(study):
+    if mixture := found.mixture(str(study)):
         raise RunFolderError(f"{study / 'report.html'} is as it was: {mixture}")
-    pictures = {name: path.read_bytes() for name in CAPTIONS if (path := study / f"{name}.png").is_file()}
-    html, _ = _page(study, found, pictures, _rows(found))
-    write_atomically(study / "report.html", html)
+    try:
+        record = json.loads((study / RECORD).read_text())
+        options = Options(record["images"], record["image_seed"], record["by"])
+        figures = [_as_drawn(study, name, entry) for name, entry in record["figures"].items()]
+        unchanged = record["runs"] == sorted(run.key for run in found.runs) and record["folders"] == ["."]
+    except (OSError, ValueError, LookupError, TypeError):
+        options, unchanged, figures = Options(), False, []
+    if not unchanged:
+        _write(study, found, options, [study])
+        return True
+    _write_page(study, _content(study, found, Grouping(found.runs, options.by, found.missing)), figures)
     return True
 
 
-def _write_study(study: Path, found: Collection, output: Path, indices: Sequence[int] | None, seed: int) -> bool:
-    drawn: dict[str, tuple[Figure, dict[str, figures.Numbers]]] = {}
-    try:
-        first, first_numbers = figures.figure1(found, examples.choose(found, indices, seed))
-        drawn["figure1"] = first, {"figure1": first_numbers}
-    except examples.NoImages as error:
-        if indices is not None:
-            raise
-        print(f"Figure 1 is left out: {error}", file=sys.stderr)
-    second, by_size, by_epoch = figures.figure2(found)
-    drawn["figure2"] = second, {"figure2_left": by_size, "figure2_right": by_epoch}
-    third, third_numbers = figures.figure3(found)
-    drawn["figure3"] = third, {"figure3": third_numbers}
-    make_folder(output)
-    pictures = {name: save(figure, output / name) for name, (figure, _) in drawn.items()}
-    rows = _rows(found)
-    for name, table in rows.items():
-        write_atomically(output / f"{name}.csv", tables.to_csv(table))
-    for _, parts in drawn.values():
-        for name, numbers in parts.items():
-            write_atomically(output / f"{name}.csv", tables.to_csv(numbers))
-    write_atomically(output / "results.md", tables.to_markdown(page.without(rows["results"])))
-    html, complaints = _page(study, found, pictures, rows)
-    write_atomically(output / "report.html", html)
-    print(tables.to_text(rows["results"], [name for name in TERMINAL if any(row[name] for row in rows["results"])]))
-    print(f"\nlook at   {output / 'report.html'}")
-    print(f"figures   {output}: {', '.join(f'{name}.png' for name in pictures)} (and .pdf, .csv)")
-    print(f"curves    tensorboard --logdir {study}", flush=True)
+def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> page.Shown:
+    png = (study / f"{name}.png").read_bytes()
+    if hashlib.sha256(png).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{name}.png is another picture")
+    return page.Shown(*captions.FIGURES[name], entry["line"], [(term, words) for term, words in entry["origin"]], png)
+
+
+def _content(where: Path, found: Collection, grouping: Grouping) -> Content:
+    return content(f"{where.resolve().name}: networks motivated by partial differential equations", found, grouping)
+
+
+def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
+    grouping = Grouping(found.runs, options.by, found.missing)
+    drawn = _draw(grouping, options)
+    told = _content(where, found, grouping)
+    make_folder(where)
+    figures, files = [], [("results.md", told.caption)]
+    for name, each in drawn.items():
+        line = captions.line(each.runs, len(found.missing), grouping.naming) if each.runs else told.caption
+        png = save(each.figure, where / name, f"{captions.FIGURES[name][0]}. {line}.")
+        figures.append(
+            page.Shown(*captions.FIGURES[name], line, captions.origin(each.runs or found.runs, found.commands), png)
+        )
+        files.append((f"{name}.png, {name}.pdf, {', '.join(f'{table}.csv' for table in each.numbers)}", line))
+        for table, numbers in each.numbers.items():
+            write_atomically(where / f"{table}.csv", to_csv(numbers))
+    for name, rows in told.rows.items():
+        write_atomically(where / f"{name}.csv", to_csv(rows))
+        files.append((f"{name}.csv", told.caption))
+    write_atomically(where / "results.md", as_markdown(told) + _list_of_files(files))
+    _remove_old(where, drawn)
+    record = {
+        "folders": ["." if folder == where else str(folder) for folder in folders],
+        "by": list(options.by),
+        "images": options.indices,
+        "image_seed": options.seed,
+        "runs": sorted(run.key for run in found.runs),
+        "figures": {
+            name: {"sha256": hashlib.sha256(each.png).hexdigest(), "line": each.line, "origin": list(each.origin)}
+            for name, each in zip(drawn, figures, strict=True)
+        },
+    }
+    write_atomically(where / RECORD, json.dumps(record, indent=1) + "\n")
+    complaints = _write_page(where, told, figures) if options.page else []
+    print(as_text(told, grouping.naming))
+    print(f"\nlook at   {where / ('report.html' if options.page else 'results.md')}")
+    print(f"figures   {where}: {', '.join(f'{name}.png' for name in drawn)} (and .pdf, .csv)")
+    if folders == [where] and options.page:
+        print(f"curves    tensorboard --logdir {where}", flush=True)
     for complaint in complaints:
         print(f"damaged: {complaint}", file=sys.stderr)
     return not complaints
 
 
-def _rows(found: Collection) -> dict[str, list[tables.Row]]:
-    return {
-        "results": tables.results(found),
-        "agreement": tables.agreement(found),
-        "per_class": tables.per_class(found),
-        "runs": tables.run_list(found),
-    }
+def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
+    drawn: dict[str, Drawn] = {}
+    runs = [run for cell in grouping.cells for run in cell.runs]
+    try:
+        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+    except examples.NoImages as error:
+        if options.indices is not None:
+            raise
+        print(f"Figure 1 is left out: {error}", file=sys.stderr)
+    else:
+        figure, numbers, of = figure1(grouping, shown)
+        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of)
+    figure, by_size, by_epoch, _ = figure2(grouping)
+    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs)
+    figure, numbers, of = figure3(grouping)
+    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of)
+    if curves := loss_curves(grouping):
+        figure, numbers, of = curves
+        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of)
+    return drawn
 
 
-def _page(
-    study: Path, found: Collection, pictures: dict[str, bytes], rows: dict[str, list[tables.Row]]
-) -> tuple[str, list[str]]:
-    """The page, and what of the study's analyses cannot be shown in it."""
-    config = found.runs[0].config
-    data = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}.get(config.data.name, config.data.name)
-    seeds = sorted({run.config.seed for run in found.runs})
-    lead = (
-        f"{len(found.runs)} trained networks ({', '.join(label(name) for name in found.dynamics)}) on {data}: "
-        f"{_range(found.sizes)} training images, {'seeds' if len(seeds) > 1 else 'seed'} {_range(seeds)}, recipe "
-        f"{config.recipe}, {config.schedule.epochs} epochs, {found.runs[0].summary['test_images']:,} test images."
-    )
-    shown = {CAPTIONS[name][0]: (CAPTIONS[name][1], png) for name, png in pictures.items()}
-    measured, complaints = analyses.read(study)
-    html = page.render(
-        f"{study.resolve().name}: networks motivated by partial differential equations",
-        shown,
-        lead=lead,
-        gaps=found.missing,
-        copies=found.copies,
-        notes=found.other_differences(),
-        results=page.without(rows["results"]),
-        test_images=f"{found.runs[0].summary['test_images']:,}",
-        agreement=page.without(rows["agreement"]),
-        per_class=page.without(rows["per_class"]),
-        runs=rows["runs"],
-        analyses=[page.shown(each) for each in measured],
-        unreadable=complaints,
-    )
-    return html, complaints
+def _list_of_files(files: Sequence[tuple[str, str]]) -> str:
+    return "\n## Files\n\n" + "".join(f"- {names}: {line}\n" for names, line in files)
 
 
-def _range(values: Sequence[int]) -> str:
-    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
+def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
+    """A figure that could not be drawn this time does not return from an earlier report."""
+    for name in captions.FIGURES:
+        if name not in drawn:
+            for ending in ("png", "pdf", "csv"):
+                remove(where / f"{name}.{ending}")
+    remove(where / "agreement.csv")  # of earlier versions
+
+
+def _write_page(where: Path, told: Content, figures: Sequence[page.Shown]) -> list[str]:
+    """Write the page with the analyses of the study; returns what of those cannot be shown."""
+    measured, complaints = analyses.read(where, told.folders)
+    write_atomically(where / "report.html", page.render(told, figures, measured, complaints))
+    return complaints

@@ -50,7 +50,9 @@ class Outcome:
     @property
     def confusion(self) -> np.ndarray:
         """(classes, classes): entry (i, j) counts test images of class i predicted as j."""
-        return confusion_matrix(self.test_probabilities, self.dataset.test.labels)
+        return confusion_matrix(
+            self.test_probabilities.argmax(1), self.dataset.test.labels, self.test_probabilities.shape[1]
+        )
 
 
 def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdenet_repro.config.schema import Config, all_settings, value_of
-from pdenet_repro.runs.confusion import draw_confusion_matrix
+from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 from pdenet_repro.system.files import storage_errors
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHARTS = {
     "study": {
         "test accuracy": ["Multiline", ["accuracy/test"]],
-        "training accuracy": ["Multiline", ["accuracy/train"]],
+        "training accuracy, mean over the epoch's batches": ["Multiline", ["accuracy/train_epoch_mean"]],
         "objective": ["Multiline", ["objective/loss"]],
     }
 }
@@ -36,7 +36,7 @@ class Events:
         self.folder = folder
         threading.excepthook = _leave_failed_writes_to_the_caller
         with storage_errors(folder):
-            self.writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
             self.writer.add_custom_scalars(CHARTS)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
@@ -89,6 +89,8 @@ def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> Non
 
 
 def _group(name: str) -> str:
+    if name == "train_accuracy":  # while the weights change; result/train_accuracy is the final network's
+        return "accuracy/train_epoch_mean"
     if "accuracy" in name:
         return f"accuracy/{name.replace('_accuracy', '')}"
     if name in ("loss", "data_loss", "smoothness", "decay"):
@@ -115,8 +117,10 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()
     draw_confusion_matrix(axes, matrix, int(matrix.max()), fontsize=8)
-    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
-    axes.set_yticks(range(len(class_names)), class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+    if len(class_names) > MANY_CLASSES:
+        return figure
+    axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(len(class_names)), class_names)
     return figure

@@ -1,0 +1,114 @@
+"""What stands below every figure, table and file: on which data, from which runs, by which command."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pdenet_repro.report.groups import Grouping, counted, listed
+from pdenet_repro.report.runs import Run
+from pdenet_repro.runs import provenance
+
+DATA = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}
+FIGURES = {
+    "figure1": (
+        "Figure 1: test images and class probabilities",
+        "Random test images, their true class, and the probability that each network gives each class (full colour: the true "
+        "one; of more than twenty classes the five likeliest).",
+    ),
+    "figure2": (
+        "Figure 2: accuracy by training images and by epoch",
+        "Left: test accuracy of the reported iterate against the number of training images; lines: mean over seeds; dots: single "
+        "runs; wide bars: one standard deviation over seeds; narrow bars: exact 95 % interval of one network on these test "
+        "images, where there is one seed; a gap: no run; dotted: chance; stars: published. Right: during training; thin lines: "
+        "single runs; thick lines: their mean at epochs that all of them have, with one standard deviation; crosses: other "
+        "statistics of the batch norms, where they were recorded.",
+    ),
+    "figure3": (
+        "Figure 3: confusion matrices",
+        "Test images of each true class (row) by predicted class (column); rows of matrices are the networks, columns growing "
+        "numbers of training images, one seed throughout.",
+    ),
+    "loss_curves": (
+        "Loss curves",
+        "Mean over the batches of each epoch, with the weights as they were at each batch. Thin lines: single runs; thick lines: "
+        "their mean.",
+    ),
+}
+
+
+def data_name(runs: Sequence[Run]) -> str:
+    """The data set in words."""
+    name = runs[0].config.data.name
+    return DATA.get(name, name)
+
+
+def mixed(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
+    """The value that all runs share; ``mixed (0.1, 0.2)`` where they do not."""
+    values = list(dict.fromkeys(of(run) for run in runs))
+    return str(values[0]) if len(values) == 1 else f"mixed ({listed(sorted(values, key=str))})"
+
+
+def seeds(runs: Sequence[Run]) -> str:
+    """``seed 0``, ``seeds 0, 1, 2``, with the folds if there are any."""
+    found = sorted({run.config.seed for run in runs})
+    folds = sorted({run.config.data.fold for run in runs if run.config.data.fold is not None})
+    words = f"{'seeds' if len(found) > 1 else 'seed'} {listed(found)}"
+    return words + (f", {'folds' if len(folds) > 1 else 'fold'} {listed(folds)}" if folds else "")
+
+
+def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = ()) -> str:
+    """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps.
+
+    ``differing``: settings that tell groups of the runs apart.
+    """
+    parts = [
+        data_name(runs),
+        f"recipe {mixed(runs, lambda run: run.config.recipe)}",
+        f"{counted(len(runs), 'run')} ({seeds(runs)})",
+        f"epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}",
+        mixed(runs, lambda run: run.config.precision),
+        f"{runs[0].summary['test_images']:,} test images",
+    ]
+    if differing:
+        parts.append(f"groups differ in {', '.join(differing)}")
+    if missing:
+        parts.append(f"{counted(missing, 'run')} missing")
+    words = "; ".join(parts)
+    return words[0].upper() + words[1:]
+
+
+def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
+    """The first sentence of a report."""
+    names = list(dict.fromkeys(cell.name for cell in grouping.cells))
+    return (
+        f"{counted(len(runs), 'trained network')} ({'; '.join(names) if grouping.naming else ', '.join(names)}) on "
+        f"{data_name(runs)}: {listed(grouping.sizes)} training images, {seeds(runs)}, recipe "
+        f"{mixed(runs, lambda run: run.config.recipe)}, epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}, "
+        f"{counted(int(runs[0].summary['test_images']), 'test image')}."
+    )
+
+
+def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Where a figure or a table comes from, as terms and what they are."""
+    sums = runs[0].summary.get("data_md5") or {}
+    known = [
+        ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
+        ("sweep", "; ".join(dict.fromkeys(sweeps))),
+        ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.key)}"),
+        ("commits of the runs", _counts(runs, lambda run: run.summary.get("git_commit") or "unknown")),
+        ("configurations", _counts(runs, lambda run: str(run.summary.get("configuration_sha256") or "unknown")[:10])),
+        ("data", ", ".join(f"{name} MD5 {md5}" for name, md5 in sums.items())),
+        ("precision", _counts(runs, lambda run: run.config.precision)),
+        ("epochs", _counts(runs, lambda run: run.config.schedule.epochs)),
+        ("epoch reported", _counts(runs, lambda run: run.summary.get("epoch_reported") or "unknown")),
+        ("statistics of batch norms", _counts(runs, lambda run: run.statistics or "none kept")),
+    ]
+    return [(term, words) for term, words in known if words]
+
+
+def _counts(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
+    """Each value, and how many runs have it where that is not all or one."""
+    counts = Counter(of(run) for run in runs)
+    if len(counts) in (1, len(runs)):
+        return ", ".join(map(str, counts))
+    return ", ".join(f"{value} ({counted(n, 'run')})" for value, n in counts.items())

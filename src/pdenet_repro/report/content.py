@@ -1,0 +1,131 @@
+"""Everything that a report says, once: the page, results.md and the terminal are written from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdenet_repro.report import captions, comparisons, results
+from pdenet_repro.report.groups import Grouping, counted
+from pdenet_repro.report.plan import Missing
+from pdenet_repro.report.runs import Collection
+from pdenet_repro.report.statistics import MARGIN
+from pdenet_repro.report.tables import Row, Words, shown, to_markdown, to_text
+from pdenet_repro.runs.confusion import MANY_CLASSES
+
+TERMINAL = (
+    "dynamic", "images", "published %", "test %", "n", "sd", "verdict", "training %, final", "weights", "training time",
+    "images/s, median", "peak MiB",
+)  # fmt: skip
+
+LEGENDS = {
+    "results": (
+        "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
+        "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
+        "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
+        "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
+        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed. Training %, final: the reported "
+        "network in evaluation mode; epoch's mean: during the last epoch, while the weights change. Training time: without "
+        "evaluation; wall time: with everything, where it was recorded. images/s: the "
+        "median epoch's; the first epoch is longer by the time of compiling."
+    ),
+    "comparisons": (
+        "Rows about the mean of seeds: the mean paired difference over the seeds that both have, with Student's interval and "
+        "test. Rows about these two networks: one seed, where McNemar's exact test says whether these two are equally often "
+        "right where only one of them is; it says nothing of the dynamics. p, Holm: corrected for the number of rows. Same "
+        "prediction: share of the test images; two seeds: the same for two seeds of one dynamic. Error correlation: of the "
+        "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random."
+    ),
+    "per_class": "Per cent of the test images of each class, mean over the runs on the most images.",
+}
+
+
+@dataclass
+class Content:
+    """What a report says."""
+
+    title: str
+    lead: str
+    caption: str
+    gaps: Sequence[Missing]
+    copies: Sequence[str]
+    differences: Sequence[str]  # settings that tell the groups apart, all of them
+    no_published: Sequence[str]  # why no published value stands beside a row
+    rows: dict[str, Sequence[Row]]  # by file name, as numbers
+    words: dict[str, Sequence[Words]]  # the same as they are shown
+    origin: list[tuple[str, str]]
+    folders: Sequence[Path]  # of the runs
+
+
+def content(title: str, found: Collection, grouping: Grouping) -> Content:
+    """Tables and sentences of the runs."""
+    rows: dict[str, Sequence[Row]] = {
+        "results": results.results(grouping),
+        "comparisons": comparisons.comparisons(grouping),
+        "per_class": comparisons.per_class(grouping),
+        "runs": results.run_list(grouping),
+    }
+    digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
+    few = len(found.runs[0].class_names) <= MANY_CLASSES
+    words: dict[str, Sequence[Words]] = {
+        "results": shown(rows["results"], results.columns(rows["results"], grouping.naming)),
+        "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
+        "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
+    }
+    return Content(
+        title=title,
+        lead=captions.lead(grouping, found.runs),
+        caption=captions.line(found.runs, len(found.missing), grouping.naming),
+        gaps=found.missing,
+        copies=found.copies,
+        differences=grouping.full_differences(),
+        no_published=results.no_published_value(grouping),
+        rows=rows,
+        words=words,
+        origin=captions.origin(found.runs, found.commands),
+        folders=[run.folder for run in found.runs],
+    )
+
+
+def warnings(told: Content) -> list[tuple[str, list[str]]]:
+    """What a reader must know first: a heading and sentences each."""
+    parts = [
+        (f"Missing: {counted(len(told.gaps), 'run')}", [f"{gap.name}: {gap.reason}" for gap in told.gaps]),
+        (f"Left out: {counted(len(told.copies), 'copy')}", list(told.copies)),
+        ("The runs differ in these settings; each combination has rows and lines of its own", list(told.differences)),
+        (
+            "No published value stands beside these runs, which do not repeat the published experiment",
+            list(told.no_published),
+        ),
+    ]
+    return [(heading, sentences) for heading, sentences in parts if sentences]
+
+
+def as_markdown(told: Content) -> str:
+    """``results.md``."""
+    parts = [f"# {told.title}", told.lead]
+    for heading, sentences in warnings(told):
+        parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
+    headings = {"results": "Results", "comparisons": "Networks compared", "per_class": "Accuracy by class"}
+    for name, heading in headings.items():
+        if told.words[name]:
+            parts += [f"## {heading}", to_markdown(told.words[name]).rstrip(), told.caption + ". " + LEGENDS[name]]
+    parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in told.origin)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_text(told: Content, keys: Sequence[str]) -> str:
+    """The table of accuracies for a terminal, with its caption."""
+    words = told.words["results"]
+    wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
+    kept = [name for name in wanted if words and name in words[0]]
+    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{told.caption}"
+
+
+def page_values(told: Content) -> dict[str, Any]:
+    """What the page's template is given beside pictures and analyses."""
+    return {
+        "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
+        "results": told.words["results"], "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
+        "legends": LEGENDS, "runs": told.rows["runs"], "origin": told.origin,
+    }  # fmt: skip

@@ -1,0 +1,205 @@
+"""Figure 2: test accuracy against the number of training images, and at every epoch."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
+from pdenet_repro.report.groups import Cell, Grouping, Line
+from pdenet_repro.report.published import published
+from pdenet_repro.report.runs import STATISTICS, Run
+from pdenet_repro.report.statistics import exact_interval
+
+SHORTEST = 0.05  # of the accuracy axis: differences of a few test images must not look large
+STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
+SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
+
+
+def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
+    """The figure, the numbers of its left and its right side, and the runs of the right side.
+
+    Left: the mean over seeds, every run a dot. A line is broken at a number of images of which its dynamic has no run.
+    Several seeds have a bar of one standard deviation; one seed has its exact interval on the test images, if it holds.
+    Right: the runs on the most images that all lines with such runs have; the mean at epochs that every run shown has.
+    """
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    by_size = _against_size(left, grouping)
+    by_epoch, runs = _against_epoch(right, grouping)
+    classes = len(grouping.cells[0].runs[0].class_names)
+    for axis in (left, right):
+        axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
+        clear(axis)
+    low, high = left.get_ylim()
+    if high - low < SHORTEST:
+        left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
+    percent_axis(left)
+    handles, names = left.get_legend_handles_labels()
+    columns = 4 if max(map(len, names)) < 40 else 2
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    return figure, by_size, by_epoch, runs
+
+
+def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
+    numbers: Numbers = []
+    drawn: set[str] = set()
+    for line, style in styles(grouping).items():
+        sizes = _sizes(grouping, line)
+        middle = [mean(line.cells[size].accuracies) if size in line.cells else np.nan for size in sizes]
+        axis.plot(
+            sizes, middle, color=style.colour, label=line.name, marker=style.marker, linestyle=style.dashes, markersize=5,
+            linewidth=1.8,
+        )  # fmt: skip
+        for cell in line.cells.values():
+            drawn |= _bar(axis, cell.images, cell, style)
+            values = cell.accuracies
+            if len(values) > 1:
+                axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7)
+            numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
+            if _star(axis, cell, cell.images, style):
+                drawn.add("published")
+    if "published" in drawn:
+        axis.plot([], [], "*", color="black", markersize=11, label="published")
+    if SPREAD in drawn:
+        axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
+    if INTERVAL in drawn:
+        axis.plot([], [], "|", color="#888888", markersize=9, label=INTERVAL)
+    axis.set_xlabel("training images")
+    axis.set_ylabel("test accuracy")
+    axis.set_title("after training", fontsize=11)
+    axis.margins(x=0.06)
+    if len(grouping.planned_sizes) <= 6:
+        axis.set_xticks(grouping.planned_sizes, [f"{n:,}" for n in grouping.planned_sizes])
+    return numbers
+
+
+def _sizes(grouping: Grouping, line: Line) -> list[int]:
+    """Where the line has a point or a gap: the sizes of its group, and those of its runs that are planned and missing."""
+    of_group = {size for other in grouping.lines if other.group == line.group for size in other.cells}
+    planned = {each.fraction for each in grouping.missing if each.dynamic == line.dynamic}
+    return [
+        size
+        for size in grouping.planned_sizes
+        if size in of_group or any(_is_fraction(grouping, size, fraction) for fraction in planned)
+    ]
+
+
+def _is_fraction(grouping: Grouping, size: int, fraction: float | None) -> bool:
+    whole = grouping.whole
+    return fraction is not None and whole is not None and size == round(fraction * whole)
+
+
+def _bar(axis: Axes, at: float, cell: Cell, style: Style) -> set[str]:
+    """How far the cell's mean, or its one network, is known; which of the two bars it is, none where neither holds."""
+    values, run = cell.accuracies, cell.runs[0]
+    if len(values) > 1:
+        spread = stdev(values)
+        axis.plot([at, at], [mean(values) - spread, mean(values) + spread], color=style.colour, linewidth=6, alpha=0.25,
+                  solid_capstyle="butt")  # fmt: skip
+        return {SPREAD}
+    if run.test_images_share_statistics:
+        return set()
+    low, high = exact_interval(values[0], run.summary["test_images"])
+    axis.errorbar(at, values[0], [[values[0] - low], [high - values[0]]], color=style.colour, linewidth=1, capsize=3)
+    return {INTERVAL}
+
+
+def _star(axis: Axes, cell: Cell, at: float, style: Style) -> bool:
+    value = published(cell.runs[0])
+    if value is not None:
+        axis.plot(
+            [at], [value], "*", color=style.colour, markeredgecolor="white", markersize=13, zorder=5, clip_on=False
+        )
+    return value is not None
+
+
+def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
+    curves = {line: _with_curves(line) for line in grouping.lines}
+    curves = {line: cells for line, cells in curves.items() if cells}
+    axis.set_xlabel("epoch")
+    if not curves:
+        axis.set_title("during training", fontsize=11)
+        axis.text(0.5, 0.5, "no run recorded it (evaluation.every=1)", ha="center", transform=axis.transAxes)
+        axis.set_xticks([])
+        return [], []
+    size = max(set.intersection(*(set(cells) for cells in curves.values())), default=None)
+    numbers: Numbers = []
+    shown: list[Run] = []
+    looks, others = styles(grouping), set()
+    for line, cells in curves.items():
+        cell = line.cells[size or max(cells)]
+        runs = cells[cell.images]
+        shown += runs
+        values = [run.by_epoch("test_accuracy") for run in runs]
+        name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
+        _curve(axis, values, name, looks[line], cell)
+        for run in runs:
+            others |= _other_statistics(axis, run, looks[line])
+            numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
+        _star(axis, cell, max(max(epochs) for epochs in values), looks[line])
+    for kind in sorted(others):
+        axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
+    images = f"{size:,} images" if size else "each on its most images"
+    kinds = sorted({run.statistics for run in shown if run.statistics})
+    norms = f"; batch norms with {' or '.join(kinds)} statistics" if kinds else ""
+    axis.set_title(f"during training, {images}{norms}", fontsize=11)
+    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axis.legend(fontsize=8, framealpha=0.7, edgecolor="none")
+    return numbers, shown
+
+
+def _with_curves(line: Line) -> dict[int, list[Run]]:
+    """By number of images, the runs that recorded the test accuracy at more than one epoch."""
+    found = {
+        size: [run for run in cell.runs if len(run.by_epoch("test_accuracy")) > 1] for size, cell in line.cells.items()
+    }
+    return {size: runs for size, runs in found.items() if runs}
+
+
+def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: Style, cell: Cell) -> None:
+    """Every run as a thin line; their mean, with a band of one standard deviation, at epochs that all of them have."""
+    shared = sorted(set.intersection(*(set(each) for each in values)))
+    means = [mean(each[epoch] for each in values) for epoch in shared]
+    marker: Any = style.marker if len(shared) < 20 else None
+    axis.plot(shared, means, color=style.colour, label=name, marker=marker, linestyle=style.dashes, markersize=5,
+              linewidth=1.8)  # fmt: skip
+    if len(values) > 1:
+        for each in values:
+            axis.plot(list(each), list(each.values()), color=style.colour, linewidth=0.5, alpha=0.5)
+        spread = np.array([stdev(each[epoch] for each in values) for epoch in shared])
+        axis.fill_between(shared, means - spread, means + spread, color=style.colour, alpha=0.15, linewidth=0)
+    elif not cell.runs[0].test_images_share_statistics:
+        low, high = exact_interval(means[-1], cell.runs[0].summary["test_images"])
+        axis.errorbar(shared[-1], means[-1], [[means[-1] - low], [high - means[-1]]], color=style.colour, linewidth=1,
+                      capsize=3)  # fmt: skip
+
+
+def _recorded(run: Run) -> Numbers:
+    """A row for each epoch at which the run recorded a test accuracy."""
+    kinds = {kind: run.by_epoch(f"test_accuracy_{kind}") for kind in STATISTICS}
+    return [
+        {"epoch": epoch, "statistics": run.statistics, "test_accuracy": accuracy,
+         **{f"test_accuracy_{kind}": values.get(epoch) for kind, values in kinds.items()}}
+        for epoch, accuracy in run.by_epoch("test_accuracy").items()
+    ]  # fmt: skip
+
+
+def _other_statistics(axis: Axes, run: Run, style: Style) -> set[str]:
+    """Points of the statistics that the line itself is not made with, where they were recorded; which those are."""
+    found = set()
+    at_the_end = dict(run.summary.get("test_accuracy_by_statistics") or {})
+    for kind in STATISTICS:
+        values = run.by_epoch(f"test_accuracy_{kind}")
+        if kind in at_the_end and run.summary.get("epoch_reported"):
+            values.setdefault(int(run.summary["epoch_reported"]), float(at_the_end[kind]))
+        if kind != run.statistics and values:
+            line = ":" if len(values) > 2 else ""
+            axis.plot(list(values), list(values.values()), color=style.colour, marker=STATISTICS_MARKERS[kind],
+                      linestyle=line, linewidth=0.8, markersize=6, alpha=0.8)  # fmt: skip
+            found.add(kind)
+    return found

@@ -1,0 +1,76 @@
+"""Loss curves: the terms of the objective and the accuracies at every epoch of training."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pdenet_repro.report.figures import Numbers, clear, origin, percent_axis, styles
+from pdenet_repro.report.groups import Grouping
+from pdenet_repro.report.runs import Run
+
+PANELS = (
+    ("mean cross-entropy", ("data_loss",)),
+    ("regulariser (11): smoothness and decay", ("smoothness", "decay")),
+    ("training accuracy, mean over the epoch's batches", ("train_accuracy",)),
+)
+
+
+def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
+    """The figure, its numbers and its runs, on the most images that all lines have; None where no run recorded a loss.
+
+    A thin line is a run, a thick one the mean over the seeds.
+    """
+    size = grouping.common_size(grouping.lines)
+    figure = Figure(figsize=(13, 3.9), layout="constrained")
+    axes = figure.subplots(1, len(PANELS))
+    numbers: Numbers = []
+    shown: list[Run] = []
+    for line, style in styles(grouping).items():
+        cell = line.cells[size] if size else line.largest
+        runs = [run for run in cell.runs if run.by_epoch("data_loss")]
+        shown += runs
+        for run in runs:
+            numbers += [{**origin(cell, run), **row} for row in _rows(run)]
+        for axis, (_, columns) in zip(axes, PANELS, strict=True):
+            curves = [_sum(run, columns) for run in runs]
+            if not curves:
+                continue
+            shared = sorted(set.intersection(*(set(curve) for curve in curves)))
+            middle = [mean(curve[epoch] for curve in curves) for epoch in shared]
+            name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
+            axis.plot(shared, middle, color=style.colour, linestyle=style.dashes, linewidth=1.6, label=name)
+            for curve in curves if len(curves) > 1 else []:
+                axis.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.5, alpha=0.5)
+    if not shown:
+        return None
+    for axis, (title, _) in zip(axes, PANELS, strict=True):
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        clear(axis)
+    losses = [row["data_loss"] for row in numbers]
+    if min(losses) > 0 and max(losses) > 10 * min(losses):
+        axes[0].set_yscale("log")
+    percent_axis(axes[-1])
+    figure.suptitle(f"{size:,} training images" if size else "each on its most training images", fontsize=10)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure, numbers, shown
+
+
+def _sum(run: Run, columns: Sequence[str]) -> dict[int, float]:
+    parts = [run.by_epoch(column) for column in columns]
+    return {epoch: sum(part.get(epoch, 0.0) for part in parts) for epoch in parts[0]}
+
+
+def _rows(run: Run) -> Numbers:
+    names = {"train_accuracy": "training_accuracy_epoch_mean"}
+    kept = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "train_accuracy", "validation_accuracy")
+    columns: dict[str, dict[int, float]] = {name: run.by_epoch(name) for name in kept}
+    rows: list[dict[str, Any]] = []
+    for epoch in columns["data_loss"]:
+        rows.append({"epoch": epoch, **{names.get(name, name): values.get(epoch) for name, values in columns.items()}})
+    return rows

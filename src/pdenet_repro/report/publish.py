@@ -1,0 +1,151 @@
+"""A study's finished runs without their weights, small enough for a repository, and its figures and tables.
+
+Below the target each run keeps its place (``DYNAMIC/fraction-0.10/seed-0``) with its configuration, command, metrics,
+timings, confusion matrix, summary and test probabilities: float16, beside the exact predicted classes. The summary lists
+the checksums of what is there, and under ``published`` those of what was left out and of the original summary. The images
+of Figure 1 stand once, in ``examples.npz`` of the study. A report of the target draws everything again.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdenet_repro.report import examples
+from pdenet_repro.report.groups import check_keys, counted
+from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.write import Options, write_report
+from pdenet_repro.runs import provenance
+from pdenet_repro.runs.folder import SEAL, load_summary, seal
+from pdenet_repro.system.errors import InvalidConfig, RunFolderError
+from pdenet_repro.system.files import make_folder, write_atomically
+
+COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv")
+UNCHECKED = ("command.txt",)  # copied, and without a checksum in the summary
+
+
+def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
+    """Copy the finished runs below ``folders`` to ``target`` and draw their report there; False if a run is damaged.
+
+    Raises
+    ------
+    RunFolderError
+        No finished run, or runs on different images.
+    InvalidConfig
+        Two runs with one place, or a place that holds a run with its weights.
+    """
+    check_keys(options.by)
+    found = combine(
+        (each for folder in folders for each in collect(folder, options.by, weights=False).values()), options.by
+    )
+    if not found.runs:
+        raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so there is nothing to publish")
+    if mixture := found.mixture(" and ".join(map(str, folders))):
+        raise RunFolderError(mixture)
+    places = _places(found.runs, target)
+    make_folder(target)
+    images = _examples(found.runs, target, options)
+    for place, run in places.items():
+        _publish_run(run, target / place, images)
+    write_atomically(target / "plan.json", json.dumps(_plan(found, places), indent=1) + "\n")
+    whole = write_report(target, options=replace(options, page=False))
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    print(f"published {counted(len(places), 'run')} in {target}, {size / 1e6:.1f} MB")
+    return whole and not any(each.damaged for each in found.missing)
+
+
+def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:
+    places: dict[Path, Run] = {}
+    for run in runs:
+        place = Path(*run.folder.absolute().parts[-3:])
+        other = places.setdefault(place, run)
+        if other is not run:
+            raise InvalidConfig(
+                f"--publish {target}: {other.folder} and {run.folder} would share {place}; publish each study alone"
+            )
+        there = load_summary(target / place) if (target / place).is_dir() else None
+        if there is not None and "published" not in there:
+            raise InvalidConfig(
+                f"--publish {target}: {target / place} holds a run with its weights; choose another folder"
+            )
+    return places
+
+
+def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None:
+    """Write the images of Figure 1; returns their checksum, None where they cannot be had."""
+    try:
+        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+    except examples.NoImages:
+        if options.indices is not None:
+            raise
+        return None
+    content = _npz(indices=np.array([each.index for each in shown]), pixels=np.stack([each.pixels for each in shown]))
+    write_atomically(target / examples.FILE, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _publish_run(run: Run, folder: Path, images: str | None) -> None:
+    make_folder(folder)
+    before = run.summary.get("published") or {
+        "summary_sha256": run.summary[SEAL],
+        "left_out_sha256": {},
+        "command": provenance.command("pdenet_repro.report"),
+        "git_commit": provenance.git_commit(),
+    }
+    content = {name: (run.folder / name).read_bytes() for name in COPIED if (run.folder / name).is_file()}
+    content["predictions.npz"] = _predictions(run)
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    original = run.summary["files_sha256"]
+    left_out = {name: checksum for name, checksum in original.items() if files.get(name) != checksum}
+    published = {
+        **before,
+        "left_out_sha256": {**left_out, **before["left_out_sha256"]},
+        "study_examples_sha256": images,
+    }
+    summary: dict[str, Any] = {key: value for key, value in run.summary.items() if key != SEAL}
+    summary |= {"files_sha256": files, "published": published}
+    for name, data in content.items():
+        write_atomically(folder / name, data)
+    for name in UNCHECKED:
+        if (run.folder / name).is_file() and (run.folder / name).resolve() != (folder / name).resolve():
+            shutil.copyfile(run.folder / name, folder / name)
+    write_atomically(folder / "summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
+
+
+def _predictions(run: Run) -> bytes:
+    """Class probabilities as float16; predicted and true classes exactly."""
+    return _npz(
+        probabilities=run.probabilities.astype(np.float16),
+        predicted=run.predicted,
+        labels=run.labels,
+        class_names=np.array(run.class_names),
+    )
+
+
+def _npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:
+    """The study's plan: its runs, and those that gave no result with the reason."""
+    runs: list[dict[str, Any]] = [
+        {"folder": place.as_posix(), "name": run.config.short_name, "configuration": dict(run.settings)}
+        for place, run in places.items()
+    ]
+    for each in found.missing:
+        place = Path(*each.folder.absolute().parts[-3:])
+        study = f"{each.folder.parents[2]}/" if len(each.folder.parents) > 2 else ""
+        configuration = {"dynamic": each.dynamic, "data.fraction": each.fraction} if each.dynamic else {}
+        runs.append({
+            "folder": place.as_posix(), "name": each.name.replace(study, "") if study else each.name,
+            "configuration": configuration, "reason": each.reason.replace(study, "") if study else each.reason,
+        })  # fmt: skip
+    return {"command": "; ".join(dict.fromkeys(found.commands)), "runs": runs}

@@ -1,0 +1,215 @@
+"""The table of accuracies: a row a cell, every entry a number or a key; and where each run comes from."""
+
+from collections.abc import Sequence
+from statistics import mean, median, stdev
+from typing import Any
+
+from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.report.groups import Cell, Grouping, counted
+from pdenet_repro.report.published import departures, published, readings
+from pdenet_repro.report.runs import STATISTICS, Run
+from pdenet_repro.report.statistics import MARGIN, Verdict, equivalence, exact_interval, one_more_draw, t_interval
+from pdenet_repro.report.tables import Column, Row, hours, number, percent, points, probability
+
+NOT_EXACT = "test images of a batch share its statistics: no exact interval holds"
+
+
+def results(grouping: Grouping) -> list[Row]:
+    """A row for each cell: accuracy beside the published one, how sure it is, and what it cost. Accuracies are shares."""
+    return [_result(cell) for cell in grouping.cells]
+
+
+def _result(cell: Cell) -> Row:
+    runs, values = cell.runs, cell.accuracies
+    several = len(values) > 1
+    test_images = runs[0].summary["test_images"]
+    shared = runs[0].test_images_share_statistics
+    low, high = t_interval(values) or (None, None)
+    exact_low, exact_high = (None, None) if several or shared else exact_interval(values[0], test_images)
+    first, extra = _speed(runs)
+    return {
+        **identity(cell),
+        **repetitions(runs),
+        "n": len(values),
+        "test_images": test_images,
+        "test_accuracy": mean(values),
+        "standard_deviation": stdev(values) if several else None,
+        "interval_over_seeds_low": None if low is None else max(0.0, low),
+        "interval_over_seeds_high": None if high is None else min(1.0, high),
+        "interval_of_this_network_low": exact_low,
+        "interval_of_this_network_high": exact_high,
+        **_against_published(cell),
+        **{f"test_accuracy_{kind}": _mean(_by_statistics(run).get(kind) for run in runs) for kind in STATISTICS},
+        "training_accuracy_final": _mean(run.summary.get("train_accuracy") for run in runs),
+        "training_accuracy_epoch_mean": _mean(_last(run, "train_accuracy") for run in runs),
+        "weights": runs[0].summary.get("weights"),
+        "training_seconds": _mean(run.summary.get("training_seconds") for run in runs),
+        "wall_seconds": _mean(run.summary.get("wall_seconds") for run in runs),
+        "images_per_second_median": first,
+        "first_epoch_extra_seconds": extra,
+        "peak_memory_mib": max((run.summary.get("peak_memory_mib") or 0 for run in runs), default=None),
+        "notes": "; ".join(notes(cell)),
+    }
+
+
+def identity(cell: Cell) -> Row:
+    """What a row is of: dynamic, each setting that tells groups apart, number and share of the training images."""
+    run = cell.runs[0]
+    return {
+        "dynamic": cell.dynamic,
+        **dict(cell.group.settings),
+        "images": cell.images,
+        "fraction": run.config.data.fraction,
+    }
+
+
+def repetitions(runs: Sequence[Run]) -> Row:
+    """Seeds and folds of a row, with blanks between them."""
+    folds = sorted({run.config.data.fold for run in runs if run.config.data.fold is not None})
+    return {"seeds": " ".join(map(str, sorted({run.config.seed for run in runs}))), "folds": " ".join(map(str, folds))}
+
+
+def _against_published(cell: Cell) -> Row:
+    known, values = published(cell.runs[0]), cell.accuracies
+    tested = equivalence(values, known) if known is not None else None
+    return {
+        "published_accuracy": known,
+        "difference": None if known is None else mean(values) - known,
+        "p_one_more_draw": None if known is None else one_more_draw(values, known),
+        "margin": None if known is None else MARGIN,
+        "difference_90_low": tested.low if tested else None,
+        "difference_90_high": tested.high if tested else None,
+        "p_equivalence": tested.p if tested else None,
+        "verdict": "" if known is None else str(tested.verdict if tested else Verdict.UNDECIDED),
+    }
+
+
+def notes(cell: Cell) -> list[str]:
+    """What a reader of this row must know beside its numbers."""
+    run, found = cell.runs[0], []
+    if run.test_images_share_statistics and len(cell.accuracies) == 1:
+        found.append(NOT_EXACT)
+    if published(run) is not None:
+        found += [f"differs from the recipe in a reading: {each}" for each in readings(run)]
+        if len(cell.accuracies) == 1:
+            found.append("one seed: the spread between runs is not known, so no verdict")
+    if cell.on_folds and len({run.config.seed for run in cell.runs}) > 1:
+        found.append("seeds of a fold are averaged before anything else")
+    return found
+
+
+def no_published_value(grouping: Grouping) -> list[str]:
+    """A sentence for each cell on all images beside which no published value stands: the settings that differ."""
+    sentences = []
+    for cell in grouping.cells:
+        run = cell.runs[0]
+        known = run.config.recipe in facts_of(run.dynamic).published
+        different = departures(run) if known else []
+        if different and run.config.data.name == "stl10" and not different[0].startswith("data.fraction="):
+            sentences.append(f"{cell.name}, {counted(cell.images, 'image')}: {', '.join(different)}")
+    return sentences
+
+
+def run_list(grouping: Grouping) -> list[Row]:
+    """A row for each run: its accuracy and where it comes from."""
+    return [_origin(cell, run) for cell in grouping.cells for run in cell.runs]
+
+
+def _origin(cell: Cell, run: Run) -> Row:
+    summary = run.summary
+    hardware: Any = summary.get("hardware") or {}
+    device = hardware.get("gpu") or hardware.get("cpu") or ""
+    rate, extra = _speed([run])
+    return {
+        **identity(cell),
+        "seed": run.config.seed,
+        "fold": run.config.data.fold,
+        "test_accuracy": run.accuracy,
+        "training_accuracy_final": summary.get("train_accuracy"),
+        "epochs": run.config.schedule.epochs,
+        "epoch_reported": summary.get("epoch_reported"),
+        "statistics": run.statistics,
+        "precision": run.config.precision,
+        "training_seconds": summary.get("training_seconds"),
+        "wall_seconds": summary.get("wall_seconds"),
+        "images_per_second_median": rate,
+        "first_epoch_extra_seconds": extra,
+        "finished": summary.get("finished"),
+        "hardware": f"{device}, {counted(hardware['threads'], 'thread')}" if "threads" in hardware else device,
+        "versions": ", ".join(f"{name} {version}" for name, version in (summary.get("versions") or {}).items()),
+        "commit": summary.get("git_commit"),
+        "result": run.key,
+        "configuration": str(summary.get("configuration_sha256") or "")[:10],
+        "subset": str(summary.get("subset_sha256") or "")[:10],
+        "test_images_md5": (summary.get("data_md5") or {}).get("test_X.bin"),
+        "folder": str(run.folder),
+        "command": summary.get("command"),
+        "attempts": "; ".join(_attempts(run)),
+    }
+
+
+def _attempts(run: Run) -> list[str]:
+    """What was used from when to when, for a run that was resumed."""
+    attempts = run.summary.get("attempts") or []
+    if len(attempts) < 2:
+        return []
+    return [
+        ", ".join(f"{key} {value}" for key, value in attempt.items() if value not in (None, "", {}))
+        for attempt in attempts
+    ]
+
+
+def _by_statistics(run: Run) -> dict[str, float]:
+    return dict(run.summary.get("test_accuracy_by_statistics") or {})
+
+
+def _last(run: Run, column: str) -> float | None:
+    values = run.by_epoch(column)
+    return values[max(values)] if values else None
+
+
+def _mean(values: Any) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return mean(known) if known else None
+
+
+def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
+    """Median over all epochs of images per second; seconds that the first epoch took beyond the median epoch's, mean."""
+    rates = [float(row["images_per_second"]) for run in runs for row in run.timings if row.get("images_per_second")]
+    extra = []
+    for run in runs:
+        seconds = [float(row["seconds"]) for row in run.timings if row.get("seconds")]
+        if len(seconds) > 2:
+            extra.append(max(0.0, seconds[0] - median(seconds)))
+    return (median(rates) if rates else None), (mean(extra) if extra else None)
+
+
+def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
+    """How the table of accuracies is shown to people."""
+    digits = 2 if rows and min(row["test_images"] for row in rows) >= 2000 else 1
+    share, difference = percent(digits), points(digits)
+    return [
+        Column("dynamic", ("dynamic",), str),
+        *(Column(key, (key,), str) for key in group_keys),
+        Column("images", ("images",), number(0)),
+        Column("published %", ("published_accuracy",), percent(2)),
+        Column("test %", ("test_accuracy",), share),
+        Column("n", ("n",), number(0)),
+        Column("sd", ("standard_deviation",), share),
+        Column("95 % over seeds", ("interval_over_seeds_low", "interval_over_seeds_high"), share),
+        Column("95 % of this network", ("interval_of_this_network_low", "interval_of_this_network_high"), share),
+        Column("difference", ("difference",), difference),
+        Column("90 % of the difference", ("difference_90_low", "difference_90_high"), difference),
+        Column("p, one more draw", ("p_one_more_draw",), probability),
+        Column("verdict", ("verdict",), str),
+        *(Column(f"test %, {kind}", (f"test_accuracy_{kind}",), share) for kind in STATISTICS),
+        Column("training %, final", ("training_accuracy_final",), share),
+        Column("training %, epoch's mean", ("training_accuracy_epoch_mean",), share),
+        Column("weights", ("weights",), number(0)),
+        Column("training time", ("training_seconds",), hours),
+        Column("wall time", ("wall_seconds",), hours),
+        Column("images/s, median", ("images_per_second_median",), number(1)),
+        Column("first epoch longer by", ("first_epoch_extra_seconds",), hours),
+        Column("peak MiB", ("peak_memory_mib",), number(0)),
+        Column("notes", ("notes",), str),
+    ]

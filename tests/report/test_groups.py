@@ -1,0 +1,111 @@
+"""Which runs belong together: cells, folds, groups and their names."""
+
+import pytest
+
+from pdenet_repro.report.groups import Grouping, counted, listed
+from pdenet_repro.report.runs import collect
+from pdenet_repro.system.errors import InvalidConfig
+
+
+def grouping(folder, by=()):
+    (found,) = collect(folder, by).values()
+    return Grouping(found.runs, by, found.missing)
+
+
+def test_a_fraction_folds_and_another_setting_are_three_rows(maker, tmp_path):
+    """All of 1,000 images of the same study by default: once this was one row of five runs."""
+    maker("dynamic=parabolic", "data.fraction=0.2", right=range(90), images=1000)
+    for fold in (0, 1, 2):
+        maker("dynamic=parabolic", f"data.fold={fold}", right=range(100 + fold), images=1000)
+    maker(
+        "dynamic=parabolic", "data.fraction=0.2", "network.norm_eps=0.01", "name=made/eps", right=range(10), images=1000
+    )
+    (tmp_path / "made" / "eps").rename(tmp_path / "eps")
+    for path in (tmp_path / "eps" / "parabolic" / "fraction-0.20").iterdir():
+        path.rename(tmp_path / "made" / "parabolic" / "fraction-0.20" / "seed-0-eps")
+    found = grouping(tmp_path / "made")
+    rows = {cell.name: cell for cell in found.cells}
+    assert {name: len(cell.accuracies) for name, cell in rows.items()} == {
+        "parabolic, official folds, network.norm_eps=null": 3,
+        "parabolic, no folds, network.norm_eps=null": 1,
+        "parabolic, no folds, network.norm_eps=0.01": 1,
+    }
+    assert rows["parabolic, official folds, network.norm_eps=null"].count == "3 folds (0, 1, 2)"
+    assert {sentence.split(":")[0] for sentence in found.full_differences()} == {"data.fold", "network.norm_eps"}
+
+
+def test_how_often_the_test_images_are_evaluated_is_no_difference(maker, tmp_path):
+    maker("dynamic=parabolic", "evaluation.every=1", right=range(90), by_epoch=(0.1, 0.2, 0.45))
+    first = tmp_path / "made" / "parabolic" / "fraction-1.00"
+    (first / "seed-0").rename(first / "every")
+    maker("dynamic=parabolic", right=range(90))
+    (found,) = collect(tmp_path / "made").values()
+    assert [run.folder.name for run in found.runs] == ["seed-0"]  # the one in its place
+    assert "no further repetition" in found.copies[0]
+    (first / "seed-0").rename(first / "once")
+    (found,) = collect(tmp_path / "made").values()
+    assert [run.folder.name for run in found.runs] == ["every"]  # the one that recorded more
+
+
+def test_groups_are_named_by_as_few_settings_as_tell_them_apart(maker, tmp_path):
+    for rate in (0.1, 0.2):
+        maker("dynamic=parabolic", f"schedule.learning_rate={rate}", f"name=made{rate}", right=range(9))
+        maker(
+            "dynamic=resnet",
+            f"schedule.learning_rate={rate}",
+            "optimizer.momentum=0.5",
+            f"name=made{rate}",
+            right=range(9),
+        )
+    runs = [run for part in collect(tmp_path).values() for run in part.runs]
+    names = [line.name for line in Grouping(runs).lines]
+    assert sorted(names) == [
+        "ResNet, schedule.learning_rate=0.1, optimizer.momentum=0.5",
+        "ResNet, schedule.learning_rate=0.2, optimizer.momentum=0.5",
+        "parabolic, schedule.learning_rate=0.1, optimizer.momentum=0.9",
+        "parabolic, schedule.learning_rate=0.2, optimizer.momentum=0.9",
+    ]
+    assert Grouping(runs[:1]).lines[0].name == label_of(runs[0])
+
+
+def label_of(run):
+    return {"parabolic": "parabolic", "resnet": "ResNet"}[run.dynamic]
+
+
+def test_a_chosen_setting_comes_first_and_tells_apart_what_changes_no_result(maker, tmp_path):
+    maker("dynamic=parabolic", "name=made/first", right=range(9))
+    maker("dynamic=parabolic", "name=made/second", right=range(9))
+    (without,) = {len(part.runs) for part in collect(tmp_path / "made").values()}
+    assert without == 1
+    runs = [run for part in collect(tmp_path / "made", ("name",)).values() for run in part.runs]
+    assert [line.name for line in Grouping(runs, ("name",)).lines] == [
+        "parabolic, name=made/first", "parabolic, name=made/second",
+    ]  # fmt: skip
+    with pytest.raises(InvalidConfig, match=r"--by colour: must be a setting"):
+        Grouping(runs, ("colour",))
+    with pytest.raises(InvalidConfig, match=r"--by seed: must be another setting"):
+        Grouping(runs, ("seed",))
+
+
+def test_seeds_of_a_fold_are_averaged_and_folds_are_the_repetitions(maker, tmp_path):
+    for fold, seed, right in ((0, 0, 100), (0, 1, 120), (1, 0, 140)):
+        maker("dynamic=parabolic", f"data.fold={fold}", f"seed={seed}", right=range(right))
+    (cell,) = grouping(tmp_path / "made").cells
+    assert cell.accuracies == pytest.approx([0.55, 0.7])
+
+
+def test_the_largest_common_size_and_the_commonest_seed(study, maker):
+    maker("dynamic=parabolic", "data.fraction=0.2", "seed=1", right=range(50), images=400)
+    found = grouping(study)
+    assert found.common_size(found.lines) == 200
+    assert found.common_repetition(found.cells) == 0
+    assert found.sizes == [100, 200, 400]
+
+
+def test_words():
+    assert [counted(1, "run"), counted(3, "run"), counted(2, "copy"), counted(1000, "image")] == [
+        "1 run", "3 runs", "2 copies", "1,000 images",
+    ]  # fmt: skip
+    assert listed([0, 1, 2]) == "0, 1, 2"
+    assert listed(range(30)) == "0 to 29"
+    assert listed([0, 2, 4, 6, 8, 10]) == "0, 2, 4, 6, 8, 10"
