@@ -108,7 +108,7 @@ def standardized(subject: Subject, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def settle(subject: Subject, seed: int) -> None:
+def set_initial_statistics(subject: Subject, seed: int) -> None:
     """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
 
     Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
@@ -154,11 +154,11 @@ def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def norms(Y: Tensor) -> Tensor:
+def euclidean_norms(Y: Tensor) -> Tensor:
     """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
     return torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
 
 
 def state_norms(state: Sequence[Tensor]) -> Tensor:
     """The same of all parts of a state together."""
-    return torch.stack([norms(part) for part in state]).square().sum(0).sqrt()
+    return torch.stack([euclidean_norms(part) for part in state]).square().sum(0).sqrt()

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         given = _parser(kind).parse_args(arguments)
         if given.kind == "all":
             return _all(given, arguments[1:])
-        _carry_out(given)
+        _analyse(given)
     except UserError as error:
         return _refused(error)
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     for kind in KINDS:
         print(f"\n{kind}: {KINDS[kind]}", flush=True)
         try:
-            _carry_out(_parser(kind).parse_args([kind, *words]))
+            _analyse(_parser(kind).parse_args([kind, *words]))
             outcomes[kind] = "done"
         except DoesNotApply as error:
             outcomes[kind] = f"does not apply: {error}"
@@ -129,9 +129,9 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
 
 @_sentence_where_memory_ends()
-def _carry_out(given: argparse.Namespace) -> None:
+def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
-    from pdenet_repro.analysis.trajectory import settle
+    from pdenet_repro.analysis.trajectory import set_initial_statistics
     from pdenet_repro.runs import provenance
 
     found = _subjects(given)
@@ -139,7 +139,7 @@ def _carry_out(given: argparse.Namespace) -> None:
     make_folder(output)  # before minutes of measuring
     provenance.git_commit()  # remembered
     for subject in found:
-        settle(subject, given.seed)
+        set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
     result = module.measure(found, given)
     origin = {
@@ -157,7 +157,7 @@ def _carry_out(given: argparse.Namespace) -> None:
 
 
 def _show_in_report(study: Path) -> None:
-    """The study's report, if there is one, has the new finding."""
+    """The study's report, if there is one, has the new result."""
     from pdenet_repro.report.write import refresh_page
 
     if refresh_page(study):

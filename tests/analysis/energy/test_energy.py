@@ -162,10 +162,10 @@ def test_two_networks_of_one_dynamic_are_told_apart():
     named = [replace(each, distinction=f" {i}") for i, each in enumerate((one, other), 1)]
     for new, old in zip(named, (one, other), strict=True):
         new.__dict__["dataset"] = old.dataset
-    finding = measure(named, Namespace(images=2, seed=0))
-    names = {row["network"] for row in finding.tables["energy"]}
+    result = measure(named, Namespace(images=2, seed=0))
+    names = {row["network"] for row in result.tables["energy"]}
     assert names == {"parabolic, initial weights 1", "parabolic, initial weights 2"}
-    handles, legend = finding.pictures["energy"].figure.axes[0].get_legend_handles_labels()
+    handles, legend = result.pictures["energy"].figure.axes[0].get_legend_handles_labels()
     assert set(legend) == names
     assert len({handle.get_linestyle() for handle in handles}) == 2
 

@@ -47,12 +47,12 @@ WORDS = ("--images=8", "--steps=3", "--strengths=noise=60", "--strengths=blur=4"
 
 
 @pytest.fixture(scope="module")
-def finding():
+def result():
     return robustness.measure([subject("parabolic"), subject("hamiltonian")], options(*WORDS))
 
 
-def test_rows_are_tidy_and_begin_with_the_clean_images(finding):
-    rows = finding.tables["robustness"]
+def test_rows_are_tidy_and_begin_with_the_clean_images(result):
+    rows = result.tables["robustness"]
     assert len(rows) == 2 * (2 + 2 + 3 + 2 + 2 * 3 * 3)
     for row in rows:
         assert (row["low_95"], row["high_95"]) == exact_interval(row["right"] / 8, 8)
@@ -63,9 +63,9 @@ def test_rows_are_tidy_and_begin_with_the_clean_images(finding):
     assert len({(row["network"], row["perturbation"], row["strength"]) for row in rows}) == len(rows)
 
 
-def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(finding):
+def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(result):
     right = {
-        (row["network"], row["perturbation"], row["strength"]): row["right"] for row in finding.tables["robustness"]
+        (row["network"], row["perturbation"], row["strength"]): row["right"] for row in result.tables["robustness"]
     }
     for network in ("parabolic, initial weights", "Hamiltonian, initial weights"):
         for norm, budgets in (("linf", (0, 1, 60)), ("l2", (0, 10, 5000))):
@@ -77,13 +77,13 @@ def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(finding
             assert right[network, f"{norm} iterated", budgets[-1]] == 0
 
 
-def test_pictures_have_a_panel_each_and_sentences_name_every_network(finding):
-    figure = finding.pictures["robustness"].figure
+def test_pictures_have_a_panel_each_and_sentences_name_every_network(result):
+    figure = result.pictures["robustness"].figure
     assert len(figure.axes) == 8
     assert all(axis.get_xlabel() and axis.get_title() for axis in figure.axes)
-    assert len(finding.sentences) == 1 + 8 + 1
-    assert all("parabolic" in each and "Hamiltonian" in each for each in finding.sentences[:-1])
-    assert len(finding.pictures["robustness_images"].figure.axes) == 6 * 3
+    assert len(result.sentences) == 1 + 8 + 1
+    assert all("parabolic" in each and "Hamiltonian" in each for each in result.sentences[:-1])
+    assert len(result.pictures["robustness_images"].figure.axes) == 6 * 3
 
 
 def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch():
@@ -188,8 +188,8 @@ def test_legends_fit_into_the_figure():
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
-def test_nothing_is_called_trained_that_is_not(finding):
-    texts = [*finding.sentences, *(f"{each.heading} {each.caption}" for each in finding.pictures.values())]
+def test_nothing_is_called_trained_that_is_not(result):
+    texts = [*result.sentences, *(f"{each.heading} {each.caption}" for each in result.pictures.values())]
     assert not [text for text in texts if "train" in text]
 
 

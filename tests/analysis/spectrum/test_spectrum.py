@@ -81,9 +81,9 @@ def test_the_small_grid_is_an_average_and_fits():
 
 
 def measured(subject, images=1):
-    """Finding, and its rows of layers."""
-    finding = spectrum.measure([subject], argparse.Namespace(images=images, seed=0, unknowns=72))
-    return finding, finding.tables["spectrum_layers"]
+    """Result, and its rows of layers."""
+    result = spectrum.measure([subject], argparse.Namespace(images=images, seed=0, unknowns=72))
+    return result, result.tables["spectrum_layers"]
 
 
 def drawn(dynamic, *words):
@@ -101,10 +101,10 @@ def test_an_image_is_followed_together_with_others_where_the_norm_is_over_them()
     subject = drawn("parabolic", "network.connector_norm=batch_per_pixel")
     assert spectrum._together(subject, 3) == 20  # there are no more
     assert spectrum._together(drawn("parabolic"), 3) == 3
-    finding, layers = measured(subject, images=2)
+    result, layers = measured(subject, images=2)
     assert {row["image"] for row in layers} == {0, 1}
     assert min(row["largest_modulus"] for row in layers) > 0.01
-    assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in finding.sentences[0]
+    assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in result.sentences[0]
     expected = entering_features(subject, 20, 0)[1][1:2]
     row = next(row for row in layers if (row["image"], row["unit"]) == (1, 2))
     q = next(spectrum._small("parabolic", subject.network.units[1], expected, 72))[1]
@@ -121,13 +121,13 @@ def test_units_that_do_nothing_allow_every_step_size(dynamic):
     for name, parameter in subject.network.units[1].named_parameters():
         if name.endswith("shift"):
             parameter.data.fill_(-50)
-    finding, layers = measured(subject)
+    result, layers = measured(subject)
     assert {row["largest_modulus"] for row in layers} == {0}
     assert {row["step_size_allowed"] for row in layers} == {np.inf}
     assert (
-        "is stable at any step size in 4 of 4 time steps. h = 1 is used, which is within that." in finding.sentences[0]
+        "is stable at any step size in 4 of 4 time steps. h = 1 is used, which is within that." in result.sentences[0]
     )
-    labels = [tick.get_text() for tick in finding.pictures["spectrum_steps"].figure.axes[0].get_yticklabels()]
+    labels = [tick.get_text() for tick in result.pictures["spectrum_steps"].figure.axes[0].get_yticklabels()]
     assert labels[-1] == "any"
 
 
@@ -137,16 +137,15 @@ def test_negative_scales_let_modes_grow_at_every_step_size(dynamic):
     subject = drawn(dynamic)
     for unit in subject.network.units:
         unit.theta[0].scale.data[:, 0] *= -0.5
-    finding, layers = measured(subject)
+    result, layers = measured(subject)
     frozen = [row for row in layers if row["norm"] == "frozen"]
     for row in frozen:
         assert row["step_size_allowed"] == 0
         assert row["growth"] > 1
     assert (
-        "is stable at no step size in 4 of 4 time steps. h = 1 is used, which is not stable in 4"
-        in finding.sentences[0]
+        "is stable at no step size in 4 of 4 time steps. h = 1 is used, which is not stable in 4" in result.sentences[0]
     )
-    axis = finding.pictures["spectrum_steps"].figure.axes[0]
+    axis = result.pictures["spectrum_steps"].figure.axes[0]
     heights = dict(zip([tick.get_text() for tick in axis.get_yticklabels()], axis.get_yticks(), strict=True))
     assert {"none", "1"} <= set(heights)
     low, high = axis.get_ylim()
@@ -174,11 +173,11 @@ def test_a_search_for_growing_modes_that_does_not_converge_is_told(monkeypatch):
         return extreme_eigenvalues(linear, which=which, **options)[: None if which == "LM" else 0]
 
     monkeypatch.setattr(spectrum, "extreme_eigenvalues", found)
-    finding, layers = measured(drawn("parabolic"))
+    result, layers = measured(drawn("parabolic"))
     full = [row for row in layers if row["asymmetry"] == ""]
     assert not any(row["rightmost_found"] for row in full)
     assert all(row["rightmost_found"] for row in layers if row not in full)
-    assert finding.sentences[0].endswith(
+    assert result.sentences[0].endswith(
         " In 4 the search for growing modes did not converge: one may have been missed."
     )
 
@@ -211,8 +210,8 @@ def test_the_sentence_counts_time_steps_of_frozen_rows_whatever_the_images():
 def test_the_pictures_show_stability_as_it_is():
     """Of the wave's integrators a line, not a band; nothing is said of training."""
     subject = drawn("hamiltonian")
-    finding, _ = measured(subject)
-    picture = finding.pictures["spectrum"]
+    result, _ = measured(subject)
+    picture = result.pictures["spectrum"]
     for axis in picture.figure.axes:
         (line,) = [each for each in axis.lines if list(each.get_ydata()) == [-2, 2]]
         assert list(line.get_xdata()) == [0, 0]
@@ -221,7 +220,7 @@ def test_the_pictures_show_stability_as_it_is():
     assert "on a line of no width" in picture.caption
     assert subject.name == "Hamiltonian, initial weights"
     assert subject.name in picture.figure.axes[0].get_title()
-    texts = [*finding.sentences, *(text for each in finding.pictures.values() for text in (each.heading, each.caption))]
+    texts = [*result.sentences, *(text for each in result.pictures.values() for text in (each.heading, each.caption))]
     assert not any("trained" in text for text in texts)
 
 

@@ -16,7 +16,7 @@ from pdenet_repro.analysis.stability.contraction import largest_growth, worst_gr
 from pdenet_repro.analysis.stability.longtime import distances_over_time
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
 from pdenet_repro.analysis.theorem_setting import in_theory
-from pdenet_repro.analysis.trajectory import places, portions, settle, standardized, states
+from pdenet_repro.analysis.trajectory import places, portions, set_initial_statistics, standardized, states
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
 from pdenet_repro.networks.layers import conv
@@ -96,7 +96,7 @@ def test_the_passage_is_the_network_s_own(dynamic):
 def test_batch_norms_of_initial_weights_get_the_images_statistics():
     subject = subject_of("parabolic")
     pixels, _ = subject.test_images(20)
-    settle(subject, seed=0)
+    set_initial_statistics(subject, seed=0)
     assert not subject.network.training
     with torch.no_grad():
         X = standardized(subject, pixels)
@@ -122,9 +122,9 @@ def test_kernels_that_are_0_move_nothing():
     subject = subject_of("parabolic")
     for layer in (layer for unit in subject.network.units for layer in unit.theta):
         layer.kernel.data.zero_()
-    finding = measure([subject], Namespace(images=3, seed=0, sizes="0.1"))
-    assert "all kernels are 0" in finding.sentences[-1]
-    assert "stability_theorem" not in finding.pictures
+    result = measure([subject], Namespace(images=3, seed=0, sizes="0.1"))
+    assert "all kernels are 0" in result.sentences[-1]
+    assert "stability_theorem" not in result.pictures
 
 
 def test_distances_are_those_of_two_passages():

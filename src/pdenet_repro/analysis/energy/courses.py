@@ -10,7 +10,7 @@ from torch import Tensor
 from pdenet_repro.analysis.energy import wave
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis.trajectory import euclidean_norms
 from pdenet_repro.networks.dynamics import SecondOrder
 
 FEW = 8  # images whose states along a unit are kept together, and images in the theorems' setting, at most
@@ -50,7 +50,7 @@ def course(flow: Flow, Y: Tensor) -> Course:
 def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
     dynamic, found, own = flow.dynamic, [], []
     for state, theta in wave.path(dynamic, Y, flow.thetas):
-        found.append(norms(dynamic.features(state)))
+        found.append(euclidean_norms(dynamic.features(state)))
         if isinstance(dynamic, SecondOrder):
             own.append(wave.energy(dynamic, state, theta))
     relative = torch.stack(found) / found[0]

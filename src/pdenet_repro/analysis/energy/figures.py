@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy.courses import Measured
-from pdenet_repro.analysis.styles import looks
+from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.trajectory import Place, places
 from pdenet_repro.report.figures import colours
 
@@ -20,14 +20,14 @@ def _way(found: Sequence[Measured]) -> list[Place]:
 def of_norms(found: Sequence[Measured]) -> Figure:
     """Norm of the features over that at the unit's start; a row a setting, a line a dynamic."""
     settings = list(dict.fromkeys(each.setting for each in found))
-    look = looks((each.name, each.subject.dynamic) for each in found)
+    style = line_styles((each.name, each.subject.dynamic) for each in found)
     figure = Figure(figsize=(10.0, 1.0 + 2.6 * len(settings)), layout="constrained")
     axes = figure.subplots(len(settings), 1, squeeze=False)[:, 0]
     for i, (axis, setting) in enumerate(zip(axes, settings, strict=True)):
         depth_axes.prepare(axis, _way(found), named=i == 0, labelled=i == len(settings) - 1)
         axis.axhline(1, color="black", linewidth=1)
         for each in (each for each in found if each.setting == setting):
-            how = look[each.name]
+            how = style[each.name]
             axis.plot([], [], how.line, marker=how.marker, markersize=5, color=how.colour, label=each.name)
             for at, course in zip(depth_axes.inside(_way(found)), each.units, strict=False):
                 whole = np.isclose(course.times % 1, 0)

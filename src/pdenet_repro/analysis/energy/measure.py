@@ -16,10 +16,10 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy import figures
 from pdenet_repro.analysis.energy.courses import FEW, Measured, course
 from pdenet_repro.analysis.options import add_images
-from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import as_they_are, in_theory
-from pdenet_repro.analysis.trajectory import entering_features, settle
+from pdenet_repro.analysis.trajectory import entering_features, set_initial_statistics
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.system.console import progress
 
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_images(parser, 16)
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Every network, in the theorems' setting too, and each trained one at its initial weights."""
     cases = [(each.name, each, TRAINED if each.folder else INITIAL) for each in subjects]
     cases += [(each.name, _at_initial_weights(each, given.seed), INITIAL) for each in subjects if each.folder]
@@ -44,8 +44,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         entering = entering_features(subject, images, given.seed)
         flows = in_theory(subject, REFINED) if setting == THEOREM else as_they_are(subject)
         found.append(Measured(name, subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
-    finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
-    finding.pictures["energy"] = Picture(
+    result = Result(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
+    result.pictures["energy"] = Picture(
         figures.of_norms(found),
         "Norms of the features",
         f"Euclidean norm of the features over that at the start of the unit, median over {given.images} test images, bands "
@@ -55,7 +55,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         f"time steps refined, at most {FEW} images.",
     )
     if any(each.units[0].energy is not None for each in found):
-        finding.pictures["energy_second_order"] = Picture(
+        result.pictures["energy_second_order"] = Picture(
             figures.of_energies(found),
             "Energy of the second-order dynamic",
             "Energy (10) along the time steps, over the energy of the linear wave equation with the same kernels at the unit's "
@@ -66,14 +66,14 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
             "weights are. Dotted: the kinetic part of (10); it lies above the whole where a norm makes the potential negative.",
         )
     else:
-        finding.sentences.append("Energy (10) is one of the second-order dynamic, which is not among the networks.")
-    return finding
+        result.sentences.append("Energy (10) is one of the second-order dynamic, which is not among the networks.")
+    return result
 
 
 def _at_initial_weights(subject: Subject, seed: int) -> Subject:
     where = next(subject.network.parameters()).device
     initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
-    settle(initial, seed)
+    set_initial_statistics(initial, seed)
     return initial
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, add_images, judged_together
-from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.figures import Panel, curves, gallery
@@ -91,7 +91,7 @@ def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
     return name, found
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Accuracy of each network under each damage and attack at each strength.
 
     Raises
@@ -106,7 +106,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     rows: Numbers = []
     for subject in subjects:
         rows += _rows(subject, panels, given)
-    return Finding(
+    return Result(
         pictures={
             "robustness": Picture(
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
@@ -155,7 +155,7 @@ def _rows(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace)
     counts: Counter[tuple[str, float]] = Counter()
     batches = progress(_batches(subject, given), f"robustness of {subject.name}, {given.images} images")
     for number, (pixels, truth) in enumerate(batches):
-        batch = _Batch(subject.network, pixels, truth, number, given, judged_together(subject))
+        batch = _Batch(subject.network, pixels, truth, number, given, scores_depend_on_batch(subject))
         for name in CORRUPTIONS:
             counts.update(batch.damaged(name, panels[name].strengths))
         for name in NORMS:

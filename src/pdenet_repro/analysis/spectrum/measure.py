@@ -24,8 +24,8 @@ from pdenet_repro.analysis.jacobian import (
     evaluations,
     extreme_eigenvalues,
 )
-from pdenet_repro.analysis.options import add_images, judged_together
-from pdenet_repro.analysis.result import DoesNotApply, Finding
+from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import DoesNotApply, Result
 from pdenet_repro.analysis.spectrum.figures import in_the_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS, ROUNDING, Integrator, Wave, combine
 from pdenet_repro.analysis.subjects import Subject
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 UNKNOWNS = 512
 TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
 COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
-NORMS = ("frozen", "free")  # its mean and variance held, or following the features
+TREATMENTS = ("frozen", "free")  # its mean and variance held, or following the features
 TOGETHER = (
     " What an image becomes before it enters a unit depends on the others of its batch "
     "(network.connector_norm=batch_per_pixel): {} images were followed together."
@@ -58,12 +58,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Every layer of every network, norm frozen and with the norm's contribution."""
     unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
     points: list[Row] = []
-    finding = Finding()
+    result = Result()
     for subject in subjects:
         integrator, h = INTEGRATORS[subject.dynamic], subject.config.network.step_size
         together = _together(subject, given.images)
@@ -81,21 +81,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
                 for row, found in _full_size(subject.dynamic, module, Y):
                     layers.append(place | row | _summary(found, integrator, h, TOLERANCE))
         rows = [row for row in layers if row["network"] == subject.name]
-        finding.sentences.append(
+        result.sentences.append(
             _sentence(subject.name, integrator, rows)
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
-            + (TOGETHER.format(together) if judged_together(subject) else "")
+            + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
         )
-    finding.pictures["spectrum"] = in_the_plane(subjects, points, layers)
-    finding.pictures["spectrum_steps"] = step_sizes(subjects, layers)
-    finding.tables = {"spectrum_layers": layers, "spectrum": points}
-    return finding
+    result.pictures["spectrum"] = in_the_plane(subjects, points, layers)
+    result.pictures["spectrum_steps"] = step_sizes(subjects, layers)
+    result.tables = {"spectrum_layers": layers, "spectrum": points}
+    return result
 
 
 def _together(subject: Subject, images: int) -> int:
     """How many images to follow for the first ``images`` of them: norms over the examples need others to compare with."""
-    others = min(PORTION, len(subject.dataset.test.labels)) if judged_together(subject) else 1
+    others = min(PORTION, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
 
@@ -137,7 +137,7 @@ def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple
     """All q of each time step on the small grid."""
     unit, Y = copy.deepcopy(unit).double().cpu(), coarsened(Y, unknowns).cpu()
     for step, layers in enumerate(evaluations(unit, Y), 1):
-        for norm in NORMS:
+        for norm in TREATMENTS:
             linear = [layer.jacobian(frozen=norm == "frozen") for layer in layers]
             dense = [each.dense() for each in linear]
             whole = dense[0] if len(dense) == 1 else combine(dynamic, linear).dense()
@@ -151,7 +151,7 @@ def _small(dynamic: str, unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple
 def _full_size(dynamic: str, unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
     """The largest q of each time step and the rightmost, at the unit's own resolution; the largest alone if need be."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
-        for norm in NORMS:
+        for norm in TREATMENTS:
             frozen = norm == "frozen"
             linear = combine(dynamic, [layer.jacobian(frozen=frozen) for layer in layers])
             symmetric = frozen and dynamic in ("parabolic", "second_order")
@@ -193,7 +193,7 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
 def _sentence(name: str, integrator: Integrator, rows: Sequence[Row]) -> str:
     """Where the eigenvalues of the small grids lie."""
     small = [row for row in rows if row["asymmetry"] != ""]
-    frozen, free = ([row for row in small if row["norm"] == norm] for norm in NORMS)
+    frozen, free = ([row for row in small if row["norm"] == norm] for norm in TREATMENTS)
     wave = isinstance(integrator, Wave)
 
     def off(chosen: Sequence[Row]) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis.depth_axes import plain_numbers
 from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis.trajectory import euclidean_norms
 from pdenet_repro.networks.dynamics import Parabolic
 from pdenet_repro.networks.layers import SymmetricWeights
 from pdenet_repro.networks.norms import Norm
@@ -43,10 +43,10 @@ def largest_growth(K: Tensor, bias: Tensor, h: float, steps: int, Y: Tensor, Z: 
     """
     dynamic = Parabolic(h, Norm("none"), activation)
     theta = (SymmetricWeights(K, torch.ones_like(bias), bias),)
-    largest, before = 0.0, norms(Y - Z)
+    largest, before = 0.0, euclidean_norms(Y - Z)
     for _ in range(steps):
         (Y,), (Z,) = dynamic.step((Y,), theta), dynamic.step((Z,), theta)
-        after = norms(Y - Z)
+        after = euclidean_norms(Y - Z)
         largest, before = max(largest, float((after / before.clamp_min(1e-300)).max())), after
     return largest
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import looks
+from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis.trajectory import euclidean_norms
 
 LONGER = 8  # times a unit's own time
 PAIRS = 2
@@ -32,11 +32,11 @@ def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int) -> np.ndar
     """
     dynamic, theta = flow.dynamic, flow.thetas[0]
     one, other = dynamic.start(Y), dynamic.start(Z)
-    found = [norms(Y - Z)]
+    found = [euclidean_norms(Y - Z)]
     for _ in range(times):
         for _ in range(flow.refined):
             one, other = dynamic.step(one, theta), dynamic.step(other, theta)
-        found.append(norms(dynamic.features(one) - dynamic.features(other)))
+        found.append(euclidean_norms(dynamic.features(one) - dynamic.features(other)))
     return (torch.stack(found) / found[0]).cpu().numpy()
 
 
@@ -73,7 +73,7 @@ def sentence(found: Sequence[Mapping[str, Any]]) -> str:
 
 def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
     """Median of the units and the band over them, a panel a setting; ``own``: how many steps the units have."""
-    look = looks((row["network"], row["dynamic"]) for row in found)
+    style = line_styles((row["network"], row["dynamic"]) for row in found)
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, setting in zip(axes, (WITH_NORM, WITHOUT), strict=True):
@@ -84,7 +84,7 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             max(own), 0.99, " end of the unit", fontsize=8, color="#666666", va="top",
             transform=axis.get_xaxis_transform(),
         )  # fmt: skip
-        for name, how in look.items():
+        for name, how in style.items():
             by_time: dict[int, list[float]] = {}
             for row in (row for row in found if row["network"] == name and row["setting"] == setting):
                 by_time.setdefault(row["time_in_steps"], []).append(row["distance_over_start_median"])

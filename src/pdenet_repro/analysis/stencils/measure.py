@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, add_images, judged_together
-from pdenet_repro.analysis.result import Finding
+from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import Result
 from pdenet_repro.analysis.stencils.differential import GROUPS, coefficients, rescaled, shares
 from pdenet_repro.analysis.stencils.figures import accuracies, parts, share_in_all
 from pdenet_repro.analysis.subjects import Subject
@@ -45,22 +45,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Shares of the terms; accuracy at every resolution with unchanged and with rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
     batch = _batch(subjects, sides)
-    finding = Finding(sentences=about_batches(subjects, given.images, batch))
+    result = Result(sentences=about_batches(subjects, given.images, batch))
     terms: list[Row] = []
     moved: list[Row] = []
     for subject in subjects:
         terms += _terms(subject)
         moved += _moved(subject, sides, batch, given.images, given.seed)
-        finding.sentences += _sentences(subject.name, terms, moved)
-    finding.pictures["stencils"] = parts(subjects, terms)
-    finding.tables["stencils"] = terms
-    finding.pictures["stencils_resolution"] = accuracies(subjects, moved)
-    finding.tables["stencils_resolution"] = moved
-    return finding
+        result.sentences += _sentences(subject.name, terms, moved)
+    result.pictures["stencils"] = parts(subjects, terms)
+    result.tables["stencils"] = terms
+    result.pictures["stencils_resolution"] = accuracies(subjects, moved)
+    result.tables["stencils_resolution"] = moved
+    return result
 
 
 def _sides(words: str, units: int) -> list[int]:
@@ -87,7 +87,7 @@ def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
     """Images at a time: the same for all networks and sides, for what a norm makes of an image may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
     batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
-    return max(batch, TOGETHER if any(map(judged_together, subjects)) else 1)
+    return max(batch, TOGETHER if any(map(scores_depend_on_batch, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
