@@ -1,7 +1,7 @@
 """Features on their way through a network, time step by time step; as many images at a time as memory allows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 from pdenet_repro.data.standardize import standardize
+from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
@@ -122,6 +123,14 @@ def set_initial_statistics(subject: Subject, seed: int) -> None:
             module.rate = 1.0
         subject.network(standardized(subject, pixels[portions(subject, len(pixels))[0]]))
         subject.network.eval()
+
+
+def at_initial_weights(subject: Subject, seed: int) -> Subject:
+    """The network of a finished run at the weights it was trained from; its batch norms get statistics of some images."""
+    where = next(subject.network.parameters()).device
+    initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+    set_initial_statistics(initial, seed)
+    return initial
 
 
 def _numbers(network: NetworkConfig) -> list[int]:

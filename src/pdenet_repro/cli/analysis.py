@@ -131,7 +131,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 @_sentence_where_memory_ends()
 def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
-    from pdenet_repro.analysis.trajectory import set_initial_statistics
+    from pdenet_repro.analysis.trajectory import at_initial_weights, set_initial_statistics
     from pdenet_repro.runs import provenance
 
     found = _subjects(given)
@@ -141,6 +141,8 @@ def _analyse(given: argparse.Namespace) -> None:
     for subject in found:
         set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
+    if getattr(module, "BESIDE_INITIAL_WEIGHTS", False):  # what training has changed shows beside what it began with
+        found = [*found, *(at_initial_weights(each, given.seed) for each in found if each.folder)]
     result = module.measure(found, given)
     origin = {
         "command": provenance.command("pdenet_repro.analysis"),
