@@ -52,28 +52,36 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (1, C, H, W)."""
+    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (N, C, H, W), N = 1 where not said."""
 
     F: Any  # SymmetricLayer or ResidualLayer
     Y: Tensor
     theta: Any
 
-    def jacobian(self, *, frozen: bool) -> Linear:
-        """``dF/dY`` at Y, with the norm frozen or with its contribution."""
-        F = self._frozen() if frozen else self.F
+    def jacobian(self, *, frozen: bool, batched: bool = False) -> Linear:
+        """``dF/dY`` at Y, with the norm frozen or with its contribution.
+
+        ``batched``: Y has N examples, and row n of N directions is multiplied by the Jacobian at example n.
+        """
+        F = self.frozen() if frozen else self.F
 
         @torch.no_grad()
         def product(V: Tensor) -> Tensor:
             # the layer sees each example by itself: a batch of copies of Y differentiates in many directions at once
-            copies = self.Y.repeat(len(V), 1, 1, 1)
+            copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
                 return torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
 
         return Linear(product, self.Y)
 
-    def _frozen(self) -> Any:
-        """The layer with its norm replaced by the affine map that the norm is at Y."""
+    def transposed(self) -> Product:
+        """The product of ``(dF/dY)^T``, norm free, at each of N examples with row n of directions (N, C, H, W)."""
+        pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
+        return lambda V: pullback(V)[0]
+
+    def frozen(self) -> Any:
+        """The layer with its norm replaced by the affine map that the norm is at Y, of each example its own."""
         F = copy.copy(self.F)
 
         def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -87,7 +95,7 @@ class Evaluation:
 
 
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The norm as the affine map it is at features Z (1, C, H, W): mean and variance no longer follow the features."""
+    """The norm as the affine map it is at features Z (N, C, H, W): mean and variance no longer follow the features."""
     if norm.name in ("instance", "channel"):
         variance, mean = torch.var_mean(Z, (2, 3) if norm.name == "instance" else 1, correction=0, keepdim=True)
     elif norm.name == "channel_rms":
@@ -102,7 +110,7 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 @torch.no_grad()
 def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
-    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (1, C, H, W)."""
+    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (N, C, H, W)."""
     seen: list[Evaluation] = []
     F, dynamic = unit.dynamic.F, copy.copy(unit.dynamic)
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.device import autocast
-from pdenet_repro.training.evaluation import batch_norms, reestimate_statistics
+from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
 
 
 def refined(network: PDENet, times: int) -> PDENet:
@@ -61,3 +62,19 @@ def renew_statistics(
     pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], where)
     pixels.pixels = prepare(pixels.pixels)
     reestimate_statistics(network, pixels, min(images, 32), seed, autocast(where, subject.config.precision))
+
+
+@torch.no_grad()
+def predictions(
+    subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda Y: Y
+) -> np.ndarray:
+    """Classes (N,) that a network gives raw images (N, 3, H, W) uint8, in the precision of the subject's training.
+
+    ``prepare`` makes of a batch of them what the network is given; batches are of nearly equal size, at most ``batch``.
+    """
+    context = autocast(images.device, subject.config.precision)
+    found = []
+    for part in images.tensor_split(batch_count(len(images), batch)):
+        with context():
+            found.append(network(prepare(part)).argmax(1))
+    return torch.cat(found).cpu().numpy()

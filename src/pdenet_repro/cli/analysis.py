@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
 
 KINDS = {
-    "stability": "distance of solutions that start from perturbed images, through every time step",
+    "stability": "distances of solutions, step by step and over a long time; Theorem 1 with all steps' own weights",
+    "sensitivity": "largest singular values of units and networks, one-sided Lipschitz constants of layers",
     "spectrum": "eigenvalues of the layers' Jacobians, and the step sizes they allow",
-    "energy": "energy and feature norms along the time steps",
+    "energy": "feature norms, conserved and decreasing quantities, forces and their bound, at every time step",
+    "smoothing": "energy of the features by frequency, and their gradient, at every time step",
+    "refinement": "accuracy of the same network with finer time steps, and its distance to the limit",
+    "kernels": "change of the kernels from step to step, their size, and what averaging them in time costs",
     "stencils": "kernels as differential operators; networks at other image resolutions",
     "robustness": "accuracy under noise, blur, contrast, occlusion and gradient attacks",
     "reversibility": "how exactly hyperbolic networks run backwards",

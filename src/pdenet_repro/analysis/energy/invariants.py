@@ -85,19 +85,27 @@ def energy_10(dynamic: SecondOrder, state: State, theta: Any, activation: str) -
     return squared((Y - Y_previous) / dynamic.h) / 2 + (X.double() * force.double()).flatten(1).sum(1) / 2
 
 
-def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any) -> Tensor | None:
-    """Distance of two states in the energy norm of the linear equation with the same kernels, (N,); None without one.
+def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, activation: str = "") -> Tensor | None:
+    """Distance of two states as an energy measures it, (N,) float64; None for a dynamic without one.
 
-    ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8), ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the Hamiltonian system. A
-    difference that no kernel sees does not count, nor does its drift.
+    ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8), ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the Hamiltonian system: the
+    energy norm of the linear equation with the same kernels, which no nonlinear equation need keep bounded. With an
+    ``activation`` sigma(K Y + b) stands for K Y. For ReLU that distance is at most ``sqrt(2 H) + sqrt(2 H')``, at all times.
     """
-    difference = tuple(a - b for a, b in zip(one, other, strict=True))
+
+    def of(Y: Tensor, Y_other: Tensor, layer: Any) -> Tensor:
+        first, second = (conv(each, layer.kernel) for each in (Y, Y_other))
+        if activation:
+            sigma, b = ACTIVATIONS[activation], layer.shift[:, None, None]
+            first, second = sigma(first + b), sigma(second + b)
+        return squared(first - second)
+
     if isinstance(dynamic, Hamiltonian):
-        Y, Z = difference
-        return (squared(conv(Z, theta[0].kernel)) + squared(conv(Y, theta[1].kernel))).sqrt()
+        (Y, Z), (Y_other, Z_other) = one, other
+        return (of(Z, Z_other, theta[0]) + of(Y, Y_other, theta[1])).sqrt()
     if isinstance(dynamic, SecondOrder):
-        Y, Y_previous = difference
-        return (squared((Y - Y_previous) / dynamic.h) + squared(conv(Y, theta[0].kernel))).sqrt()
+        V, V_other = ((state[0] - state[1]) / dynamic.h for state in (one, other))
+        return (squared(V - V_other) + of(one[0], other[0], theta[0])).sqrt()
     return None
 
 
