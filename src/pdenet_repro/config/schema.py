@@ -121,6 +121,11 @@ class ObjectiveConfig:
     alpha2: float = knob("weight of the decay term", low=0, high=1e30)
     alpha2_classifier: float | None = knob("the same for the classifier; null: alpha2", None, low=0, high=1e30)
     decay: str = knob("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+    quadrature: str = knob(
+        "of both terms over a unit's time: sums over the steps, or integrals, sums times h (equal at h = 1)",
+        "sum",
+        choices=("sum", "integral"),
+    )
 
 
 @dataclass
@@ -129,6 +134,9 @@ class OptimizerConfig:
 
     momentum: float = knob("share of the last update kept", low=0, below=1)
     bound: float | None = knob("every weight stays in [-bound, bound]; null: no projection", above=0)
+    scale_rate_in_units: bool = knob(
+        "the learning rate of the units' weights is divided by h: steps along the gradient of L^2(0, T)", False
+    )
 
 
 @dataclass

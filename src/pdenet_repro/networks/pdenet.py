@@ -92,7 +92,8 @@ class PDENet(nn.Module):
             Y = connector(unit(Y))
             if i + 1 < len(self.units):
                 Y = F.avg_pool2d(Y, 2)
-        return Y.mean((2, 3))
+        # not rounded under autocast: many features add up
+        return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def _refuse_unusable(self, images: Tensor) -> None:
         """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
@@ -109,7 +110,9 @@ class PDENet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores before the softmax, (N, classes), of images (N, 3, H, W)."""
-        return self.classifier(self.features(images))
+        Y = self.features(images)
+        with torch.autocast(Y.device.type, enabled=False):  # rounded scores would make ties of classes
+            return self.classifier(Y)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, classes) of images (N, 3, H, W); differentiable, so use it within ``torch.no_grad()``."""

@@ -35,7 +35,7 @@ from pdenet_repro.training.evaluation import (
     using_statistics,
 )
 from pdenet_repro.training.objective import Objective
-from pdenet_repro.training.optimizer import ProjectedSGD
+from pdenet_repro.training.optimizer import projected_sgd
 from pdenet_repro.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def make_trainer(
     mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
-    optimizer = ProjectedSGD(
-        network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
-    )
+    optimizer = projected_sgd(network, config)
     batches = TrainingBatches(
         images, config.schedule, config.data.standardization, config.data.augmentation, config.seed
     )
@@ -186,7 +184,7 @@ class Session:
         self.seconds += time.monotonic() - clock
         # Before the epoch is closed: a stop while evaluating comes back to this point.
         accuracies = self._epoch_accuracies()
-        row = trainer.finish_epoch() | accuracies
+        row = trainer.finish_epoch() | accuracies | trainer.weight_columns()
         images = self.config.schedule.images_per_epoch(len(self.train))
         drift = self.network.drift()
         timing = {

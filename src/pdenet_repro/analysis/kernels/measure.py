@@ -147,9 +147,9 @@ def _sentence(subject: Subject, sizes: Sequence[Row], histogram: Sequence[Row], 
     if accuracy:
         each, kept, renewed = accuracy.values()
         sentence += (
-            f" With the steps' kernels averaged accuracy on {each['test_images']} test images is {100 * kept['test_accuracy']:.1f} % "
-            f"({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics), with each step's "
-            f"{100 * each['test_accuracy']:.1f} %."
+            f" With the steps' kernels averaged accuracy on {each['test_images']} test images is "
+            f"{100 * kept['test_accuracy']:.1f} % ({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics), with "
+            f"each step's {100 * each['test_accuracy']:.1f} %."
         )
     return sentence
 

@@ -1,8 +1,8 @@
 """How much the most sensitive direction is enlarged: singular values of units and networks, one-sided Lipschitz constants.
 
 Random perturbations show the mean gain of a Jacobian J, ``|J|_F / sqrt(n)``. The largest gain is its largest singular value,
-found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``. The one-sided Lipschitz constant of a layer F at an image, the
-largest eigenvalue of ``(J + J^T) / 2`` with the norm's own contribution, is the rate at which two close solutions of
+found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``. The one-sided Lipschitz constant of a layer F at an
+image, the largest eigenvalue of ``(J + J^T) / 2`` with the norm's own contribution, is the rate at which two close solutions of
 ``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
 """
 
@@ -60,9 +60,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         picture(gains, layers),
         "Largest and mean gain",
         "Left: largest singular value of the Jacobian (mark) and its root mean square over random directions (bar), of each "
-        f"unit and of the network from the standardised image to the class scores, at {given.images} test images: medians, lines from "
-        "the smallest to the largest. Right: one-sided Lipschitz constant of each layer, the norm's contribution included; above "
-        "0 two close solutions may move apart at any step size.",
+        f"unit and of the network from the standardised image to the class scores, at {given.images} test images: medians, lines "
+        "from the smallest to the largest. Right: one-sided Lipschitz constant of each layer, the norm's contribution "
+        "included; above 0 two close solutions may move apart at any step size.",
     )
     return result
 
@@ -146,8 +146,9 @@ def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
     largest, mean = (", ".join(f"{row[f'{kind}_gain_median']:.3g}" for row in of_units) for kind in ("largest", "mean"))
     return (
         f"{name}, at {whole['images']} test images (medians): the units enlarge their most sensitive direction by {largest}, "
-        f"a random one by {mean}; the network from the standardised image to the scores by {whole['largest_gain_median']:.3g} and "
-        f"{whole['mean_gain_median']:.3g}. The layers' one-sided Lipschitz constants with the norm free are "
+        f"a random one by {mean}; the network from the standardised image to the scores by "
+        f"{whole['largest_gain_median']:.3g} and {whole['mean_gain_median']:.3g}. "
+        "The layers' one-sided Lipschitz constants with the norm free are "
         f"{min(constants):.2g} to {max(constants):.2g}."
     )
 
