@@ -75,6 +75,24 @@ class Evaluation:
 
         return Linear(product, self.Y)
 
+    def cropped(self, side: int, *, frozen: bool) -> "Evaluation":
+        """The same on the ``side`` x ``side`` pixels in the middle, zero beyond; in float64 on the CPU.
+
+        ``frozen``: the norm is the affine map that it is at the whole features; otherwise it has the crop's own statistics.
+        """
+        top, left = ((n - side) // 2 for n in self.Y.shape[2:])
+
+        def crop(values: Tensor) -> Tensor:
+            whole = values.shape[2:] == self.Y.shape[2:]
+            return values[..., top : top + side, left : left + side] if whole else values
+
+        F = copy.copy(self.F)
+        if frozen:
+            norm = self.frozen().norm
+            F.norm = lambda Z, scale, shift: norm(Z, scale, shift, crop)
+        theta = type(self.theta)(*(value.detach().double().cpu() for value in self.theta))
+        return Evaluation(F, crop(self.Y).double().cpu(), theta)
+
     def transposed(self) -> Product:
         """The product of ``(dF/dY)^T``, norm free, at each of N examples with row n of directions (N, C, H, W)."""
         pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
@@ -101,11 +119,18 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     elif norm.name == "channel_rms":
         variance, mean = Z.square().sum(1, keepdim=True), torch.zeros_like(Z[:, :1])
     elif norm.name == "none":
-        return norm
+        return lambda Y, scale, shift, crop=None: norm(Y, scale, shift)
     else:
         raise ValueError(f"{norm.name} looks at other examples too: it is no map of one example's features")
     factor = torch.rsqrt(variance + (NORMS[norm.name][1] if norm.eps is None else norm.eps))
-    return lambda Y, scale, shift: (Y - mean) * factor * scale[:, None, None] + shift[:, None, None]
+
+    def frozen(
+        Y: Tensor, scale: Tensor, shift: Tensor, crop: Callable[[Tensor], Tensor] = lambda values: values
+    ) -> Tensor:
+        of_Y, by = (crop(values).to(Y) for values in (mean, factor))
+        return (Y - of_Y) * by * scale[:, None, None] + shift[:, None, None]
+
+    return frozen
 
 
 @torch.no_grad()
@@ -124,6 +149,22 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
         seen.clear()
         state = dynamic.step(state, theta)
         yield list(seen)
+
+
+@torch.no_grad()
+def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
+    """`asymmetry` of a layer's Jacobian, the norm's contribution included, from products with J and ``J^T``.
+
+    ``|J - J^T|^2`` and ``|J|^2`` are the mean squared lengths of their products with normal directions (Hutchinson).
+    """
+    J, transposed = layer.jacobian(frozen=False).product, layer.transposed()
+    generator, difference, whole = torch.Generator().manual_seed(0), 0.0, 0.0
+    for _ in range(directions):
+        v = torch.randn(layer.Y.shape, generator=generator).to(layer.Y)
+        image = J(v)
+        difference += float((image - transposed(v)).square().sum())
+        whole += float(image.square().sum())
+    return (difference / whole) ** 0.5 if whole else 0.0
 
 
 def asymmetry(matrix: np.ndarray) -> float:

@@ -77,12 +77,39 @@ def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(result)
             assert right[network, f"{norm} iterated", budgets[-1]] == 0
 
 
+def test_shares_are_of_the_images_that_were_right_and_pairs_of_those_right_in_both(result):
+    rows = result.tables["robustness"]
+    for row in rows:
+        assert row["right_clean"] == 6
+        assert row["share_still_right"] == row["still_right"] / 6
+        if row["perturbation"].startswith(("linf", "l2")):
+            assert row["still_right"] == row["right"]  # what was wrong stays wrong
+    pairs = result.tables["robustness_pairs"]
+    assert len(pairs) == len(rows) / 2
+    assert {row["images_right_clean_in_both"] for row in pairs} <= set(range(4, 7))
+    assert all(
+        row["right_only_in_first"] == 0 for row in pairs if row["strength"] == (row["perturbation"] == "contrast")
+    )
+
+
+def test_more_restarts_leave_no_more_images(result):
+    words = (*WORDS, "--restarts=0")
+    fewer = robustness.measure([subject("parabolic")], options(*words)).tables["robustness"]
+    right = {(row["perturbation"], row["strength"]): row["right"] for row in result.tables["robustness"][: len(fewer)]}
+    for row in fewer:
+        more = right[row["perturbation"], row["strength"]]
+        assert more <= row["right"]
+        assert more == row["right"] or "iterated" in row["perturbation"]
+
+
 def test_pictures_have_a_panel_each_and_sentences_name_every_network(result):
     figure = result.pictures["robustness"].figure
     assert len(figure.axes) == 8
     assert all(axis.get_xlabel() and axis.get_title() for axis in figure.axes)
-    assert len(result.sentences) == 1 + 8 + 1
-    assert all("parabolic" in each and "Hamiltonian" in each for each in result.sentences[:-1])
+    assert len(result.sentences) == 1 + 8 + 1 + 2
+    assert all(
+        "parabolic" in each and "Hamiltonian" in each for each in [*result.sentences[:9], *result.sentences[10:]]
+    )
     assert len(result.pictures["robustness_images"].figure.axes) == 6 * 3
 
 
