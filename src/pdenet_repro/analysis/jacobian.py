@@ -9,6 +9,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Evaluation:
         F = copy.copy(self.F)
         if frozen:
             norm = self.frozen().norm
-            F.norm = lambda Z, scale, shift: norm(Z, scale, shift, crop)
+            F.norm = partial(norm, crop=crop)
         theta = type(self.theta)(*(value.detach().double().cpu() for value in self.theta))
         return Evaluation(F, crop(self.Y).double().cpu(), theta)
 

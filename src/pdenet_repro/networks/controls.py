@@ -58,5 +58,6 @@ def widths_of_equal_weights(widths: Sequence[int]) -> list[int]:
 @torch.no_grad()
 def start_symmetric(network: PDENet) -> None:
     """Set ``K2 = -K1`` in the units of a resnet: its layer is then ``-K1^T sigma(N(K1 Y))``, (6), until training parts them."""
-    for layer in (layer for unit in network.units for layer in unit.theta):
-        layer.kernel2.copy_(-layer.kernel1)
+    for name, kernel in network.units.named_parameters():
+        if name.endswith("kernel2"):
+            kernel.copy_(-network.units.get_parameter(name[:-1] + "1"))

@@ -67,7 +67,7 @@ def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after
 
 def linear_bound(dynamic: Dynamic, Y: Tensor, theta: Any) -> Tensor:
     """``|K Y_0|^2 / 2`` (both halves' for the Hamiltonian system) of features that enter a unit: bounds phi and H at b = 0."""
-    return sum(squared(conv(part, layer.kernel)) for part, layer in _parts(dynamic, Y, theta)) / 2
+    return torch.stack([squared(conv(part, layer.kernel)) for part, layer in _parts(dynamic, Y, theta)]).sum(0) / 2
 
 
 def _parts(dynamic: Dynamic, Y: Tensor, theta: Any) -> list[tuple[Tensor, Any]]:

@@ -46,8 +46,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         ratios = [fine.refined / coarse.refined for coarse, fine in zip(flows, finer, strict=True)]
         orders.append(_orders(theory, again, ratios))
         rows += forces(subject, entering)
-    tables = {"energy": [row for each in found for row in _rows(each)], "energy_force": rows}
-    result = Result(tables=tables, sentences=_sentences(found, orders) + _force_sentences(rows))
+    result = Result(sentences=_sentences(found, orders) + _force_sentences(rows))
+    result.tables = {"energy": [row for each in found for row in _rows(each)], "energy_force": rows}
     result.pictures["energy"] = Picture(
         figures.of_norms(found),
         "Norms of the features",

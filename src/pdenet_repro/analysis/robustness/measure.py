@@ -129,7 +129,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 f"A test image, and what it is taken for ({subjects[0].name}); red: wrong.",
             ),
         },
-        tables={"robustness": rows} | ({"robustness_pairs": pairs} if pairs else {}),
+        tables={"robustness": rows, **({"robustness_pairs": pairs} if pairs else {})},
         sentences=[*batches, *_sentences(rows, panels, given), *_relative_sentences(rows, panels)],
     )
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.jacobian import evaluations
+from pdenet_repro.analysis.jacobian import Evaluation, evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
@@ -73,7 +73,7 @@ def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.n
 
     ``map_`` treats every example by itself: (N, ...) to (N, ...).
     """
-    value, pullback = torch.func.vjp(map_, X)
+    value, pullback = torch.func.vjp(map_, X)[:2]
 
     def product(V: Tensor) -> Tensor:
         return pullback(forward(V))[0]
@@ -111,6 +111,12 @@ def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
     return rows
 
 
+def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
+    """The product with ``(J + J^T) / 2`` of a layer's Jacobian at each of its examples, the norm's contribution included."""
+    J, transposed = layer.jacobian(frozen=False, batched=True).product, layer.transposed()
+    return lambda V: (J(V) + transposed(V)) / 2
+
+
 def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
     rows = []
     for number, (unit, Y) in enumerate(
@@ -120,8 +126,7 @@ def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
         for some in Y.split(AT_ONCE):
             for step, evaluated in enumerate(evaluations(unit, some), start=1):
                 for layer, each in enumerate(evaluated, start=1):
-                    J, transposed = each.jacobian(frozen=False, batched=True).product, each.transposed()
-                    constant = largest_eigenvalues(lambda V, J=J, T=transposed: (J(V) + T(V)) / 2, each.Y)
+                    constant = largest_eigenvalues(symmetric_part(each), each.Y)
                     found.setdefault((step, layer), []).append(constant.cpu().numpy())
         for (step, layer), values in found.items():
             rows.append(

@@ -5,8 +5,8 @@ them is odd, like a first derivative. Then the images are put on coarser and fin
 the coefficients: every 3x3 kernel (opening and units) becomes the stencil of the same differential operator at the new mesh
 size. On a finer mesh the time steps are refined too, as the CFL condition of explicit schemes has it: ``h ~ dx^2`` for
 first-order equations, ``h ~ dx`` for second-order and Hamiltonian ones. Pooling and the mean over
-pixels are averages and stay as they are, 1x1 kernels have no mesh. The batch norms get new statistics on training images at the new
-mesh, with unchanged stencils as well.
+pixels are averages and stay as they are, 1x1 kernels have no mesh. The batch norms get new statistics on training images at the
+new mesh, with unchanged stencils as well.
 """
 
 import argparse
