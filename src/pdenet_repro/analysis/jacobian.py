@@ -115,15 +115,16 @@ class Evaluation:
 
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The norm as the affine map it is at features Z (N, C, H, W): mean and variance no longer follow the features."""
+    eps = NORMS[norm.name][1] if norm.eps is None else norm.eps
     if norm.name in ("instance", "channel"):
         variance, mean = torch.var_mean(Z, (2, 3) if norm.name == "instance" else 1, correction=0, keepdim=True)
     elif norm.name == "channel_rms":
         variance, mean = Z.square().sum(1, keepdim=True), torch.zeros_like(Z[:, :1])
     elif norm.name == "none":
-        return lambda Y, scale, shift, crop=None: norm(Y, scale, shift)
+        variance, mean, eps = torch.ones_like(Z[:1, :1, :1, :1]), torch.zeros_like(Z[:1, :1, :1, :1]), 0.0
     else:
         raise ValueError(f"{norm.name} looks at other examples too: it is no map of one example's features")
-    factor = torch.rsqrt(variance + (NORMS[norm.name][1] if norm.eps is None else norm.eps))
+    factor = torch.rsqrt(variance + eps)
 
     def frozen(
         Y: Tensor, scale: Tensor, shift: Tensor, crop: Callable[[Tensor], Tensor] = lambda values: values

@@ -59,7 +59,8 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
     contracting, expanding = curvature(a.clamp_min(0)), torch.zeros(len(a), dtype=torch.float64)
     if (a < 0).any():
         expanding = curvature((-a).clamp_min(0)).clamp_min(0).cpu()
-    lowest, highest = (largest_eigenvalues(lambda V, sign=sign: sign * J.product(V), layer.Y).cpu() for sign in (-1, 1))
+    lowest = largest_eigenvalues(lambda V: -J.product(V), layer.Y).cpu()
+    highest = largest_eigenvalues(J.product, layer.Y).cpu()
     contracting, highest = contracting.cpu(), highest.clamp_min(0) if (a < 0).any() else torch.zeros_like(highest)
     return {
         "factor_bound": torch.maximum(1 + h * expanding, h * contracting - 1),
