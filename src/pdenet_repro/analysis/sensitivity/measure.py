@@ -184,7 +184,6 @@ def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
     left.set_xticks(range(len(parts)), parts)
     left.set_ylabel("largest singular value; mean gain (bar)")
     right.axhline(0, color="black", linewidth=1)
-    right.set_yscale("symlog", linthresh=0.1)
     right.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], fontsize=8)
     right.set_xlabel("unit . time step")
     right.set_ylabel("one-sided Lipschitz constant, norm free")
