@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file, save_file
 
 from pdenet_repro import build_network
-from pdenet_repro.analysis.result import DoesNotApply, Finding, Picture
+from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
 from pdenet_repro.cli import analysis as command
 from pdenet_repro.cli.report import main as report
 from pdenet_repro.runs.folder import RunFolder, config_digest, load_config
@@ -31,7 +31,7 @@ def kind(monkeypatch, name, measure):
 def found(subjects, given):
     figure = Figure(figsize=(4, 3))
     figure.subplots().plot([1, 2])
-    return Finding({"good": Picture(figure, "A line", "It <rises>.")}, {"good": [{"x": 1}]},
+    return Result({"good": Picture(figure, "A line", "It <rises>.")}, {"good": [{"x": 1}]},
                    [f"{len(subjects)} networks, {given.images} images."])  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_one_of_several_runs_does_not_take_the_place_of_the_study(kinds, run, ma
 
 def test_what_an_earlier_finding_left_is_gone(kinds, run, monkeypatch, tmp_path):
     def more(subjects, given):
-        return Finding(tables={"good": [{"x": 1}], "good_more": [{"x": 2}]})
+        return Result(tables={"good": [{"x": 1}], "good_more": [{"x": 2}]})
 
     kind(monkeypatch, "good", more)
     assert command.main(["good", str(run)]) == 0

@@ -5,7 +5,7 @@ import json
 import pytest
 from matplotlib.figure import Figure
 
-from pdenet_repro.analysis.result import Finding, Picture, write
+from pdenet_repro.analysis.result import Picture, Result, write
 from pdenet_repro.cli.report import main
 from pdenet_repro.report import analyses
 
@@ -22,8 +22,8 @@ def leave(study, *kinds):
     figure = Figure(figsize=(8, 4))
     figure.subplots().plot([1, 2])
     for kind in kinds:
-        finding = Finding({kind: Picture(figure, "A line", "It rises.")}, {kind: [{"x": 1}]}, [f"Found by {kind}."])
-        write(finding, kind, study / "analysis", **ORIGIN)
+        result = Result({kind: Picture(figure, "A line", "It rises.")}, {kind: [{"x": 1}]}, [f"Found by {kind}."])
+        write(result, kind, study / "analysis", **ORIGIN)
 
 
 def test_what_was_written_is_read_again(tmp_path):

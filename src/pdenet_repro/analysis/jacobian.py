@@ -9,6 +9,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,20 +53,23 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (1, C, H, W)."""
+    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (N, C, H, W), N = 1 where not said."""
 
     F: Any  # SymmetricLayer or ResidualLayer
     Y: Tensor
     theta: Any
 
-    def jacobian(self, *, frozen: bool) -> Linear:
-        """``dF/dY`` at Y, with the norm frozen or with its contribution."""
-        F = self._frozen() if frozen else self.F
+    def jacobian(self, *, frozen: bool, batched: bool = False) -> Linear:
+        """``dF/dY`` at Y, with the norm frozen or with its contribution.
+
+        ``batched``: Y has N examples, and row n of N directions is multiplied by the Jacobian at example n.
+        """
+        F = self.frozen() if frozen else self.F
 
         @torch.no_grad()
         def product(V: Tensor) -> Tensor:
             # the layer sees each example by itself: a batch of copies of Y differentiates in many directions at once
-            copies = self.Y.repeat(len(V), 1, 1, 1)
+            copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
                 derivative: Tensor = torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
@@ -73,8 +77,31 @@ class Evaluation:
 
         return Linear(product, self.Y)
 
-    def _frozen(self) -> Any:
-        """The layer with its norm replaced by the affine map that the norm is at Y."""
+    def cropped(self, side: int, *, frozen: bool) -> "Evaluation":
+        """The same on the ``side`` x ``side`` pixels in the middle, zero beyond; in float64 on the CPU.
+
+        ``frozen``: the norm is the affine map that it is at the whole features; otherwise it has the crop's own statistics.
+        """
+        top, left = ((n - side) // 2 for n in self.Y.shape[2:])
+
+        def crop(values: Tensor) -> Tensor:
+            whole = values.shape[2:] == self.Y.shape[2:]
+            return values[..., top : top + side, left : left + side] if whole else values
+
+        F = copy.copy(self.F)
+        if frozen:
+            norm = self.frozen().norm
+            F.norm = partial(norm, crop=crop)
+        theta = type(self.theta)(*(value.detach().double().cpu() for value in self.theta))
+        return Evaluation(F, crop(self.Y).double().cpu(), theta)
+
+    def transposed(self) -> Product:
+        """The product of ``(dF/dY)^T``, norm free, at each of N examples with row n of directions (N, C, H, W)."""
+        pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
+        return lambda V: pullback(V)[0]
+
+    def frozen(self) -> Any:
+        """The layer with its norm replaced by the affine map that the norm is at Y, of each example its own."""
         F = copy.copy(self.F)
 
         def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -89,22 +116,30 @@ class Evaluation:
 
 
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The norm as the affine map it is at features Z (1, C, H, W): mean and variance no longer follow the features."""
+    """The norm as the affine map it is at features Z (N, C, H, W): mean and variance no longer follow the features."""
+    eps = NORMS[norm.name][1] if norm.eps is None else norm.eps
     if norm.name in ("instance", "channel"):
         variance, mean = torch.var_mean(Z, (2, 3) if norm.name == "instance" else 1, correction=0, keepdim=True)
     elif norm.name == "channel_rms":
         variance, mean = Z.square().sum(1, keepdim=True), torch.zeros_like(Z[:, :1])
     elif norm.name == "none":
-        return norm
+        variance, mean, eps = torch.ones_like(Z[:1, :1, :1, :1]), torch.zeros_like(Z[:1, :1, :1, :1]), 0.0
     else:
         raise ValueError(f"{norm.name} looks at other examples too: it is no map of one example's features")
-    factor = torch.rsqrt(variance + (NORMS[norm.name][1] if norm.eps is None else norm.eps))
-    return lambda Y, scale, shift: (Y - mean) * factor * scale[:, None, None] + shift[:, None, None]
+    factor = torch.rsqrt(variance + eps)
+
+    def frozen(
+        Y: Tensor, scale: Tensor, shift: Tensor, crop: Callable[[Tensor], Tensor] = lambda values: values
+    ) -> Tensor:
+        of_Y, by = (crop(values).to(Y) for values in (mean, factor))
+        return (Y - of_Y) * by * scale[:, None, None] + shift[:, None, None]
+
+    return frozen
 
 
 @torch.no_grad()
 def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
-    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (1, C, H, W)."""
+    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (N, C, H, W)."""
     seen: list[Evaluation] = []
     F, dynamic = unit.dynamic.F, copy.copy(unit.dynamic)
 
@@ -118,6 +153,22 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
         seen.clear()
         state = dynamic.step(state, theta)
         yield list(seen)
+
+
+@torch.no_grad()
+def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
+    """`asymmetry` of a layer's Jacobian, the norm's contribution included, from products with J and ``J^T``.
+
+    ``|J - J^T|^2`` and ``|J|^2`` are the mean squared lengths of their products with normal directions (Hutchinson).
+    """
+    J, transposed = layer.jacobian(frozen=False).product, layer.transposed()
+    generator, difference, whole = torch.Generator().manual_seed(0), 0.0, 0.0
+    for _ in range(directions):
+        v = torch.randn(layer.Y.shape, generator=generator).to(layer.Y)
+        image = J(v)
+        difference += float((image - transposed(v)).square().sum())
+        whole += float(image.square().sum())
+    return (difference / whole) ** 0.5 if whole else 0.0
 
 
 def asymmetry(matrix: np.ndarray) -> float:

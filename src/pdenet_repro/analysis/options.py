@@ -62,7 +62,7 @@ def applicable(
     return kept, [f"Left out: {others}, {why_not}."] if others else []
 
 
-def judged_together(subject: Subject) -> bool:
+def scores_depend_on_batch(subject: Subject) -> bool:
     """Whether a network's scores of an image depend on the others of its batch: it has norms over the examples."""
     return subject.config.network.connector_norm == "batch_per_pixel"
 
@@ -75,7 +75,7 @@ def about_batches(subjects: Sequence[Subject], images: int, most: int) -> list[s
     InvalidConfig
         There are some, and only one image: a norm over the examples makes the same of every image that is alone.
     """
-    names = " and ".join(subject.name for subject in subjects if judged_together(subject))
+    names = " and ".join(subject.name for subject in subjects if scores_depend_on_batch(subject))
     if not names:
         return []
     if images < 2:

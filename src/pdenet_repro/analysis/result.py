@@ -28,7 +28,7 @@ class Picture:
 
 
 @dataclass
-class Finding:
+class Result:
     """The outcome of one kind of analysis.
 
     ``pictures`` and ``tables`` are by file name, which begins with the kind; rows of a table are named numbers, their
@@ -40,28 +40,28 @@ class Finding:
     sentences: list[str] = field(default_factory=list)
 
 
-def write(finding: Finding, kind: str, folder: Path, **origin: Any) -> list[Path]:
+def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
     """Pictures as PNG and PDF, tables as CSV, and ``KIND.json`` for the report, last; returns the PNGs.
 
-    ``origin``: what the kind is about, where the finding comes from (command, networks), kept in the JSON, which
+    ``origin``: what the kind is about, where the result comes from (command, networks), kept in the JSON, which
     ``report/analyses.py`` reads.
     """
     make_folder(folder)
     old = _files(folder / f"{kind}.json")
-    for name, picture in finding.pictures.items():
+    for name, picture in result.pictures.items():
         save(picture.figure, folder / name)
-    for name, rows in finding.tables.items():
+    for name, rows in result.tables.items():
         write_atomically(folder / f"{name}.csv", to_csv(rows))
-    captions = {name: {"heading": each.heading, "caption": each.caption} for name, each in finding.pictures.items()}
-    content = {"kind": kind, "sentences": finding.sentences, "pictures": captions, "tables": list(finding.tables)}
+    captions = {name: {"heading": each.heading, "caption": each.caption} for name, each in result.pictures.items()}
+    content = {"kind": kind, "sentences": result.sentences, "pictures": captions, "tables": list(result.tables)}
     write_atomically(folder / f"{kind}.json", json.dumps(content | origin, indent=2) + "\n")
     for name in old - _files(folder / f"{kind}.json"):
         remove(folder / name)
-    return [folder / f"{name}.png" for name in finding.pictures]
+    return [folder / f"{name}.png" for name in result.pictures]
 
 
 def _files(path: Path) -> set[str]:
-    """Names of the pictures and tables of a finding, by its JSON; none where that is missing or damaged."""
+    """Names of the pictures and tables of a result, by its JSON; none where that is missing or damaged."""
     try:
         content = json.loads(path.read_text())
         names = [f"{name}{end}" for name in content["pictures"] for end in (".png", ".pdf")]

@@ -15,7 +15,7 @@ FURTHER = "PX*p<>h"  # markers of further networks of a dynamic; its first has t
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a network is drawn: the colour of its dynamic, a marker and a line that tell it from others of that dynamic."""
 
     colour: str
@@ -23,16 +23,16 @@ class Look:
     line: str
 
 
-def looks(networks: Iterable[tuple[str, str]]) -> dict[str, Look]:
+def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
     """By name, of networks given as (name, dynamic), possibly repeatedly."""
     networks = list(dict.fromkeys(networks))
     colour = colours(list(dict.fromkeys(dynamic for _, dynamic in networks)))
-    found: dict[str, Look] = {}
+    found: dict[str, Style] = {}
     before: Counter[str] = Counter()
     for name, dynamic in networks:
         number = before[dynamic]
         marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
-        found[name] = Look(colour[dynamic], marker, LINES[number % len(LINES)])
+        found[name] = Style(colour[dynamic], marker, LINES[number % len(LINES)])
         before[dynamic] += 1
     return found
 

@@ -1,7 +1,7 @@
 """Features on their way through a network, time step by time step; as many images at a time as memory allows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
+from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
@@ -107,7 +108,7 @@ def standardized(subject: Subject, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def settle(subject: Subject, seed: int) -> None:
+def set_initial_statistics(subject: Subject, seed: int) -> None:
     """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
 
     Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
@@ -121,6 +122,14 @@ def settle(subject: Subject, seed: int) -> None:
             module.rate = 1.0
         subject.network(pixels[portions(subject, len(pixels))[0]])
         subject.network.eval()
+
+
+def at_initial_weights(subject: Subject, seed: int) -> Subject:
+    """The network of a finished run at the weights it was trained from; its batch norms get statistics of some images."""
+    where = next(subject.network.parameters()).device
+    initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+    set_initial_statistics(initial, seed)
+    return initial
 
 
 def _numbers(network: NetworkConfig) -> list[int]:
@@ -153,7 +162,7 @@ def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def norms(Y: Tensor) -> Tensor:
+def euclidean_norms(Y: Tensor) -> Tensor:
     """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
     lengths: Tensor = torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
     return lengths
@@ -161,4 +170,4 @@ def norms(Y: Tensor) -> Tensor:
 
 def state_norms(state: Sequence[Tensor]) -> Tensor:
     """The same of all parts of a state together."""
-    return torch.stack([norms(part) for part in state]).square().sum(0).sqrt()
+    return torch.stack([euclidean_norms(part) for part in state]).square().sum(0).sqrt()

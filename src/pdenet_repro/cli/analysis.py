@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
 
 KINDS = {
-    "stability": "distance of solutions that start from perturbed images, through every time step",
+    "stability": "distances of solutions, step by step and over a long time; Theorem 1 with all steps' own weights",
+    "sensitivity": "largest singular values of units and networks, one-sided Lipschitz constants of layers",
     "spectrum": "eigenvalues of the layers' Jacobians, and the step sizes they allow",
-    "energy": "energy and feature norms along the time steps",
+    "energy": "feature norms, conserved and decreasing quantities, forces and their bound, at every time step",
+    "smoothing": "energy of the features by frequency, and their gradient, at every time step",
+    "refinement": "accuracy of the same network with finer time steps, and its distance to the limit",
+    "kernels": "change of the kernels from step to step, their size, and what averaging them in time costs",
     "stencils": "kernels as differential operators; networks at other image resolutions",
     "robustness": "accuracy under noise, blur, contrast, occlusion and gradient attacks",
     "reversibility": "how exactly hyperbolic networks run backwards",
@@ -38,7 +42,7 @@ def main(arguments: list[str]) -> int:
         given = _parser(kind).parse_args(arguments)
         if given.kind == "all":
             return _all(given, arguments[1:])
-        _carry_out(given)
+        _analyse(given)
     except UserError as error:
         return _refused(error)
     except KeyboardInterrupt:
@@ -85,7 +89,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     for kind in KINDS:
         print(f"\n{kind}: {KINDS[kind]}", flush=True)
         try:
-            _carry_out(_parser(kind).parse_args([kind, *words]))
+            _analyse(_parser(kind).parse_args([kind, *words]))
             outcomes[kind] = "done"
         except DoesNotApply as error:
             outcomes[kind] = f"does not apply: {error}"
@@ -129,9 +133,9 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
 
 @_sentence_where_memory_ends()
-def _carry_out(given: argparse.Namespace) -> None:
+def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
-    from pdenet_repro.analysis.trajectory import settle
+    from pdenet_repro.analysis.trajectory import at_initial_weights, set_initial_statistics
     from pdenet_repro.runs import provenance
 
     found = _subjects(given)
@@ -139,8 +143,10 @@ def _carry_out(given: argparse.Namespace) -> None:
     make_folder(output)  # before minutes of measuring
     provenance.git_commit()  # remembered
     for subject in found:
-        settle(subject, given.seed)
+        set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
+    if getattr(module, "BESIDE_INITIAL_WEIGHTS", False):  # what training has changed shows beside what it began with
+        found = [*found, *(at_initial_weights(each, given.seed) for each in found if each.folder)]
     result = module.measure(found, given)
     origin = {
         "command": provenance.command("pdenet_repro.analysis"),
@@ -157,7 +163,7 @@ def _carry_out(given: argparse.Namespace) -> None:
 
 
 def _show_in_report(study: Path) -> None:
-    """The study's report, if there is one, has the new finding."""
+    """The study's report, if there is one, has the new result."""
     from pdenet_repro.report.write import refresh_page
 
     if refresh_page(study):

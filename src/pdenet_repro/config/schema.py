@@ -149,6 +149,11 @@ class ObjectiveConfig:
     alpha2: float = setting("weight of the decay term", low=0, high=1e30)
     alpha2_classifier: float | None = setting("the same for the classifier; null: alpha2", None, low=0, high=1e30)
     decay: str = setting("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+    quadrature: str = setting(
+        "of both terms over a unit's time: sums over the steps, or integrals, sums times h (equal at h = 1)",
+        "sum",
+        choices=("sum", "integral"),
+    )
 
 
 @dataclass
@@ -159,6 +164,9 @@ class OptimizerConfig:
     bound: float | None = setting("weights stay in [-bound, bound]; null: no projection", above=0)
     bounded: str = setting(
         "weights that stay there: all, or the kernels of convolutions alone", "all", choices=("all", "kernels")
+    )
+    scale_rate_in_units: bool = setting(
+        "the learning rate of the units' weights is divided by h: steps along the gradient of L^2(0, T)", False
     )
 
 

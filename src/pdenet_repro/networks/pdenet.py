@@ -119,7 +119,9 @@ class PDENet(nn.Module):
         ValueError
             A tensor of another shape.
         """
-        scores: Tensor = self.classifier(self.pixel_means(images))
+        means = self.pixel_means(images)
+        with torch.autocast(means.device.type, enabled=False):  # rounded scores would make ties of classes
+            scores: Tensor = self.classifier(means)
         return scores
 
     def pixel_means(self, images: Tensor) -> Tensor:
@@ -133,7 +135,8 @@ class PDENet(nn.Module):
             Y = connector(unit(Y))
             if i + 1 < len(self.units):
                 Y = F.avg_pool2d(Y, 2)
-        return Y.mean((2, 3))
+        # not rounded under autocast: many features add up
+        return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, classes) float32 of raw images (N, 3, H, W) uint8.

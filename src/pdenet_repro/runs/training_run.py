@@ -195,7 +195,7 @@ class Session:
         self.seconds += time.monotonic() - clock
         # Before the epoch is closed: a stop while evaluating comes back to this point.
         accuracies = self._epoch_accuracies()
-        row = trainer.finish_epoch() | accuracies
+        row = trainer.finish_epoch() | accuracies | trainer.weight_columns()
         images = self.config.schedule.images_per_epoch(len(self.train))
         drift = self.network.drift()
         timing = {

@@ -46,6 +46,13 @@ class Objective:
         self.time_dependent = [p for name, p in named.items() if is_time_dependent(name)]
         self.decaying = [p for name, p in named.items() if not name.startswith("classifier") and self._decays(name)]
         self.classifier = [p for name, p in named.items() if name.startswith("classifier")]
+        # the units' terms are multiplied by it: h where the sum over a unit's steps stands for an integral over time
+        self.weight_of_a_step = step_size if config.quadrature == "integral" else 1.0
+        self.decaying_in_time: list[Tensor] = []
+        if config.quadrature == "integral":
+            in_time = {id(p) for p in self.time_dependent}
+            self.decaying_in_time = [p for p in self.decaying if id(p) in in_time]
+            self.decaying = [p for p in self.decaying if id(p) not in in_time]
 
     def _decays(self, name: str) -> bool:
         if not is_norm_weight(name) or self.config.decay == "all":
@@ -53,7 +60,27 @@ class Objective:
         return self.config.decay == "no_connector_norms" and is_time_dependent(name)
 
     def smoothness(self) -> Tensor:
-        """``alpha1`` times the chosen seminorm in time of all weights of the units."""
+        """``alpha1`` times the chosen seminorm in time of all weights of the units.
+
+        With ``quadrature=integral`` the sum over the steps is multiplied by h: ``alpha1 sum_j h phi(...)``.
+        """
+        found = self._smoothness()
+        return found if self.config.quadrature == "sum" else self.weight_of_a_step * found
+
+    @torch.no_grad()
+    def smoothness_above_floor(self) -> float:
+        """The smoothness term less the least value it can have, that of weights which are constant in time (float64).
+
+        Of the total variation the floor is ``sqrt(eps)`` for each difference: of ``network=paper`` most of the term.
+        """
+        config = self.config
+        if config.smoothness != "tv":
+            return float(self.smoothness())
+        squares = [(p.double().diff(dim=0) / self.step_size).square() for p in self.time_dependent]
+        above = sum(float((d / ((d + config.eps).sqrt() + config.eps**0.5)).sum()) for d in squares)
+        return self.weight_of_a_step * config.alpha1 * above
+
+    def _smoothness(self) -> Tensor:
         config, zero = self.config, torch.zeros((), device=self.classifier[0].device)
         if config.smoothness == "tv":
             return config.alpha1 * sum(
@@ -69,7 +96,11 @@ class Objective:
         of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
         inner = sum((p.square().sum() for p in self.decaying), zero)
         outer = sum((p.square().sum() for p in self.classifier), zero)
-        return alpha2 / 2 * inner + of_classifier / 2 * outer
+        total = alpha2 / 2 * inner + of_classifier / 2 * outer
+        if self.decaying_in_time:
+            in_time = sum((p.square().sum() for p in self.decaying_in_time), zero)
+            total = total + self.weight_of_a_step * alpha2 / 2 * in_time
+        return total
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Terms:
         """The terms for class scores (N, classes) of a batch and its labels (N,)."""

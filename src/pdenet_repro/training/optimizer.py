@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.config.schema import Config
-from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.pdenet import PDENet, is_time_dependent
 
 
 class ProjectedSGD(torch.optim.Optimizer):
     """``v <- lr g + momentum v;  x <- clip(x - v, -bound, bound)``.
 
     The learning rate is inside the momentum, unlike ``torch.optim.SGD``: after a change of rate the two differ. The
-    projection applies to every weight, the initial ones included; the momentum is not clipped. ``bound=None``: none;
-    each parameter group may have a bound of its own.
+    projection applies to every weight, the initial ones included; the momentum is not clipped. ``bound=None``: none. Each
+    parameter group may have its own bound, and its own ``rate_factor``, by which the learning rate is multiplied.
     """
 
     def __init__(
         self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float, momentum: float, bound: float | None
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "bound": bound})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "bound": bound, "rate_factor": 1.0})
         with torch.no_grad():
             for group in self.param_groups:
                 for x in group["params"]:
@@ -41,19 +41,26 @@ class ProjectedSGD(torch.optim.Optimizer):
             x = group["params"]
             v = [self.state[p]["velocity"] for p in x]
             torch._foreach_mul_(v, group["momentum"])
-            torch._foreach_add_(v, [p.grad for p in x], alpha=group["lr"])
+            torch._foreach_add_(v, [p.grad for p in x], alpha=group["lr"] * group["rate_factor"])
             torch._foreach_sub_(x, v)
             self._project(group)
 
 
 def projected_sgd(network: PDENet, config: Config) -> ProjectedSGD:
-    """The optimizer of a network; ``optimizer.bounded`` says which of its weights stay within the bound."""
+    """The optimizer of a network: ``optimizer.bounded`` says which weights the box holds, ``scale_rate_in_units`` the rates.
+
+    A unit's weights are samples of a function theta(t) on [0, T], ``h`` apart. The gradient of an objective J with respect to
+    the function, in the inner product of L^2(0, T), is ``(1 / h) dJ/dtheta_j`` at ``t_j`` (up to O(h)): with it one learning
+    rate moves theta(t) equally far for every number of steps; without, ``h`` times as far.
+    """
     settings = config.optimizer
-    named = list(network.named_parameters())
-    groups: list[dict[str, Any]] = [{"params": [p for _, p in named]}]
-    if settings.bounded == "kernels":
-        groups = [
-            {"params": [p for name, p in named if "kernel" in name]},
-            {"params": [p for name, p in named if "kernel" not in name], "bound": None},
-        ]
-    return ProjectedSGD(groups, config.schedule.learning_rate, settings.momentum, settings.bound)
+    in_units = 1 / config.network.step_size if settings.scale_rate_in_units else 1.0
+    groups: dict[tuple[float, float | None], list[Tensor]] = {}
+    for name, weight in network.named_parameters():
+        factor = in_units if is_time_dependent(name) else 1.0
+        bound = settings.bound if settings.bounded == "all" or "kernel" in name else None
+        groups.setdefault((factor, bound), []).append(weight)
+    return ProjectedSGD(
+        [{"params": weights, "rate_factor": factor, "bound": bound} for (factor, bound), weights in groups.items()],
+        config.schedule.learning_rate, settings.momentum, settings.bound,
+    )  # fmt: skip

@@ -138,6 +138,24 @@ class Trainer:
         self.progress = Progress(epoch=done.epoch + 1)
         return row
 
+    def weight_columns(self) -> dict[str, float]:
+        """What metrics.csv says of the weights as they are: smoothness term less its floor, size of the kernels.
+
+        ``smoothness_above_floor`` is what the term can still lose; ``kernel_entry_max`` and ``kernel_share_on_box`` are of the
+        units' kernels (``largest_weight`` is also of scales, which start at 1); ``kernel_norm_unit_I`` is the Frobenius norm of
+        all kernels of unit I together.
+        """
+        with torch.no_grad():
+            units = [[p for p in unit.parameters() if p.ndim == 5] for unit in self.network.units]
+            entries = torch.cat([p.detach().abs().flatten() for unit in units for p in unit])
+            bound = self.optimizer.param_groups[0]["bound"]
+            norms = [torch.stack([p.norm() for p in unit]).norm().item() for unit in units]
+        return {
+            "smoothness_above_floor": self.objective.smoothness_above_floor(),
+            "kernel_entry_max": entries.max().item(),
+            "kernel_share_on_box": (entries >= bound).double().mean().item() if bound is not None else 0.0,
+        } | {f"kernel_norm_unit_{i}": norm for i, norm in enumerate(norms, start=1)}
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights, running statistics and momentum by name, and the progress."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}

@@ -1,120 +1,154 @@
-"""Energy (10) and the linear wave's, against closed forms; feature norms in the theorems' setting."""
+"""What the equations conserve, decrease and bound, on random kernels in float64; the kind from end to end."""
 
 import csv
 from argparse import Namespace
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from small_runs import finished_run, made_dataset, subject_of
 
-from pdenet_repro.analysis.energy.courses import course
+from pdenet_repro.analysis.energy import invariants
+from pdenet_repro.analysis.energy.courses import course, forces
 from pdenet_repro.analysis.energy.measure import measure
-from pdenet_repro.analysis.energy.wave import energy, linear_energies, linear_wave, path
 from pdenet_repro.analysis.operator_norm import operator_norm
 from pdenet_repro.analysis.theorem_setting import Flow, in_theory
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
-from pdenet_repro.networks.dynamics import SecondOrder
-from pdenet_repro.networks.layers import SymmetricWeights, conv, conv_transpose
+from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
+from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights, conv
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.system.errors import OutOfMemory
+
+NONE = Norm("none")
 
 
 def normal(*shape, seed=0):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def multiple_of_identity(k):
-    K = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
-    K[0, 0, 1, 1] = k
-    return K
+def weights(channels, layers=1, *, bias=True, seed=1):
+    """One step's, of norm 1 in the operator norm on 6 x 6 pixels."""
+    found = []
+    for i in range(layers):
+        K = normal(channels, channels, 3, 3, seed=seed + i)
+        b = normal(channels, seed=seed + 10 + i) if bias else torch.zeros(channels, dtype=torch.float64)
+        found.append(SymmetricWeights(K / operator_norm(K, 6)[0], torch.ones_like(b), b))
+    return tuple(found)
 
 
-def weights(K, steps, bias=None):
-    bias = torch.zeros(len(K), dtype=K.dtype) if bias is None else bias
-    return [(SymmetricWeights(K, torch.ones_like(bias), bias),)] * steps
-
-
-def energies(dynamic, Y, thetas):
-    return [energy(dynamic, state, theta) for state, theta in path(dynamic, Y, thetas)]
-
-
-def totals(found):
-    return torch.stack([each.total for each in found])
-
-
-@pytest.mark.parametrize(("h", "k"), [(1.0, 0.3), (1.0, 1.7), (0.25, 2.0)])
-def test_an_oscillator(h, k):
-    """``Y'' = -k^2 Y`` from rest: ``Y_j = Y_0 cos((j + 1/2) w) / cos(w / 2)`` with ``sin(w / 2) = h k / 2``."""
-    Y, steps = normal(3, 1, 4, 4), 20
-    dynamic, thetas = linear_wave(h), weights(multiple_of_identity(k), steps)
-    state = dynamic.start(Y)
-    w = 2 * np.arcsin(h * k / 2)
-    for j, theta in enumerate(thetas, start=1):
-        state = dynamic.step(state, theta)
-        assert torch.allclose(state[0], Y * np.cos((j + 0.5) * w) / np.cos(w / 2), rtol=1e-10, atol=1e-10)
-    found = totals(linear_energies(h, Y, thetas))
-    expected = 0.5 * k**2 * Y.square().flatten(1).sum(1)
-    assert ((found - expected) / expected).abs().max() < 1e-12
-    kinetic = torch.stack([each.kinetic for each in linear_energies(h, Y, thetas)])
-    assert (kinetic[0] == 0).all()
-    assert kinetic.max() > 0.5 * expected.min()  # it moves
-
-
-def test_the_linear_wave_s_energy_is_constant():
-    """Any kernel with ``h ||K|| < 2``, 200 steps, float64."""
-    K, Y = normal(4, 4, 3, 3, seed=1), normal(2, 4, 7, 7, seed=2)
-    h = 1.8 / operator_norm(K, 7)[0]
-    found = totals(linear_energies(h, Y, weights(K, 200)))
-    expected = 0.5 * conv(Y, K).square().flatten(1).sum(1)
-    assert ((found - expected) / expected).abs().max() < 1e-12
-
-
-def test_where_all_is_positive_the_network_is_the_linear_wave():
-    K, Y = multiple_of_identity(0.1), normal(2, 1, 5, 5).abs() + 0.1
-    dynamic = SecondOrder(0.5, Norm("none"), "relu")
-    thetas = weights(K, 20)  # a fifth of a period: no sign changes
-    found, linear = energies(dynamic, Y, thetas), list(linear_energies(0.5, Y, thetas))
-    assert all(torch.allclose(a.kinetic, b.kinetic, rtol=1e-13) for a, b in zip(found, linear, strict=True))
-    assert torch.equal(found[0].total, linear[0].total)
-    assert ((totals(found) - totals(linear)) / totals(linear)).abs().max() < 0.5 * 0.1  # of the order of h ||K||
-
-
-def test_it_is_equation_10_at_every_time():
-    """Also after the first step from rest, where the form that leapfrog conserves cannot differ from the start."""
-    K, Y, bias = normal(3, 3, 3, 3, seed=3), normal(2, 3, 5, 5, seed=4), normal(3, seed=5)
-    dynamic = SecondOrder(0.7, Norm("instance"), "tanh")
-
-    def inner(Y):
-        return torch.tanh(
-            torch.nn.functional.instance_norm(conv(Y, K), weight=torch.ones(3).to(Y), bias=bias, eps=1e-3)
-        )
-
-    states = [Y, Y + 0.7**2 * -conv_transpose(inner(Y), K)]
-    velocities = [0 * Y, (states[1] - states[0]) / 0.7]
-    for found, Y_j, V in zip(energies(dynamic, Y, weights(K, 1, bias)), states, velocities, strict=True):
-        expected = 0.5 * V.square().flatten(1).sum(1) + 0.5 * (conv(Y_j, K) * inner(Y_j)).flatten(1).sum(1)
-        assert torch.allclose(found.total, expected, rtol=1e-12)
+def path(dynamic, Y, theta, time):
+    return invariants.states(dynamic, Y, [theta] * round(time / dynamic.h))
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_theorem_2(activation):
-    """No norm, constant weights: energy (10) stays below the linear wave's, ``1/2 ||K Y_0||^2``; for ReLU it is conserved."""
-    K, Y = normal(3, 3, 3, 3, seed=6), normal(3, 3, 6, 6, seed=7)
-    bound = 0.5 * conv(Y, K).square().flatten(1).sum(1)
-    drifts = []
-    for refined in (20, 80):
-        h = 1 / operator_norm(K, 6)[0] / refined
-        found = totals(energies(SecondOrder(h, Norm("none"), activation), Y, weights(K, 10 * refined)))
-        assert (found >= 0).all()
-        assert (found / bound).max() < 1
-        drifts.append((found / found[0] - 1).abs().max().item())
+def test_the_layer_is_minus_the_gradient_of_phi(activation):
+    Y, (theta,) = normal(2, 3, 6, 6).requires_grad_(), weights(3)
+    (gradient,) = torch.autograd.grad(invariants.phi(Y, theta, activation).sum(), Y)
+    assert torch.allclose(gradient, -SymmetricLayer(NONE, activation)(Y, theta), atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_parabolic_flow_decreases_phi(activation):
+    theta, Y = weights(3), normal(4, 3, 6, 6, seed=5)
+    found = [
+        invariants.phi(state[0], theta[0], activation) for state in path(Parabolic(0.5, NONE, activation), Y, theta, 20)
+    ]
+    assert all((after < before).all() for before, after in pairwise(found))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize(("kind", "layers"), [(Hamiltonian, 2), (SecondOrder, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_h_is_conserved_to_order_1_and_centred_to_order_2_but_the_norm_is_not(kind, layers, activation, bias):
+    Y, theta = normal(3, 2 * layers, 6, 6, seed=5), weights(2, layers, bias=bias)
+    deviations, norms = [], []
+    for h in (0.1, 0.05):
+        dynamic = kind(h, NONE, activation)
+        states = path(dynamic, Y, theta, 10)
+        own = torch.stack([invariants.invariant(dynamic, state, theta, activation) for state in states])
+        centred = torch.stack([invariants.invariant(dynamic, a, theta, activation, b) for a, b in pairwise(states)])
+        deviations.append([(each / each[0] - 1).abs().max().item() for each in (own, centred)])
+        norms.append(torch.stack([dynamic.features(state).flatten(1).norm(dim=1) for state in states]))
+    (own, centred), (own_finer, centred_finer) = deviations
+    assert centred_finer < 2e-3
+    assert invariants.observed_order(own, own_finer, 2) == pytest.approx(1, abs=0.3)
+    assert invariants.observed_order(centred, centred_finer, 2) == pytest.approx(2, abs=0.35)
+    assert ((norms[1] / norms[1][0] - 1).abs().amax(0) > 0.05).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_chain_of_energies(activation):
+    """``E(t) <= H = const <= |K Y_0|^2 / 2``; for ReLU without bias E = H, for tanh E is smaller."""
+    theta, Y = weights(3, bias=False), normal(3, 3, 6, 6, seed=5)
+    dynamic = SecondOrder(0.01, NONE, activation)
+    states = path(dynamic, Y, theta, 20)
+    E = torch.stack([invariants.energy_10(dynamic, state, theta, activation) for state in states])
+    H = torch.stack([invariants.invariant(dynamic, state, theta, activation) for state in states])
+    bound = invariants.linear_bound(dynamic, Y, theta)
+    assert bound == pytest.approx(0.5 * conv(Y, theta[0].kernel).square().flatten(1).sum(1))
+    assert (bound > H).all()
+    assert (E <= H * (1 + 1e-12)).all()
     if activation == "relu":
-        assert drifts[1] < 0.01
-        assert drifts[1] < 0.5 * drifts[0]
+        assert torch.allclose(E, H, rtol=1e-12)
+        assert E[0] == pytest.approx(0.5 * conv(Y, theta[0].kernel).clamp_min(0).square().flatten(1).sum(1))
+    else:
+        assert (E[0] < 0.999 * H[0]).all()
+
+
+def test_the_linear_energy_of_the_nonlinear_solution_is_not_constant():
+    """The paper compares E with it: only its start bounds anything."""
+    theta, Y = weights(3, bias=False), normal(3, 3, 6, 6, seed=5)
+    dynamic = SecondOrder(0.02, NONE, "relu")
+    linear = torch.stack(
+        [
+            0.5 * invariants.squared((Y - before) / dynamic.h) + 0.5 * invariants.squared(conv(Y, theta[0].kernel))
+            for Y, before in path(dynamic, Y, theta, 20)
+        ]
+    )
+    assert (linear.amax(0) > 1.2 * linear[0]).all()
+
+
+@pytest.mark.parametrize("name", ["instance", "channel", "channel_rms", "none"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_force_bound_holds_for_features_of_any_size(name, activation):
+    (theta,) = weights(3)
+    theta = theta._replace(scale=normal(3, seed=9))
+    bound = invariants.force_bound(Norm(name), theta, 6, activation)
+    F = SymmetricLayer(Norm(name), activation)
+    sizes = [F(size * normal(30, 3, 6, 6, seed=3), theta).flatten(1).norm(dim=1).max().item() for size in (0.1, 1, 1e4)]
+    assert max(sizes) <= bound
+    assert (bound == np.inf) == (name == "none" and activation == "relu")
+    assert bound == np.inf or bound < 6 * max(sizes)  # and says something
+
+
+def test_with_a_norm_the_energy_has_no_scale():
+    """The force does not change where Y is multiplied: E over its linear bound does."""
+    theta, Y = weights(3, bias=False), normal(2, 3, 6, 6, seed=5)
+    dynamic = SecondOrder(0.2, Norm("instance", 1e-9), "relu")
+    ratios = []
+    for size in (1, 10):
+        *_, last = path(dynamic, size * Y, theta, 4)
+        found = invariants.energy_10(dynamic, last, theta, "relu") / invariants.linear_bound(dynamic, size * Y, theta)
+        ratios.append(found)
+    assert not torch.allclose(*ratios, rtol=0.2)
+
+
+def test_energy_distances_do_not_see_what_no_kernel_sees():
+    theta = weights(2, bias=False)
+    K = torch.zeros_like(theta[0].kernel)
+    K[0, 0, 1, 1] = 0.5  # the second channel is in the kernel of K
+    theta = (theta[0]._replace(kernel=K),)
+    dynamic, Y = SecondOrder(0.1, NONE, "relu"), normal(1, 2, 6, 6)
+    other = Y.clone()
+    other[:, 1] += 1
+    assert invariants.energy_distance(dynamic, (Y, Y), (other, other), theta).item() == 0
+    other[:, 0] += 1
+    assert invariants.energy_distance(dynamic, (Y, Y), (other, other), theta).item() == pytest.approx(0.5 * 6)
+    assert invariants.energy_distance(Parabolic(0.1, NONE, "relu"), (Y,), (other,), theta) is None
 
 
 def test_a_course_is_that_of_the_unit():
@@ -126,8 +160,7 @@ def test_a_course_is_that_of_the_unit():
         trajectory = [unit.dynamic.output(state).flatten(1).norm(dim=1) for state in unit.trajectory(entering[1])]
     assert found.times.tolist() == [0, 1, 2]
     assert np.allclose(found.norm, (torch.stack(trajectory) / trajectory[0]).numpy(), rtol=1e-5)
-    assert found.energy.shape == found.linear.shape == (3, 10)
-    assert np.allclose(found.linear, 1, atol=1e-5)  # initial weights are the same at all times
+    assert found.invariant is None
 
 
 def test_in_the_theorems_setting_the_parabolic_norm_falls():
@@ -138,10 +171,11 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
     flows = in_theory(subject, refined=8)
     assert flows[0].refined > 8
     for flow, Y in zip(flows, entering, strict=True):
-        found = course(flow, Y)
+        found = course(flow, Y, "relu", energies=True)
         assert found.times[-1] == 3
         assert (np.diff(found.norm, axis=0) <= 1e-6).all()
-        assert found.energy is None
+        assert (np.diff(found.invariant, axis=0) <= 1e-6).all()
+        assert found.energy_10 is None
 
 
 def test_in_the_theorems_setting_leapfrog_s_steps_keep_to_its_own_bound():
@@ -153,8 +187,16 @@ def test_in_the_theorems_setting_leapfrog_s_steps_keep_to_its_own_bound():
     flows = in_theory(subject)
     assert [flow.refined for flow in flows] == [2, 2]  # 2 / 0.5 = 4 < 6 <= 8 = 2 / 0.5^2
     for flow, Y in zip(flows, entering_features(subject, 2, seed=0), strict=True):
-        found = course(Flow(flow.dynamic, flow.thetas * 20), Y)
-        assert found.energy.max() < 2  # the norm may grow, with a velocity that is bounded
+        found = course(Flow(flow.dynamic, flow.thetas * 20), Y, "relu", energies=True)
+        assert found.energy_10.max() < 2  # the norm may grow, with a velocity that is bounded
+
+
+def test_forces_stay_below_their_bounds():
+    rows = [row for dynamic in ("hamiltonian", "resnet")
+            for row in forces(subject_of(dynamic), entering_features(subject_of(dynamic), 9, seed=0))]  # fmt: skip
+    assert len(rows) == 2 * 2 * 2 + 2 * 2  # units, steps, layers
+    assert all(0 < row["force_max"] <= row["force_bound"] for row in rows)
+    assert {row["images"] for row in rows} == {9}
 
 
 def test_two_networks_of_one_dynamic_are_told_apart():
@@ -162,10 +204,10 @@ def test_two_networks_of_one_dynamic_are_told_apart():
     named = [replace(each, distinction=f" {i}") for i, each in enumerate((one, other), 1)]
     for new, old in zip(named, (one, other), strict=True):
         new.__dict__["dataset"] = old.dataset
-    finding = measure(named, Namespace(images=2, seed=0))
-    names = {row["network"] for row in finding.tables["energy"]}
+    result = measure(named, Namespace(images=2, seed=0))
+    names = {row["network"] for row in result.tables["energy"]}
     assert names == {"parabolic, initial weights 1", "parabolic, initial weights 2"}
-    handles, legend = finding.pictures["energy"].figure.axes[0].get_legend_handles_labels()
+    handles, legend = result.pictures["energy"].figure.axes[0].get_legend_handles_labels()
     assert set(legend) == names
     assert len({handle.get_linestyle() for handle in handles}) == 2
 
@@ -185,22 +227,22 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     study = tmp_path / "flow"
     assert main(["energy", str(study), "--images", "6", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "trained: the units multiply the norm of the features (medians) by parabolic" in said
-    assert "second-order, no norm, constant weights: energy (10) reaches" in said
+    assert "second-order, initial weights, no norm, constant weights: H is" in said
+    assert "parabolic, no norm, constant weights: phi(Y) falls to" in said
     with (study / "analysis" / "energy.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    settings = {(row["dynamic"], row["setting"]) for row in rows}
-    assert settings == {
-        (dynamic, setting)
-        for dynamic in ("parabolic", "second_order")
-        for setting in ("trained", "initial weights", "no norm, constant weights")
+    assert {(row["network"], row["setting"][:7]) for row in rows} == {
+        (f"{name}{more}", setting)
+        for name in ("parabolic", "second-order")
+        for more in ("", ", initial weights")
+        for setting in ("with no", "no norm")
     }
     for row in rows:
-        assert bool(row["energy_over_linear_start_median"]) == (row["dynamic"] == "second_order")
-        if row["setting"].startswith("no norm") and row["dynamic"] == "second_order":
-            assert 0 < float(row["energy_over_linear_start_p90"]) < 1
-            assert float(row["linear_over_linear_start_median"]) == pytest.approx(1, abs=1e-5)
-        if row["setting"].startswith("no norm") and row["dynamic"] == "parabolic":
+        without = row["setting"].startswith("no norm")
+        assert bool(row["invariant_over_linear_bound_median"]) == without
+        if without:
+            assert 0 < float(row["invariant_over_linear_bound_p90"]) < 1
+        if without and row["dynamic"] == "parabolic":
             assert float(row["norm_over_unit_start_p90"]) <= 1 + 1e-6
-    for name in ("energy", "energy_second_order"):
+    for name in ("energy", "energy_conserved", "energy_force"):
         assert (study / "analysis" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

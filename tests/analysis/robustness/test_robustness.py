@@ -47,12 +47,12 @@ WORDS = ("--images=8", "--steps=3", "--strengths=noise=60", "--strengths=blur=4"
 
 
 @pytest.fixture(scope="module")
-def finding():
+def result():
     return robustness.measure([subject("parabolic"), subject("hamiltonian")], options(*WORDS))
 
 
-def test_rows_are_tidy_and_begin_with_the_clean_images(finding):
-    rows = finding.tables["robustness"]
+def test_rows_are_tidy_and_begin_with_the_clean_images(result):
+    rows = result.tables["robustness"]
     assert len(rows) == 2 * (2 + 2 + 3 + 2 + 2 * 3 * 3)
     for row in rows:
         assert (row["low_95"], row["high_95"]) == exact_interval(row["right"] / 8, 8)
@@ -63,9 +63,9 @@ def test_rows_are_tidy_and_begin_with_the_clean_images(finding):
     assert len({(row["network"], row["perturbation"], row["strength"]) for row in rows}) == len(rows)
 
 
-def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(finding):
+def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(result):
     right = {
-        (row["network"], row["perturbation"], row["strength"]): row["right"] for row in finding.tables["robustness"]
+        (row["network"], row["perturbation"], row["strength"]): row["right"] for row in result.tables["robustness"]
     }
     for network in ("parabolic, initial weights", "Hamiltonian, initial weights"):
         for norm, budgets in (("linf", (0, 1, 60)), ("l2", (0, 10, 5000))):
@@ -77,13 +77,40 @@ def test_accuracy_under_attack_falls_with_the_budget_and_with_more_steps(finding
             assert right[network, f"{norm} iterated", budgets[-1]] == 0
 
 
-def test_pictures_have_a_panel_each_and_sentences_name_every_network(finding):
-    figure = finding.pictures["robustness"].figure
+def test_shares_are_of_the_images_that_were_right_and_pairs_of_those_right_in_both(result):
+    rows = result.tables["robustness"]
+    for row in rows:
+        assert row["right_clean"] == 6
+        assert row["share_still_right"] == row["still_right"] / 6
+        if row["perturbation"].startswith(("linf", "l2")):
+            assert row["still_right"] == row["right"]  # what was wrong stays wrong
+    pairs = result.tables["robustness_pairs"]
+    assert len(pairs) == len(rows) / 2
+    assert {row["images_right_clean_in_both"] for row in pairs} <= set(range(4, 7))
+    assert all(
+        row["right_only_in_first"] == 0 for row in pairs if row["strength"] == (row["perturbation"] == "contrast")
+    )
+
+
+def test_more_restarts_leave_no_more_images(result):
+    words = (*WORDS, "--restarts=0")
+    fewer = robustness.measure([subject("parabolic")], options(*words)).tables["robustness"]
+    right = {(row["perturbation"], row["strength"]): row["right"] for row in result.tables["robustness"][: len(fewer)]}
+    for row in fewer:
+        more = right[row["perturbation"], row["strength"]]
+        assert more <= row["right"]
+        assert more == row["right"] or "iterated" in row["perturbation"]
+
+
+def test_pictures_have_a_panel_each_and_sentences_name_every_network(result):
+    figure = result.pictures["robustness"].figure
     assert len(figure.axes) == 8
     assert all(axis.get_xlabel() and axis.get_title() for axis in figure.axes)
-    assert len(finding.sentences) == 1 + 8 + 1
-    assert all("parabolic" in each and "Hamiltonian" in each for each in finding.sentences[:-1])
-    assert len(finding.pictures["robustness_images"].figure.axes) == 6 * 3
+    assert len(result.sentences) == 1 + 8 + 1 + 2
+    assert all(
+        "parabolic" in each and "Hamiltonian" in each for each in [*result.sentences[:9], *result.sentences[10:]]
+    )
+    assert len(result.pictures["robustness_images"].figure.axes) == 6 * 3
 
 
 def together():
@@ -200,8 +227,8 @@ def test_legends_fit_into_the_figure():
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
-def test_nothing_is_called_trained_that_is_not(finding):
-    texts = [*finding.sentences, *(f"{each.heading} {each.caption}" for each in finding.pictures.values())]
+def test_nothing_is_called_trained_that_is_not(result):
+    texts = [*result.sentences, *(f"{each.heading} {each.caption}" for each in result.pictures.values())]
     assert not [text for text in texts if "train" in text]
 
 

@@ -1,6 +1,7 @@
 """The command ``spectrum`` from end to end, its small grids, its refusals."""
 
 import argparse
+import copy
 import csv
 import json
 from dataclasses import replace
@@ -12,7 +13,13 @@ from scipy.sparse.linalg import ArpackError
 from small_runs import finished, subject_of
 
 from pdenet_repro.analysis import operator_norm as norm_module
-from pdenet_repro.analysis.jacobian import NoEigenvalues, extreme_eigenvalues
+from pdenet_repro.analysis.jacobian import (
+    NoEigenvalues,
+    asymmetry,
+    estimated_asymmetry,
+    evaluations,
+    extreme_eigenvalues,
+)
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.spectrum import measure as spectrum
 from pdenet_repro.analysis.spectrum.figures import step_sizes
@@ -34,57 +41,92 @@ def test_the_command_on_finished_runs(tmp_path, capsys):
     for dynamic in ("parabolic", "hamiltonian"):
         finished(tmp_path, f"dynamic={dynamic}")
     study = tmp_path / "study"
-    assert main(["spectrum", str(study), "--unknowns", "72", "--seed", "3", "--device", "cpu"]) == 0
+    words = ["--unknowns", "72", "--images", "1", "--seed", "3", "--device", "cpu"]
+    assert main(["spectrum", str(study), *words]) == 0
     out = study / "analysis"
     for name in ("spectrum", "spectrum_steps"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     layers = read(out / "spectrum_layers.csv")
-    assert len(layers) == 2 * 2 * 2 * 2 * 2  # networks, units, steps, norms, grids
-    small = [row for row in layers if row["asymmetry"]]
+    assert len(layers) == 4 * 2 * 2 * 3  # networks (initial weights too), units, steps; crop, full size frozen and free
+    small = [row for row in layers if row["size"] == "crop"]
     assert {row["grid"] for row in small} == {"4x4", "3x3"}  # 4 channels, 8 channels, divisors of 96 and 48
-    frozen = [row for row in small if row["norm"] == "frozen"]
-    for row in frozen:
+    for row in small:
         assert float(row["asymmetry"]) < 1e-12
-        off = "largest_imaginary" if row["network"] == "parabolic" else "largest_real"
+        off = "largest_imaginary" if row["network"].startswith("parabolic") else "largest_real"
         assert abs(float(row[off])) < 1e-6 * float(row["largest_modulus"])
         assert float(row["largest_real"]) < 1e-6
-    assert any(float(row["asymmetry"]) > 1e-3 for row in small if row["norm"] == "free")
     points = read(out / "spectrum.csv")
     per_layer = {"parabolic": (4 * 16, 8 * 9), "Hamiltonian": (4 * 16, 8 * 9)}
     for network, sizes in per_layer.items():
         for unit, size in enumerate(sizes, 1):
-            assert sum((row["network"], row["unit"]) == (network, str(unit)) for row in points) == size * 2 * 2
-    for row in frozen:
+            chosen = [row for row in points if row["norm"] == "frozen"]
+            assert sum((row["network"], row["unit"]) == (network, str(unit)) for row in chosen) == size * 2
+    for row in small:
         chosen = [p for p in points if all(p[key] == row[key] for key in ("network", "unit", "step", "norm"))]
         values = np.array([complex(float(p["real"]), float(p["imaginary"])) for p in chosen])
         assert np.abs(values).max() == pytest.approx(float(row["largest_modulus"]))
         assert float(row["step_size_allowed"]) == pytest.approx(2 / np.abs(values).max())
     about = json.loads((out / "spectrum.json").read_text())
-    assert len(about["sentences"]) == 2
-    assert about["tables"] == ["spectrum_layers", "spectrum"]
+    assert len(about["sentences"]) == 4
+    assert about["tables"] == ["spectrum_layers", "spectrum", "spectrum_asymmetry"]
     assert about["sentences"][0] in capsys.readouterr().out
 
     before = {name: (out / name).read_bytes() for name in ("spectrum.csv", "spectrum_layers.csv", "spectrum.png")}
-    assert main(["spectrum", str(study), "--unknowns", "72", "--seed", "3", "--device", "cpu"]) == 0
+    assert main(["spectrum", str(study), *words]) == 0
     assert all((out / name).read_bytes() == content for name, content in before.items())
 
 
-def test_the_small_grid_is_an_average_and_fits():
-    Y = torch.arange(2 * 6 * 6, dtype=torch.float32).reshape(1, 2, 6, 6)
-    found = spectrum.coarsened(Y, 2 * 9 + 1)
-    assert found.dtype == torch.float64
-    assert found.shape == (1, 2, 3, 3)
-    assert found[0, 0, 0, 0] == (0 + 1 + 6 + 7) / 4
-    assert spectrum.coarsened(Y, 2 * 4).shape == (1, 2, 2, 2)
-    assert torch.equal(spectrum.coarsened(Y, 72), Y.double())
-    assert spectrum.coarsened(Y, 71).shape[-1] == 3  # 6 is followed by 3, the next divisor
+def test_a_crop_has_the_statistics_of_the_whole():
+    """Its frozen norm is the whole features': its Jacobian is the middle of theirs but at the crop's edge."""
+    subject = drawn("parabolic")
+    Y = torch.randn(1, 4, 12, 12, generator=torch.Generator().manual_seed(2)).double()
+    Y[..., :4, :] *= 5  # outside of the crop
+    unit = copy.deepcopy(subject.network.units[0]).double()
+    (layer,) = next(evaluations(unit, Y))
+    crop = layer.cropped(6, frozen=True)
+    assert torch.equal(crop.Y, Y[..., 3:9, 3:9])
+    V = torch.zeros(1, 4, 12, 12).double()
+    V[..., 6, 6] = 1
+    whole, part = layer.jacobian(frozen=True).product(V), crop.jacobian(frozen=False).product(V[..., 3:9, 3:9])
+    assert torch.allclose(whole[..., 4:8, 4:8], part[..., 1:5, 1:5], atol=1e-12)
+    dense = crop.jacobian(frozen=False).dense()
+    assert np.abs(dense - dense.T).max() < 1e-12
+    own = layer.cropped(6, frozen=False).jacobian(frozen=True).product(V[..., 3:9, 3:9])
+    assert not torch.allclose(own, part, rtol=0.1)  # the crop's own statistics are others
+    assert spectrum.crop_side(4, 12, 4 * 16) == 4
+    assert spectrum.crop_side(4, 12, 4 * 16 - 1) == 3
+
+
+@pytest.mark.parametrize("norm", ["instance", "channel", "channel_rms", "none"])
+def test_crops_of_all_norms(norm):
+    subject = drawn("parabolic", f"network.norm={norm}")
+    Y = torch.randn(1, 4, 12, 12, generator=torch.Generator().manual_seed(2))
+    for row, q in spectrum.cropped_spectra("parabolic", subject.network.units[0], Y, 64):
+        assert row["asymmetry"] < 1e-12
+        assert q.real.max() < 1e-9
+        assert q.real.min() < -1e-3
+
+
+def test_the_estimated_asymmetry_is_that_of_the_matrix_and_falls_with_the_pixels():
+    subject = drawn("parabolic")
+    unit = copy.deepcopy(subject.network.units[0]).double()
+    Y = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(2)).double()
+    (layer,) = next(evaluations(unit, Y))
+    for side in (2, 4):
+        one = layer.cropped(side, frozen=False)
+        exact = asymmetry(one.jacobian(frozen=False).dense())
+        assert estimated_asymmetry(one, directions=200) == pytest.approx(exact, rel=0.1)
+    found = {row["side"]: row["asymmetry"] for row in spectrum.asymmetries(unit, Y) if row["step"] == 1}
+    assert list(found) == [2, 4, 8, 16, 16][:4]
+    assert found[16] < 0.5 * found[2]
+    assert estimated_asymmetry(layer.cropped(8, frozen=True)) < 1e-10
 
 
 def measured(subject, images=1):
-    """Finding, and its rows of layers."""
-    finding = spectrum.measure([subject], argparse.Namespace(images=images, seed=0, unknowns=72))
-    return finding, finding.tables["spectrum_layers"]
+    """Result, and its rows of layers."""
+    result = spectrum.measure([subject], argparse.Namespace(images=images, seed=0, unknowns=72))
+    return result, result.tables["spectrum_layers"]
 
 
 def drawn(dynamic, *words):
@@ -102,13 +144,13 @@ def test_an_image_is_followed_together_with_others_where_the_norm_is_over_them()
     subject = drawn("parabolic", "network.connector_norm=batch_per_pixel")
     assert spectrum._together(subject, 3) == 20  # there are no more
     assert spectrum._together(drawn("parabolic"), 3) == 3
-    finding, layers = measured(subject, images=2)
+    result, layers = measured(subject, images=2)
     assert {row["image"] for row in layers} == {0, 1}
     assert min(row["largest_modulus"] for row in layers) > 0.01
-    assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in finding.sentences[0]
+    assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in result.sentences[0]
     expected = entering_features(subject, 20, 0)[1][1:2]
     row = next(row for row in layers if (row["image"], row["unit"]) == (1, 2))
-    q = next(spectrum._small(subject.network.units[1], expected, 72))[1]
+    q = next(spectrum.cropped_spectra("parabolic", subject.network.units[1], expected, 72))[1]
     assert np.abs(q).max() == pytest.approx(row["largest_modulus"], rel=1e-9)
 
 
@@ -122,13 +164,13 @@ def test_units_that_do_nothing_allow_every_step_size(dynamic):
     for name, parameter in subject.network.units[1].named_parameters():
         if name.endswith("shift"):
             parameter.data.fill_(-50)
-    finding, layers = measured(subject)
+    result, layers = measured(subject)
     assert {row["largest_modulus"] for row in layers} == {0}
     assert {row["step_size_allowed"] for row in layers} == {np.inf}
     assert (
-        "is stable at any step size in 4 of 4 time steps. h = 1 is used, which is within that." in finding.sentences[0]
+        "is stable at any step size in 4 of 4 time steps. h = 1 is used, which is within that." in result.sentences[0]
     )
-    labels = [tick.get_text() for tick in finding.pictures["spectrum_steps"].figure.axes[0].get_yticklabels()]
+    labels = [tick.get_text() for tick in result.pictures["spectrum_steps"].figure.axes[0].get_yticklabels()]
     assert labels[-1] == "any"
 
 
@@ -138,16 +180,15 @@ def test_negative_scales_let_modes_grow_at_every_step_size(dynamic):
     subject = drawn(dynamic)
     for unit in subject.network.units:
         unit.theta[0].scale.data[:, 0] *= -0.5
-    finding, layers = measured(subject)
+    result, layers = measured(subject)
     frozen = [row for row in layers if row["norm"] == "frozen"]
     for row in frozen:
         assert row["step_size_allowed"] == 0
         assert row["growth"] > 1
     assert (
-        "is stable at no step size in 4 of 4 time steps. h = 1 is used, which is not stable in 4"
-        in finding.sentences[0]
+        "is stable at no step size in 4 of 4 time steps. h = 1 is used, which is not stable in 4" in result.sentences[0]
     )
-    axis = finding.pictures["spectrum_steps"].figure.axes[0]
+    axis = result.pictures["spectrum_steps"].figure.axes[0]
     heights = dict(zip([tick.get_text() for tick in axis.get_yticklabels()], axis.get_yticks(), strict=True))
     assert {"none", "1"} <= set(heights)
     low, high = axis.get_ylim()
@@ -160,8 +201,9 @@ def test_at_full_size_the_largest_and_the_rightmost_are_found(dynamic):
     subject = drawn(dynamic)
     unit, generator = subject.network.units[1], torch.Generator().manual_seed(2)
     Y = torch.randn(1, 8, 8, 8, generator=generator)
-    exact = [q for row, q in spectrum._small(unit, Y, 512)]
-    for q, (row, found) in zip(exact, spectrum._full_size(unit, Y), strict=True):
+    exact = [q for row, q in spectrum.cropped_spectra(dynamic, unit, Y, 512)]  # the crop is the whole
+    found_at_all = [each for each in spectrum._full_size(dynamic, unit, Y) if each[0]["norm"] == "frozen"]
+    for q, (row, found) in zip(exact, found_at_all, strict=True):
         largest = np.abs(q).max()
         assert np.abs(found).max() == pytest.approx(largest, rel=2e-2)
         assert found.real.max() == pytest.approx(q.real.max(), abs=2e-2 * largest)
@@ -175,18 +217,18 @@ def test_a_search_for_growing_modes_that_does_not_converge_is_told(monkeypatch):
         return extreme_eigenvalues(linear, which=which, **options)[: None if which == "LM" else 0]
 
     monkeypatch.setattr(spectrum, "extreme_eigenvalues", found)
-    finding, layers = measured(drawn("parabolic"))
-    full = [row for row in layers if row["asymmetry"] == ""]
+    result, layers = measured(drawn("parabolic"))
+    full = [row for row in layers if row["size"] == "full"]
     assert not any(row["rightmost_found"] for row in full)
     assert all(row["rightmost_found"] for row in layers if row not in full)
-    assert finding.sentences[0].endswith(
+    assert result.sentences[0].endswith(
         " In 4 the search for growing modes did not converge: one may have been missed."
     )
 
 
 def full_rows(*rows):
     names = ("image", "unit", "step", "norm", "step_size_allowed", "growth")
-    return [dict(zip(names, row, strict=True)) | {"asymmetry": "", "rightmost_found": True} for row in rows]
+    return [dict(zip(names, row, strict=True)) | {"size": "full", "rightmost_found": True} for row in rows]
 
 
 def test_the_sentence_counts_time_steps_of_frozen_rows_whatever_the_images():
@@ -212,8 +254,8 @@ def test_the_sentence_counts_time_steps_of_frozen_rows_whatever_the_images():
 def test_the_pictures_show_stability_as_it_is():
     """Of the wave's integrators a line, not a band; nothing is said of training."""
     subject = drawn("hamiltonian")
-    finding, _ = measured(subject)
-    picture = finding.pictures["spectrum"]
+    result, _ = measured(subject)
+    picture = result.pictures["spectrum"]
     for axis in picture.figure.axes:
         (line,) = [each for each in axis.lines if list(each.get_ydata()) == [-2, 2]]
         assert list(line.get_xdata()) == [0, 0]
@@ -222,7 +264,7 @@ def test_the_pictures_show_stability_as_it_is():
     assert "on a line of no width" in picture.caption
     assert subject.name == "Hamiltonian, initial weights"
     assert subject.name in picture.figure.axes[0].get_title()
-    texts = [*finding.sentences, *(text for each in finding.pictures.values() for text in (each.heading, each.caption))]
+    texts = [*result.sentences, *(text for each in result.pictures.values() for text in (each.heading, each.caption))]
     assert not any("trained" in text for text in texts)
 
 

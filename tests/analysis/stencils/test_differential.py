@@ -11,6 +11,13 @@ from pdenet_repro.networks.layers import conv, conv_transpose
 H = (1.0, 0.1)
 
 
+# Of the 3x3 array of coefficients, entry (i, j) belongs to d^i/dy^i d^j/dx^j.
+TERMS = {
+    "1": (0, 0), "x": (0, 1), "y": (1, 0), "xx": (0, 2), "yy": (2, 0), "xy": (1, 1),
+    "xxy": (1, 2), "xyy": (2, 1), "xxyy": (2, 2),
+}  # fmt: skip
+
+
 def row(*values):
     return torch.tensor(values, dtype=torch.float64)
 
@@ -53,7 +60,7 @@ def test_two_dimensional_operators_by_hand(h):
     ):
         expected = torch.zeros(3, 3, dtype=torch.float64)
         for name, value in terms.items():
-            expected[d.TERMS[name]] = value
+            expected[TERMS[name]] = value
         assert torch.allclose(d.coefficients(K, h), expected, atol=1e-10)
         assert torch.allclose(d.kernel(expected, h), K, rtol=1e-12, atol=1e-12)
 
@@ -64,10 +71,10 @@ def test_the_pair_is_exact(h):
     assert torch.allclose(d.kernel(d.coefficients(K, h), h), K, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", d.TERMS)
+@pytest.mark.parametrize("name", TERMS)
 def test_axes_and_signs_are_those_of_conv(name):
     """A term applied by ``conv`` to its own monomial ``y^i/i! x^j/j!`` is 1 everywhere; to the mirrored one it is not."""
-    h, (i, j) = 0.5, d.TERMS[name]
+    h, (i, j) = 0.5, TERMS[name]
     beta = torch.zeros(3, 3, dtype=torch.float64)
     beta[i, j] = 1
     at = h * torch.arange(-3, 4, dtype=torch.float64)
@@ -110,22 +117,27 @@ def test_rescaling_by_hand_and_back():
     assert torch.allclose(d.rescaled(d.rescaled(K, 2.0), 0.5), K, atol=1e-5)
 
 
-def test_shares():
-    average, laplacian = torch.outer(row(1, 2, 1), row(1, 2, 1)) / 16, torch.outer(row(1, 2, 1) / 4, row(1, -2, 1))
-    share = d.shares(torch.stack([average, laplacian]))
-    # squared norms: (6/16)^2 and (6/16) * 6
-    assert share["1"] == pytest.approx(0.140625 / (0.140625 + 2.25))
-    assert share["xx"] == pytest.approx(2.25 / (0.140625 + 2.25))
-    assert sum(share.values()) == pytest.approx(1)
-    assert share["y"] == pytest.approx(0, abs=1e-14)
-    assert sorted(term for group in d.GROUPS.values() for term in group) == sorted(d.TERMS)
+def test_symbols_of_known_operators():
+    laplacian = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)
+    identity = torch.tensor([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=torch.float64)
+    derivative = torch.tensor([[0.0, 0, 0], [-1, 0, 1], [0, 0, 0]], dtype=torch.float64)
+    shares = {name: d.symbol_shares(K) for name, K in (("L", laplacian), ("1", identity), ("dx", derivative))}
+    assert shares["1"] == pytest.approx({"low": 1, "middle": 1, "high": 1, "odd": 0})
+    assert shares["L"]["odd"] == 0
+    assert shares["dx"]["odd"] == 1
+    assert shares["L"]["low"] < 0.02 < shares["L"]["middle"] < 0.3 < 1 < shares["L"]["high"]
+    average = torch.outer(row(1, 2, 1), row(1, 2, 1)) / 16
+    assert d.symbol_shares(average)["low"] > 4 > 1 > d.symbol_shares(average)["high"]
 
 
-def test_shares_of_independent_numbers():
+def test_the_symbol_is_the_factor_of_a_wave():
+    """Away from the edges conv multiplies ``exp(i (xi_y y + xi_x x))`` by it: the bands' mean is Parseval's sum of squares."""
+    K = torch.randn(1, 1, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    found = d.symbol_shares(K)
+    total = sum(found[name] * (high**2 - low**2) for name, (low, high) in d.BANDS.items())
+    assert total == pytest.approx(1, rel=1e-12)  # the bands' areas weigh them to the mean
+
+
+def test_symbols_of_independent_numbers():
     K = torch.randn(40_000, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    found, expected = d.shares(K), d.shares_of_noise()
-    for name, value in expected.items():
-        assert found[name] == pytest.approx(value, rel=0.03)
-    assert sum(expected.values()) == pytest.approx(1)
-    # by hand, in one dimension 9/8, 1, 9/8: reaction (9/8)^2 / (13/4)^2
-    assert expected["1"] == pytest.approx((9 / 8) ** 2 / (13 / 4) ** 2)
+    assert d.symbol_shares(K) == pytest.approx({"low": 1, "middle": 1, "high": 1, "odd": d.ODD_OF_NOISE}, rel=0.03)

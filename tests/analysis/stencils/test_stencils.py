@@ -28,7 +28,8 @@ def read(path):
 
 
 @pytest.mark.slow
-def test_the_command_on_finished_runs(tmp_path, capsys):
+def test_the_command_on_finished_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stencils, "STATISTICS_IMAGES", 4)
     folders = [finished(tmp_path, f"dynamic={dynamic}") for dynamic in ("hamiltonian", "resnet")]
     words = [*map(str, folders), "--images", "6", "--sides", "48,96,192", "--device", "cpu"]
     assert main(["stencils", *words]) == 0
@@ -43,7 +44,7 @@ def test_the_command_on_finished_runs(tmp_path, capsys):
     }  # fmt: skip
     assert [row["mesh_size_pixels"] for row in terms[:8]] == ["1.0"] * 4 + ["2.0"] * 4
     for row in terms:
-        assert sum(float(row[f"share_{group}"]) for group in stencils.GROUPS) == pytest.approx(1)
+        assert 0 < float(row["symbol_odd"]) < 1
     moved = read(out / "stencils_resolution.csv")
     assert [(row["side_pixels"], row["stencils"]) for row in moved[:5]] == [
         ("96", "native"), ("48", "unchanged"), ("48", "rescaled"), ("192", "unchanged"), ("192", "rescaled")
@@ -130,6 +131,25 @@ def test_refusals(capsys):
     assert "--images 1001: must be 1 to 1000" in refused("--images", "1001")
 
 
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    monkeypatch.setattr(stencils, "STATISTICS_IMAGES", 4)
+
+
+def test_finer_meshes_get_finer_time_steps():
+    parabolic, wave = (subject_of(dynamic).network for dynamic in ("parabolic", "second_order"))
+    assert [stencils.steps_for_one(parabolic, side) for side in (48, 96, 144, 192)] == [1, 1, 3, 4]
+    assert [stencils.steps_for_one(wave, side) for side in (48, 96, 144, 192)] == [1, 1, 2, 2]
+
+
+def test_unchanged_and_rescaled_are_compared_in_pairs_with_new_statistics():
+    rows = stencils.measure([subject_of("parabolic")], given(images=20, sides="48")).tables["stencils_resolution"]
+    unchanged, rescaled = rows[1:]
+    difference = 20 * (rescaled["test_accuracy"] - unchanged["test_accuracy"])
+    assert rescaled["right_only_rescaled"] - rescaled["right_only_unchanged"] == pytest.approx(difference)
+    assert 0 < rescaled["mcnemar_p"] <= 1
+
+
 def given(images=6, sides="48,192"):
     return argparse.Namespace(images=images, sides=sides, seed=0)
 
@@ -193,20 +213,19 @@ def test_kernels_that_are_zero():
     kernels[0].zero_()
     found = stencils.measure([subject], given())
     kept = [row for row in found.tables["stencils"] if row["unit"] == 2]
-    for group in stencils.GROUPS:
-        share = sum(row[f"share_{group}"] * row["squared_norm"] for row in kept) / sum(r["squared_norm"] for r in kept)
-        assert f" {100 * share:.0f} % {group}" in found.sentences[0]
-    heights = [bar.get_height() for bar in found.pictures["stencils"].figure.axes[0].patches]
+    share = sum(row["symbol_odd"] * row["squared_norm"] for row in kept) / sum(r["squared_norm"] for r in kept)
+    assert f"{share:.0%} of them is odd" in found.sentences[0]
+    heights = [y for line in found.pictures["stencils"].figure.axes[0].lines for y in line.get_ydata()]
     assert all(map(math.isfinite, heights))
     kernels[1].zero_()
     found = stencils.measure([subject], given())
-    assert found.sentences[0] == f"{subject.name}: the kernels are zero, of no kind of operator."
+    assert found.sentences[0] == f"{subject.name}: the kernels are zero."
 
 
 def test_nothing_is_called_trained_that_is_not():
     found = stencils.measure([subject_of("hamiltonian")], given())
     texts = [*found.sentences, *(f"{each.heading} {each.caption}" for each in found.pictures.values())]
-    assert not [text for text in texts if "train" in text]
+    assert not [text for text in texts if "trained" in text]
     assert "stencils of 96 pixels" in found.pictures["stencils_resolution"].caption
 
 

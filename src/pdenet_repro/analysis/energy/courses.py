@@ -1,61 +1,100 @@
-"""What becomes of features in the units of a network: norms and energies at every time."""
+"""What becomes of features in the units of a network: norms, forces, conserved quantities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.analysis.energy import wave
+from pdenet_repro.analysis.energy import invariants
+from pdenet_repro.analysis.jacobian import evaluations
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import SecondOrder
 
-FEW = 8  # images whose states along a unit are kept together, and images in the theorems' setting, at most
+FEW = 8  # images whose states in a unit are kept together
 
 
 @dataclass(frozen=True)
 class Course:
-    """What becomes of features in a unit: arrays (times, images)."""
+    """What becomes of features in a unit: arrays (times, images), energies over ``|K Y_0|^2 / 2``."""
 
     times: np.ndarray  # (times,) in time steps of the network
     norm: np.ndarray  # of the features, over that at the start
-    energy: np.ndarray | None  # (10) over the linear wave's energy at the start; second-order only
-    kinetic: np.ndarray | None  # the part of it in motion
-    linear: np.ndarray | None  # the linear wave's energy, over that at the start
+    invariant: np.ndarray | None = None  # as the scheme has it; None for a dynamic without one
+    centred: np.ndarray | None = None  # the same with both parts at one time; NaN at the last
+    energy_10: np.ndarray | None = None  # second-order only
+
+    def deviation(self, *, centred: bool) -> float:
+        """Largest departure of the invariant from its first value, relative to that."""
+        values = self.centred if centred else self.invariant
+        assert values is not None
+        return float(np.nanmax(np.abs(values / values[0] - 1)))
 
 
 @dataclass(frozen=True)
 class Measured:
     """One network in one setting: a course for each unit."""
 
-    name: str  # of the network; that of the trained one also where its initial weights are followed
     subject: Subject
     setting: str
     units: Sequence[Course]
 
 
 @torch.no_grad()
-def course(flow: Flow, Y: Tensor) -> Course:
-    """From features (N, C, H, W), before the first and after every time step."""
-    parts = [_course(flow, some) for some in Y.split(FEW)]
-    joined = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
-    norm, *energies = joined
+def course(flow: Flow, Y: Tensor, activation: str = "", *, energies: bool = False) -> Course:
+    """From features (N, C, H, W), before the first and after every time step; ``energies`` makes sense without a norm."""
+    parts = [_course(flow, some, activation, energies=energies) for some in Y.split(FEW)]
+    columns = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
+    norm, *others = columns
     assert norm is not None
-    return Course(np.arange(len(norm)) / flow.refined, norm, *energies)
+    return Course(np.arange(len(norm)) / flow.refined, norm, *others)
 
 
-def _course(flow: Flow, Y: Tensor) -> "tuple[Tensor | None, ...]":
-    dynamic, found, own = flow.dynamic, [], []
-    for state, theta in wave.path(dynamic, Y, flow.thetas):
-        found.append(norms(dynamic.output(state)))
+def _course(flow: Flow, Y: Tensor, activation: str, *, energies: bool) -> list[Tensor | None]:
+    dynamic, theta = flow.dynamic, flow.thetas[0]
+    states = invariants.states(dynamic, Y, flow.thetas)
+    norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
+    found: list[Tensor | None] = [norm / norm[0], None, None, None]
+    if energies and invariants.has_invariant(dynamic):
+        bound = invariants.linear_bound(dynamic, Y, theta).clamp_min(1e-300)
+        own = [invariants.invariant(dynamic, state, theta, activation) for state in states]
+        centred = [
+            invariants.invariant(dynamic, state, theta, activation, after)
+            for state, after in zip(states, states[1:], strict=False)
+        ]
+        found[1] = torch.stack(own) / bound
+        found[2] = torch.stack([*centred, torch.full_like(own[0], torch.nan)]) / bound
         if isinstance(dynamic, SecondOrder):
-            own.append(wave.energy(dynamic, state, theta))
-    relative = torch.stack(found) / found[0]
-    if not own:
-        return relative, None, None, None
-    linear = torch.stack([each.total for each in wave.linear_energies(dynamic.h, Y, flow.thetas)])
-    total, kinetic = (torch.stack(each) / linear[0] for each in zip(*((e.total, e.kinetic) for e in own), strict=True))
-    return relative, total, kinetic, linear / linear[0]
+            found[3] = (
+                torch.stack([invariants.energy_10(dynamic, state, theta, activation) for state in states]) / bound
+            )
+    return found
+
+
+def forces(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """For each layer ``|F|`` at images (median and largest) and the bound on it that the norm gives."""
+    rows, config = [], subject.config.network
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
+        found: dict[tuple[int, int], list[Tensor]] = {}
+        bounds: dict[tuple[int, int], float] = {}
+        for some in Y.split(FEW):
+            for step, layers in enumerate(evaluations(unit, some), start=1):
+                for layer, each in enumerate(layers, start=1):
+                    if not found.get((step, layer)):
+                        bounds[step, layer] = invariants.force_bound(
+                            each.F.norm, each.theta, Y.shape[-1], config.activation
+                        )
+                    with torch.no_grad():
+                        found.setdefault((step, layer), []).append(euclidean_norms(each.F(each.Y, each.theta)))
+        for (step, layer), values in found.items():
+            force = torch.cat(values).cpu().numpy()
+            rows.append(
+                {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
+                 "images": len(force), "force_median": float(np.median(force)), "force_max": float(force.max()),
+                 "force_bound": bounds[step, layer]}
+            )  # fmt: skip
+    return rows

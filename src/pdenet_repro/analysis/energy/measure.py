@@ -1,30 +1,28 @@
-"""Norms of the features along the time steps, and the energy of the second-order dynamic.
+"""Norms of the features, the quantities that the equations conserve or decrease, and the bound that a norm gives.
 
-A parabolic equation damps, a hyperbolic one conserves. In the setting of the paper's theorems, no norm and the same
-weights at every time, (7) makes the features smaller at every step, and energy (10) of (8) stays below that of the linear
-wave equation, which is constant. Measured on trained networks, the same at initial weights, and in that setting.
+Networks are followed as they are, and in the setting of the paper's theorems: no norm, no bias, the kernels of each unit's
+first step at every time, and time steps small enough for the schemes (`invariants`).
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy import figures
-from pdenet_repro.analysis.energy.courses import FEW, Measured, course
+from pdenet_repro.analysis.energy.courses import Course, Measured, course, forces
+from pdenet_repro.analysis.energy.invariants import observed_order
 from pdenet_repro.analysis.options import add_images
-from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import as_they_are, in_theory
-from pdenet_repro.analysis.trajectory import entering_features, settle
-from pdenet_repro.networks.build import build_network
+from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.system.console import progress
 
-TRAINED, INITIAL = "trained", "initial weights"
-THEOREM = "no norm, constant weights"
+BESIDE_INITIAL_WEIGHTS = True
+AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
 REFINED = 8  # time steps for one, at least, in the theorems' setting, which is one of continuous time
 
 
@@ -33,88 +31,127 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_images(parser, 16)
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
-    """Every network, in the theorems' setting too, and each trained one at its initial weights."""
-    cases = [(each.name, each, TRAINED if each.folder else INITIAL) for each in subjects]
-    cases += [(each.name, _at_initial_weights(each, given.seed), INITIAL) for each in subjects if each.folder]
-    cases += [(each.name, each, THEOREM) for each in subjects]
-    found = []
-    for name, subject, setting in progress(cases, "following features through the networks"):
-        images = min(given.images, FEW) if setting == THEOREM else given.images
-        entering = entering_features(subject, images, given.seed)
-        flows = in_theory(subject, REFINED) if setting == THEOREM else as_they_are(subject)
-        found.append(Measured(name, subject, setting, [course(*each) for each in zip(flows, entering, strict=True)]))
-    finding = Finding(tables={"energy": [row for each in found for row in _rows(each)]}, sentences=_sentences(found))
-    finding.pictures["energy"] = Picture(
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Every network as it is and in the theorems' setting."""
+    found, orders, rows = [], [], []
+    for subject in progress(subjects, "following features through the networks"):
+        entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
+        own = [course(*each) for each in zip(as_they_are(subject), entering, strict=True)]
+        found.append(Measured(subject, AS_IT_IS, own))
+        flows = in_theory(subject, REFINED)
+        theory = [course(f, Y, activation, energies=True) for f, Y in zip(flows, entering, strict=True)]
+        found.append(Measured(subject, THEOREM, theory))
+        finer = in_theory(subject, 2 * max(flow.refined for flow in flows))
+        again = [course(f, Y, activation, energies=True) for f, Y in zip(finer, entering, strict=True)]
+        ratios = [fine.refined / coarse.refined for coarse, fine in zip(flows, finer, strict=True)]
+        orders.append(_orders(theory, again, ratios))
+        rows += forces(subject, entering)
+    result = Result(sentences=_sentences(found, orders) + _force_sentences(rows))
+    result.tables = {"energy": [row for each in found for row in _rows(each)], "energy_force": rows}
+    result.pictures["energy"] = Picture(
         figures.of_norms(found),
         "Norms of the features",
         f"Euclidean norm of the features over that at the start of the unit, median over {given.images} test images, bands "
-        f"from {depth_axes.LOW} to {depth_axes.HIGH} %: a parabolic flow (7) damps, a hyperbolic one conserves. Trained, and at "
-        "initial weights: networks as they are, with their norms, in evaluation mode (at initial weights the batch norms have "
-        "the statistics of some images). Below: the kernels of each unit's first step at every time, no norm, no bias, the "
-        f"time steps refined, at most {FEW} images.",
+        f"from {depth_axes.LOW} to {depth_axes.HIGH} %. Above: networks as they are, in evaluation mode (at initial weights the "
+        "batch norms have the statistics of some images). Below: the kernels of each unit's first step at every time, no norm, "
+        "no bias, the time steps refined: the parabolic flow decreases the norm; the hyperbolic flows need not conserve it.",
     )
-    if any(each.units[0].energy is not None for each in found):
-        finding.pictures["energy_second_order"] = Picture(
-            figures.of_energies(found),
-            "Energy of the second-order dynamic",
-            "Energy (10) along the time steps, over the energy of the linear wave equation with the same kernels at the unit's "
-            f"start, ½‖K Y₀‖²: medians over {given.images} test images (without norm at most {FEW}), bands from "
-            f"{depth_axes.LOW} to {depth_axes.HIGH} %. The theorem promises at most 1 without norm and with constant weights "
-            "(lowest row, time steps "
-            "refined). Dashed: the linear wave's own energy in the form that leapfrog conserves, constant as long as the "
-            "weights are. Dotted: the kinetic part of (10); it lies above the whole where a norm makes the potential negative.",
+    with_invariant = [each for each in found if each.setting == THEOREM and each.units[0].invariant is not None]
+    if with_invariant:
+        result.pictures["energy_conserved"] = Picture(
+            figures.of_invariants(with_invariant),
+            "Conserved and decreasing quantities",
+            "No norm, no bias, the kernels of each unit's first step, refined time steps: φ(Y) = Σ S(K Y), which the parabolic "
+            "flow decreases, and H (Σ S(K₁Z) + Σ S(K₂Y), or ½‖Y'‖² + Σ S(K Y)), which the hyperbolic flows conserve, S' = σ; "
+            f"over its bound ½‖K Y₀‖² (Hamiltonian: of both halves). Medians over {given.images} test images. The schemes hold "
+            "the two parts of a state at times half a step apart; taken at one time, H is constant to second order.",
         )
-    else:
-        finding.sentences.append("Energy (10) is one of the second-order dynamic, which is not among the networks.")
-    return finding
+    if any(row["force_bound"] < np.inf for row in rows):
+        result.pictures["energy_force"] = Picture(
+            figures.of_forces(rows),
+            "Forces and their bound",
+            "Norm of a layer's output at test images, over the bound that its norm gives for every image: median (mark) and "
+            "largest (line). With this bound features grow at most linearly in time under the first-order equations, at most "
+            "quadratically under (8).",
+        )
+    return result
 
 
-def _at_initial_weights(subject: Subject, seed: int) -> Subject:
-    where = next(subject.network.parameters()).device
-    initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
-    settle(initial, seed)
-    return initial
+def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> tuple[float, float] | None:
+    """Observed orders of the invariants' constancy, of the scheme's form and of the centred one; medians of the units."""
+    if coarse[0].invariant is None:
+        return None
+    return tuple(
+        float(
+            np.median(
+                [
+                    observed_order(a.deviation(centred=centred), b.deviation(centred=centred), ratio)
+                    for a, b, ratio in zip(coarse, fine, ratios, strict=True)
+                ]
+            )
+        )
+        for centred in (False, True)
+    )  # type: ignore[return-value]
 
 
 def _rows(found: Measured) -> list[dict[str, Any]]:
-    columns = (
-        "norm_over_unit_start",
-        "energy_over_linear_start",
-        "kinetic_over_linear_start",
-        "linear_over_linear_start",
-    )
+    columns = ("invariant_over_linear_bound", "centred_invariant_over_linear_bound", "energy_10_over_linear_bound")
     rows = []
     for unit, of_unit in enumerate(found.units, start=1):
-        arrays = (of_unit.norm, of_unit.energy, of_unit.kinetic, of_unit.linear)
         for i, time in enumerate(of_unit.times):
             row: dict[str, Any] = {
-                "network": found.name, "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit,
+                "network": found.subject.name, "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit,
                 "time_in_steps": float(time), "images": of_unit.norm.shape[1],
             }  # fmt: skip
+            row |= depth_axes.quantiles("norm_over_unit_start", of_unit.norm[i])
+            arrays = (of_unit.invariant, of_unit.centred, of_unit.energy_10)
             for column, array in zip(columns, arrays, strict=True):
-                row |= depth_axes.quantiles(column, None if array is None else array[i])
+                known = array is not None and not np.isnan(array[i]).any()
+                row |= depth_axes.quantiles(column, array[i] if array is not None and known else None)
             rows.append(row)
     return rows
 
 
-def _sentences(found: Sequence[Measured]) -> list[str]:
+def _sentences(found: Sequence[Measured], orders: Sequence[tuple[float, float] | None]) -> list[str]:
     sentences = []
-    for setting in dict.fromkeys(each.setting for each in found):
+    for setting in (AS_IT_IS, THEOREM):
         factors = [
-            f"{each.name} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
+            f"{each.subject.name} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
             for each in found
             if each.setting == setting
         ]
         sentences.append(f"{setting}: the units multiply the norm of the features (medians) by {'; '.join(factors)}.")
-    for each in found:
-        energies = [unit.energy for unit in each.units if unit.energy is not None]
-        waves = [unit.linear for unit in each.units if unit.linear is not None]
-        if energies:
-            largest = ", ".join(f"{np.median(energy.max(0)):.2f}" for energy in energies)
+    for each, order in zip((each for each in found if each.setting == THEOREM), orders, strict=True):
+        known = [unit for unit in each.units if unit.invariant is not None]
+        if not known or order is None:
+            continue
+        name = each.subject.name
+        if each.subject.dynamic == "parabolic":
+            worst = max(float((unit.invariant[1:] / unit.invariant[:-1]).max()) for unit in known)  # type: ignore[index]
+            left = ", ".join(f"{np.median(unit.invariant[-1] / unit.invariant[0]):.3f}" for unit in known)  # type: ignore[index]
             sentences.append(
-                f"{each.name}, {each.setting}: energy (10) reaches {largest} times ½‖K Y₀‖² in the units "
-                f"(medians) and at most {max(float((energy / energy[0]).max()) for energy in energies):.3f} times its start; "
-                f"the linear wave's departs from its start by at most {max(float(np.abs(w - 1).max()) for w in waves):.1e}."
+                f"{name}, {THEOREM}: phi(Y) falls to {left} of its start in the units (medians); the largest ratio of two "
+                f"successive values is {worst:.6f}."
             )
+            continue
+        own, centred = (max(unit.deviation(centred=c) for unit in known) for c in (False, True))
+        start = ", ".join(f"{np.median(unit.centred[0]):.2f}" for unit in known)  # type: ignore[index]
+        sentences.append(
+            f"{name}, {THEOREM}: H is {start} times its linear bound (medians of the units) and departs from its start by at "
+            f"most {own:.1e} as the scheme has it, {centred:.1e} with all parts at one time; observed orders in h (medians) "
+            f"{order[0]:.2f} and {order[1]:.2f}."
+        )
+        if known[0].energy_10 is not None:
+            largest = max(float(np.max(unit.energy_10)) for unit in known)  # type: ignore[arg-type]
+            sentences.append(f"{name}, {THEOREM}: energy (10) is at most {largest:.3f} times the linear bound.")
+    return sentences
+
+
+def _force_sentences(rows: Sequence[dict[str, Any]]) -> list[str]:
+    sentences = []
+    for name in dict.fromkeys(row["network"] for row in rows):
+        ratios = [row["force_max"] / row["force_bound"] for row in rows if row["network"] == name]
+        sentences.append(
+            f"{name}: |F| reaches {min(ratios):.0%} to {max(ratios):.0%} of the bound that its norm gives."
+        )
     return sentences

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import Look, legend_columns, looks
+from pdenet_repro.analysis.styles import Style, legend_columns, line_styles
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.reversibility.precisions import Precision
@@ -19,12 +19,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
     """Three panels with a common scale of relative errors."""
-    look = looks((row["network"], row["dynamic"]) for row in by_unit)
+    style = line_styles((row["network"], row["dynamic"]) for row in by_unit)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
-    _by_unit(left, by_unit, precisions, look)
-    _by_steps(middle, refined, look)
-    _of_gradients(right, gradients, look)
+    _by_unit(left, by_unit, precisions, style)
+    _by_steps(middle, refined, style)
+    _of_gradients(right, gradients, style)
     for axis in (left, middle, right):
         axis.set_yscale("log")
         axis.grid(alpha=0.25)
@@ -38,14 +38,14 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence
     return figure
 
 
-def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", look: Mapping[str, Look]) -> None:
+def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", style: Mapping[str, Style]) -> None:
     units = max(row["unit"] for row in rows)
-    for network, how in look.items():
+    for network, how in style.items():
         axis.plot([], [], how.line, marker=how.marker, color=how.colour, label=network)  # for the legend
     for precision in precisions:
-        for i, (network, how) in enumerate(look.items()):
+        for i, (network, how) in enumerate(style.items()):
             chosen = [row for row in rows if row["network"] == network and row["precision"] == precision.name]
-            x = [row["unit"] + 0.12 * (i - (len(look) - 1) / 2) for row in chosen]
+            x = [row["unit"] + 0.12 * (i - (len(style) - 1) / 2) for row in chosen]
             middle = [row["relative_error_median"] for row in chosen]
             axis.plot(x, middle, how.line, color=how.colour, linewidth=1, alpha=0.5)
             axis.plot(x, middle, how.marker, color=how.colour, markersize=6)
@@ -63,9 +63,9 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", look: Ma
     axis.set_title("by precision", fontsize=11)
 
 
-def _by_steps(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
+def _by_steps(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     steps = sorted({row["steps"] for row in rows})
-    for network, how in look.items():
+    for network, how in style.items():
         of_network = [row for row in rows if row["network"] == network]
         at = sorted({row["steps"] for row in of_network})
         by_steps = [[row["relative_error_median"] for row in of_network if row["steps"] == n] for n in at]
@@ -81,8 +81,8 @@ def _by_steps(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
     axis.set_title("float32, refined time grids", fontsize=11)
 
 
-def _of_gradients(axis: Axes, rows: Rows, look: Mapping[str, Look]) -> None:
-    for network, how in look.items():
+def _of_gradients(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
+    for network, how in style.items():
         chosen = [row for row in rows if row["network"] == network]
         units = [row["unit"] for row in chosen]
         axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], how.marker + "-", color=how.colour,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro.analysis.options import add_images, applicable, numbers
-from pdenet_repro.analysis.result import Finding, Picture
+from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
@@ -37,13 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Every reversible network: unit by unit in all precisions, on refined time grids, and its gradients."""
     subjects, sentences = applicable(
         subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
         f"whose dynamic cannot be run backwards ({reversible_names()} can)",
     )  # fmt: skip
-    finding = Finding(sentences=sentences)
+    result = Result(sentences=sentences)
     refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
@@ -51,9 +51,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         by_unit += unit_rows(subject, entering)
         refined += refined_rows(subject, [Y[:FEW] for Y in entering], refinements)
         gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
-        finding.sentences.append(_sentence(subject, by_unit, gradients))
-    finding.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
-    finding.pictures["reversibility"] = Picture(
+        result.sentences.append(_sentence(subject, by_unit, gradients))
+    result.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
+    result.pictures["reversibility"] = Picture(
         figures.picture(by_unit, refined, gradients, PRECISIONS),
         "How exactly the hyperbolic networks run backwards",
         f"Left: relative error ‖Y₀ found - Y₀‖ / ‖Y₀‖ of each unit's first state after running it forward and back, median "
@@ -63,7 +63,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         "relative difference of the gradient of the cross-entropy, float32, with respect to each unit's weights: of "
         f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(FEW, given.images)} images.",
     )
-    return finding
+    return result
 
 
 @torch.no_grad()

@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
-from pdenet_repro.analysis.options import judged_together
+from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.styles import legend_columns, looks
+from pdenet_repro.analysis.styles import legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import Numbers
 from pdenet_repro.system.seeds import stream
@@ -36,10 +36,10 @@ def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
     """A panel for each damage and attack, a line with its interval for each network; evenly spaced strengths."""
     figure = Figure(figsize=(13.5, 7), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2), sharey=True)
-    look = looks((row["network"], row["dynamic"]) for row in rows)
+    style = line_styles((row["network"], row["dynamic"]) for row in rows)
     for axis, (name, panel) in zip(axes.flat, panels.items(), strict=True):
         at = {strength: i for i, strength in enumerate(panel.strengths)}
-        for network, how in look.items():
+        for network, how in style.items():
             own = [row for row in rows if row["network"] == network]
             line = [row for row in own if row["perturbation"] == name]
             x = [at[row["strength"]] for row in line]
@@ -106,7 +106,7 @@ def _changed(
 ) -> tuple[Tensor, Tensor]:
     """The chosen image (3, H, W) as it is shown, and its scores (classes,)."""
     # with a norm over the examples an image that is alone would get the same scores whatever is on it
-    judged, at = (slice(None), chosen) if judged_together(subject) else (slice(chosen, chosen + 1), 0)
+    judged, at = (slice(None), chosen) if scores_depend_on_batch(subject) else (slice(chosen, chosen + 1), 0)
     if name in CORRUPTIONS:
         corruption = CORRUPTIONS[name]
         if strength != corruption.clean:

@@ -1,31 +1,36 @@
 """Kind ``robustness``: accuracy on test images that are damaged, or attacked along the gradient, more and more.
 
 The paper's claim is that stable dynamics make networks robust (v1, Section 3). Measured is the share of the test images
-classified well, with its exact binomial interval, of each network on the same images with the same random draws.
+classified well, with its exact binomial interval, of each network on the same images with the same random draws, in the precision
+of its training. Networks differ on clean images already: robustness is what is left of the images that are right without damage,
+and two networks are compared image by image (McNemar's exact test).
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, add_images, judged_together
-from pdenet_repro.analysis.result import Finding, Picture
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, perturbed
+from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.robustness.attacks import NORMS, Norm, attack, judge, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.figures import Panel, curves, gallery
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.figures import Numbers
-from pdenet_repro.report.statistics import exact_interval
+from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.console import progress
+from pdenet_repro.system.device import autocast
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.seeds import stream
 from pdenet_repro.training.evaluation import batch_count
@@ -48,10 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--steps", type=whole_number(2), default=10, metavar="N", help="of iterated attacks (default 10)"
     )
     parser.add_argument(
-        "--random-start",
-        action="store_true",
-        help="iterated attacks start at a random change, not at the image; they can then be weaker than one step",
-    )
+        "--restarts", type=whole_number(0), default=2, metavar="N",
+        help="iterated attacks start at the image, then N more times at a random change; the best counts (default 2)",
+    )  # fmt: skip
 
 
 class _OfAnotherName(argparse.Action):
@@ -92,7 +96,7 @@ def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
     return name, found
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Accuracy of each network under each damage and attack at each strength.
 
     Raises
@@ -104,10 +108,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
         raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
     batches = about_batches(subjects, given.images, BATCH)
     panels = _panels(given)
-    rows: Numbers = []
-    for subject in subjects:
-        rows += _rows(subject, panels, given)
-    return Finding(
+    right = {subject: _right(subject, panels, given) for subject in subjects}
+    rows = [row for subject in subjects for row in _rows(subject, right[subject], panels, given)]
+    pairs = [
+        row for one, other in combinations(subjects, 2) for row in _pair_rows(one, other, right[one], right[other])
+    ]
+    return Result(
         pictures={
             "robustness": Picture(
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
@@ -124,8 +130,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
                 f"A test image, and what it is taken for ({subjects[0].name}); red: wrong.",
             ),
         },
-        tables={"robustness": rows},
-        sentences=[*batches, *_sentences(rows, panels, given)],
+        tables={"robustness": rows, **({"robustness_pairs": pairs} if pairs else {})},
+        sentences=[*batches, *_sentences(rows, panels, given), *_relative_sentences(rows, panels)],
     )
 
 
@@ -152,30 +158,57 @@ def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, 
     return list(zip(*parts, strict=True))
 
 
-def _rows(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace) -> Numbers:
-    counts: Counter[tuple[str, float]] = Counter()
+Right = dict[tuple[str, float], np.ndarray]  # by perturbation and strength: (images,) bool, classified well
+
+
+def _right(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace) -> Right:
+    found: dict[tuple[str, float], list[np.ndarray]] = defaultdict(list)
     batches = progress(_batches(subject, given), f"robustness of {subject.name}, {given.images} images")
     for number, (pixels, truth) in enumerate(batches):
-        batch = _Batch(subject.network, pixels, truth, number, given, judged_together(subject))
-        for name in CORRUPTIONS:
-            counts.update(batch.damaged(name, panels[name].strengths))
-        for name in NORMS:
-            counts.update(batch.attacked(name, panels[f"{name} iterated"].strengths))
+        context = autocast(pixels.device, subject.config.precision)
+        batch = _Batch(subject.network, pixels, truth, number, given, scores_depend_on_batch(subject), context)
+        parts = [batch.damaged(name, panels[name].strengths) for name in CORRUPTIONS]
+        parts += [batch.attacked(name, panels[f"{name} iterated"].strengths) for name in NORMS]
+        for part in parts:
+            for place, right in part.items():
+                found[place].append(right.cpu().numpy())
+    return {place: np.concatenate(each) for place, each in found.items()}
+
+
+def _rows(subject: Subject, found: Right, panels: dict[str, Panel], given: argparse.Namespace) -> Numbers:
     units = {panel.control: panel.unit for panel in panels.values()} | {n: panel.unit for n, panel in panels.items()}
     rows: Numbers = []
-    for (name, strength), right in counts.items():
-        low, high = exact_interval(right / given.images, given.images)
+    clean = found["noise", 0]
+    for (name, strength), right in found.items():
+        low, high = exact_interval(float(right.mean()), given.images)
+        kept, of = int((right & clean).sum()), int(clean.sum())
+        relative_low, relative_high = exact_interval(kept / of, of) if of else (0.0, 1.0)
         rows.append(
             {"network": subject.name, "dynamic": subject.dynamic, "trained": subject.folder is not None,
-             "perturbation": name, "strength": strength, "unit": units[name], "images": given.images, "right": right,
-             "accuracy": right / given.images, "low_95": low, "high_95": high}
+             "perturbation": name, "strength": strength, "unit": units[name], "images": given.images, "right": int(right.sum()),
+             "accuracy": float(right.mean()), "low_95": low, "high_95": high, "right_clean": of, "still_right": kept,
+             "share_still_right": kept / of if of else "", "share_low_95": relative_low, "share_high_95": relative_high}
+        )  # fmt: skip
+    return rows
+
+
+def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> Numbers:
+    """Image by image, among the images that both networks have right without damage."""
+    both = right["noise", 0] & of_other["noise", 0]
+    rows: Numbers = []
+    for (name, strength), found in right.items():
+        only_first, only_second, p = mcnemar(found[both], of_other[name, strength][both])
+        rows.append(
+            {"first": one.name, "second": other.name, "perturbation": name, "strength": strength,
+             "images_right_clean_in_both": int(both.sum()), "right_only_in_first": only_first,
+             "right_only_in_second": only_second, "mcnemar_p": p}
         )  # fmt: skip
     return rows
 
 
 @dataclass
 class _Batch:
-    """Some of the images (N, 3, H, W) uint8; methods count those classified well, by (name, strength)."""
+    """Some of the images (N, 3, H, W) uint8; methods say which are classified well, (N,) bool by (name, strength)."""
 
     network: PDENet
     images: Tensor
@@ -183,46 +216,71 @@ class _Batch:
     number: int
     given: argparse.Namespace
     together: bool  # an image's scores depend on the others: none is left out of the batch
+    context: Callable[[], AbstractContextManager[None]]  # of the precision of training
 
     @torch.no_grad()
-    def damaged(self, name: str, strengths: Sequence[float]) -> dict[tuple[str, float], int]:
-        corruption, counts = CORRUPTIONS[name], {}
+    def damaged(self, name: str, strengths: Sequence[float]) -> dict[tuple[str, float], Tensor]:
+        corruption, found = CORRUPTIONS[name], {}
         for strength in strengths:
             random = stream(self.given.seed, f"robustness {name}", self.number)
             images = corruption.apply(self.images, strength, random) if strength != corruption.clean else self.images
-            counts[name, strength] = int(judge(self.network, images, self.labels)[0].sum())
-        return counts
+            with self.context():
+                found[name, strength] = judge(self.network, images, self.labels)[0]
+        return found
 
-    def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], int]:
+    def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
         """What is wrong already need not be attacked: no change, and a smaller one, are within every budget too."""
         norm, images, labels = NORMS[name], self.images.float(), self.labels
         random = stream(self.given.seed, f"robustness {name}", self.number)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
-        with torch.no_grad():
+        with torch.no_grad(), self.context():
             clean, _ = judge(self.network, images, labels)
-        standing, counts = clean, {}
+        left, found = clean, {}
         for budget in budgets:
             for kind in ("random", "one-step", "iterated"):
-                before = standing if kind == "iterated" else clean
-                on = torch.ones_like(before) if self.together else before
-                after = before.clone()
-                if budget and before.any():
-                    if kind == "random":
-                        changed = perturbed(images[on], budget * draw[on], norm, budget)
-                        with torch.no_grad():
-                            right, _ = judge(self.network, changed, labels[on])
-                    else:
-                        options = self._iterated(random) if kind == "iterated" else {}
-                        right = attack(self.network, images[on], labels[on], norm, budget, **options).right
-                    after[on] &= right
+                right = left if kind == "iterated" else clean
+                if budget:
+                    starts = [None, *[random] * self.given.restarts] if kind == "iterated" else [None]
+                    for start in starts:
+                        right = right.clone()
+                        on = torch.ones_like(right) if self.together else right.clone()
+                        if right.any():
+                            right[on] &= self._right_after(kind, images[on], labels[on], norm, budget, draw[on], start)
                 if kind == "iterated":
-                    standing = after
-                counts[f"{name} {kind}", budget] = int(after.sum())
-        return counts
+                    left = right
+                found[f"{name} {kind}", budget] = right
+        return found
 
-    def _iterated(self, random: np.random.RandomState) -> dict[str, Any]:
-        start = random if self.given.random_start else None
-        return {"steps": self.given.steps, "random": start, "until_wrong": not self.together}
+    def _right_after(
+        self, kind: str, images: Tensor, labels: Tensor, norm: Norm, budget: float, draw: Tensor,
+        start: np.random.RandomState | None,
+    ) -> Tensor:  # fmt: skip
+        with self.context():
+            if kind == "random":
+                with torch.no_grad():
+                    return judge(self.network, perturbed(images, budget * draw, norm, budget), labels)[0]
+            options: dict[str, Any] = {}
+            if kind == "iterated":
+                options = {"steps": self.given.steps, "random": start, "until_wrong": not self.together}
+            return attack(self.network, images, labels, norm, budget, **options).right
+
+
+def _relative_sentences(rows: Numbers, panels: dict[str, Panel]) -> list[str]:
+    """What is left of the images right without damage, under the smallest budget of the iterated attacks."""
+    sentences = []
+    for name in (name for name in panels if name.endswith("iterated")):
+        strength = panels[name].strengths[1]
+        kept = [
+            row for row in rows if row["perturbation"] == name and row["strength"] == strength and row["right_clean"]
+        ]
+        said = ", ".join(
+            f"{row['network']} {row['share_still_right']:.0%} ({row['share_low_95']:.0%} to {row['share_high_95']:.0%}) of "
+            f"{row['right_clean']}"
+            for row in kept
+        )
+        if said:
+            sentences.append(f"Of the images right without it, {panels[name].heading}, {strength:g}, leaves: {said}.")
+    return sentences
 
 
 def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespace) -> list[str]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pdenet_repro.analysis.result import Picture
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
+from pdenet_repro.analysis.styles import legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
@@ -64,16 +65,16 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
         handles.append(Line2D([], [], color=EDGE, marker="|", markersize=9, label="stable: only on the line"))
     columns = len(handles) if len(subjects) > 2 else 1 + len(subjects)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    grids = sorted({(row["unit"], row["grid"]) for row in layers if row["asymmetry"] != ""})
+    grids = sorted({(row["unit"], row["grid"]) for row in layers if row["size"] == "crop"})
     return Picture(
         figure,
         "Eigenvalues of the layers",
         "Eigenvalues λ of the Jacobian of every time step at test images, times the step size h, and where the time integrator "
         "is stable: in a disc (forward Euler), or on a line of no width (symplectic Euler, leapfrog), beside which a mode "
-        "grows. Norm frozen: mean and variance held at their values there; free: they follow the "
-        "features. All eigenvalues, float64; features averaged to "
+        "grows. Above: norm frozen at the mean and variance of the whole features, all eigenvalues (float64) on crops of "
         + ", ".join(f"{grid} (unit {unit})" for unit, grid in grids)
-        + " pixels. For the hyperbolic dynamics λ are those of the first-order system. The axes of a panel differ in scale.",
+        + " pixels. Below: mean and variance follow the features, the largest and the rightmost eigenvalues at full size. "
+        "For the hyperbolic dynamics λ are those of the first-order system. The axes of a panel differ in scale.",
     )
 
 
@@ -81,7 +82,7 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     """The largest stable step size of every layer at full size, and the one used; a strip for none, one for any."""
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     axis = figure.subplots()
-    full = [row for row in layers if row["asymmetry"] == ""]
+    full = [row for row in layers if row["size"] == "full"]
     names = sorted({(row["unit"], row["step"]) for row in full})
     used = {subject.config.network.step_size for subject in subjects}
     low, high, none, unlimited = _heights([row["step_size_allowed"] for row in full], used)
@@ -94,8 +95,19 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             rows = [row for row in full if row["network"] == subject.name and row["norm"] == norm]
             at = [names.index((row["unit"], row["step"])) + offset for row in rows]
             values = [{0: none, np.inf: unlimited}.get(h, h) for h in (row["step_size_allowed"] for row in rows)]
+            pale = 0.35 if subject.folder is None and any(other.folder for other in subjects) else 1.0
             size, face = (34, colour) if norm == "frozen" else (90, "none")
-            axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
+            axis.scatter(
+                at,
+                values,
+                size,
+                marker=marker,
+                facecolors=face,
+                edgecolors=colour,
+                linewidths=1.2,
+                zorder=3,
+                alpha=pale,
+            )
         name = f"{subject.name} ({integrator_of(subject.dynamic).name})"
         handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=name))
     for h in used:
@@ -142,6 +154,37 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
         "weaker growth is not seen): forward Euler |1 + h λ| <= 1, symplectic Euler and leapfrog h |λ| <= 2 with λ imaginary. "
         "None: a mode grows at every step size; any: all eigenvalues are 0. Norm frozen: mean and variance held; free: they "
         "follow the features.",
+    )
+
+
+def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
+    """Asymmetry of the Jacobians with the norm free against the number of pixels that its statistics are of."""
+    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
+    axis = figure.subplots()
+    style = line_styles((subject.name, subject.dynamic) for subject in subjects)
+    for name, how in style.items():
+        own = [row for row in trend if row["network"] == name]
+        sides = sorted({row["side"] for row in own})
+        values = [[row["asymmetry"] for row in own if row["side"] == side] for side in sides]
+        low, middle, high = np.array([np.percentile(each, [10, 50, 90]) for each in values]).T
+        axis.plot(sides, middle, how.line, color=how.colour, marker=how.marker, label=name)
+        axis.fill_between(sides, low, high, color=how.colour, alpha=0.12, linewidth=0)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    ticks = sorted({row["side"] for row in trend})
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("side of the crop in pixels of the unit's grid (the largest: the whole)")
+    axis.set_ylabel("‖J - Jᵀ‖ / ‖J‖, norm free")
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=legend_columns(list(style), figure, 10), frameon=False)
+    return Picture(
+        figure,
+        "Asymmetry and the number of pixels",
+        "How far the norm's own contribution makes the Jacobians of the layers unsymmetric (Frobenius norm, estimated), on crops "
+        "of the features and on the whole: medians of images, units and steps, bands from 10 to 90 %. The contribution is that "
+        "of a mean and a variance over the pixels, and falls with their number.",
     )
 
 

@@ -1,32 +1,32 @@
 """Eigenvalues of the Jacobians of every layer (each unit, each time step) at test images, and the step sizes they allow.
 
-Two ways, because all eigenvalues are to be had only of small matrices. *Exact*: the features that enter a unit are
-averaged over squares of pixels to a grid so small that channels x height x width is at most ``--unknowns``; the unit runs
-on that grid, and all eigenvalues of its dense Jacobians are computed in float64. *Full size*: of the layers as they are the
+All eigenvalues can be computed of small matrices only. *Crops*: of the features at each layer a square in the middle is cut
+out, so small that channels x height x width is at most ``--unknowns``, and all eigenvalues of the layer's dense Jacobian there
+are computed in float64, its norm frozen at the statistics of the whole features. *Full size*: of the layers as they are the
 eigenvalues that limit the step size, matrix-free, in the network's own precision: that of largest modulus (the largest three
-where the Jacobian is not symmetric), and that of largest real part, which says whether a mode grows.
+where the Jacobian is not symmetric), and that of largest real part, which says whether a mode grows. How asymmetric the norm's
+own contribution makes a Jacobian depends on the number of pixels: it is estimated on crops of growing size and at full size.
 """
 
 import argparse
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro.analysis.jacobian import (
     NoEigenvalues,
     asymmetry,
     eigenvalues,
+    estimated_asymmetry,
     evaluations,
     extreme_eigenvalues,
 )
-from pdenet_repro.analysis.options import add_images, applicable, judged_together
-from pdenet_repro.analysis.result import Finding
-from pdenet_repro.analysis.spectrum.figures import in_the_plane, step_sizes
+from pdenet_repro.analysis.options import add_images, applicable, scores_depend_on_batch
+from pdenet_repro.analysis.result import Result
+from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, in_the_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import PORTION, entering_features, units
@@ -40,10 +40,11 @@ from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
 Row = dict[str, Any]
+BESIDE_INITIAL_WEIGHTS = True
 UNKNOWNS = 512
 TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
 COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
-NORMS = ("frozen", "free")  # its mean and variance held, or following the features
+TREATMENTS = ("frozen", "free")  # of the norm: its mean and variance held, or following the features
 TOGETHER = (
     " What an image becomes before it enters a unit depends on the others of its batch "
     "(network.connector_norm=batch_per_pixel): {} images were followed together."
@@ -52,16 +53,16 @@ TOGETHER = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
-    add_images(parser, 1)
+    add_images(parser, 16)
     parser.add_argument(
         "--unknowns", type=int, metavar="N",
-        help="channels x height x width at most of the small grids whose eigenvalues are all computed (default 512, more "
+        help="channels x height x width at most of the crops whose eigenvalues are all computed (default 512, more "
         "where a unit has so many channels that this leaves one pixel)",
     )  # fmt: skip
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
-    """Every layer of every network, norm frozen and with the norm's contribution."""
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Every layer of every network, its norm frozen and with the norm's contribution."""
     subjects, sentences = applicable(
         subjects, lambda subject: facts_of(subject.dynamic).region is not None,
         "for the region of stability of its integrator is not known (facts.region)",
@@ -69,7 +70,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
     unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
     points: list[Row] = []
-    finding = Finding(sentences=sentences)
+    trend: list[Row] = []
+    result = Result(sentences=sentences)
     for subject in subjects:
         integrator, h = integrator_of(subject.dynamic), subject.config.network.step_size
         together = _together(subject, given.images)
@@ -78,30 +80,36 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
             for unit, (module, features) in enumerate(zip(units(subject.network), entering, strict=True), 1):
                 Y = features[image : image + 1]
                 place = {"network": subject.name, "image": image, "unit": unit}
-                for row, found in _small(module, Y, unknowns):
-                    layers.append(place | row | _summary(found, integrator, h, ROUNDING))
-                    points += [
-                        place | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
-                        for value in integrator.eigenvalues(found).tolist()
-                    ]
-                for row, found in _full_size(module, Y):
-                    layers.append(place | row | _summary(found, integrator, h, TOLERANCE))
+                trend += [place | row for row in asymmetries(module, Y)]
+                for row, found, tolerance in (
+                    *((*each, ROUNDING) for each in cropped_spectra(module, Y, unknowns)),
+                    *((*each, TOLERANCE) for each in _full_size(module, Y)),
+                ):
+                    layers.append(place | row | _summary(found, integrator, h, tolerance))
+                    if row["size"] == "crop" or row["norm"] == "free":
+                        points += [
+                            place
+                            | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
+                            for value in integrator.eigenvalues(found).tolist()
+                        ]
         rows = [row for row in layers if row["network"] == subject.name]
-        finding.sentences.append(
-            _sentence(subject.name, integrator, rows)
+        result.sentences.append(
+            _sentence(subject.name, integrator, rows, [row for row in trend if row["network"] == subject.name])
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
-            + (TOGETHER.format(together) if judged_together(subject) else "")
+            + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
         )
-    finding.pictures["spectrum"] = in_the_plane(subjects, points, layers)
-    finding.pictures["spectrum_steps"] = step_sizes(subjects, layers)
-    finding.tables = {"spectrum_layers": layers, "spectrum": points}
-    return finding
+    trained = [subject for subject in subjects if subject.folder] or subjects
+    result.pictures["spectrum"] = in_the_plane(trained, points, layers)
+    result.pictures["spectrum_steps"] = step_sizes(subjects, layers)
+    result.pictures["spectrum_asymmetry"] = asymmetry_by_size(subjects, trend)
+    result.tables = {"spectrum_layers": layers, "spectrum": points, "spectrum_asymmetry": trend}
+    return result
 
 
 def _together(subject: Subject, images: int) -> int:
     """How many images to follow for the first ``images`` of them: norms over the examples need others to compare with."""
-    others = min(PORTION, len(subject.dataset.test.labels)) if judged_together(subject) else 1
+    others = min(PORTION, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
 
@@ -129,31 +137,38 @@ def _grids(side: int) -> list[int]:
     return [n for n in range(2, side + 1) if side % n == 0]
 
 
-def coarsened(Y: Tensor, unknowns: int) -> Tensor:
-    """Features averaged over squares of pixels, as few as leave at most ``unknowns`` numbers of an example; float64."""
-    channels, side = Y.shape[1], Y.shape[-1]
-    return F.avg_pool2d(Y.double(), side // max(n for n in _grids(side) if channels * n**2 <= unknowns))
+def crop_side(channels: int, side: int, unknowns: int) -> int:
+    """The largest of `_grids` at which an example has at most ``unknowns`` numbers."""
+    return max(n for n in _grids(side) if channels * n**2 <= unknowns)
 
 
-def _small(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """All q of each time step on the small grid."""
-    unit, Y = copy.deepcopy(unit).double().cpu(), coarsened(Y, unknowns).cpu()
+def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
+    """All q of each time step on the crop, the norm frozen at the statistics of the whole features."""
+    side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
-        for norm in NORMS:
-            linear = [layer.jacobian(frozen=norm == "frozen") for layer in layers]
-            dense = [each.dense() for each in linear]
-            whole = dense[0] if len(dense) == 1 else combine(linear).dense()
-            yield (
-                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm,
-                 "asymmetry": max(map(asymmetry, dense)), "rightmost_found": True},
-                eigenvalues(whole),
-            )  # fmt: skip
+        linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
+        dense = [each.dense() for each in linear]
+        whole = dense[0] if len(dense) == 1 else combine(linear).dense()
+        yield (
+            {"step": step, "grid": f"{side}x{side}", "size": "crop", "norm": "frozen",
+             "asymmetry": max(map(asymmetry, dense)), "rightmost_found": True},
+            eigenvalues(whole),
+        )  # fmt: skip
+
+
+def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
+    """``|J - J^T| / |J|`` of the first layer of each time step, norm free, on crops of growing size and at full size."""
+    full = Y.shape[-1]
+    for step, (layer, *_) in enumerate(evaluations(unit, Y), 1):
+        for side in (n for n in (2, 4, 8, 16, 32, full) if n <= full):
+            one = layer if side == full else layer.cropped(side, frozen=False)
+            yield {"step": step, "side": side, "pixels": side**2, "asymmetry": estimated_asymmetry(one)}
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
     """The largest q of each time step and the rightmost, at the unit's own resolution; the largest alone if need be."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
-        for norm in NORMS:
+        for norm in TREATMENTS:
             frozen = norm == "frozen"
             linear = combine([layer.jacobian(frozen=frozen) for layer in layers])
             symmetric = frozen and len(layers) == 1 and unit.dynamic.layer is SymmetricLayer
@@ -170,7 +185,7 @@ def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
                 shift=float(np.abs(found).max()),
             )  # fmt: skip
             yield (
-                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "norm": norm, "asymmetry": "",
+                {"step": step, "grid": f"{Y.shape[-1]}x{Y.shape[-1]}", "size": "full", "norm": norm, "asymmetry": "",
                  "rightmost_found": len(rightmost) > 0},
                 np.append(found, rightmost),
             )  # fmt: skip
@@ -185,6 +200,7 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
         "smallest_real": float(values.real.min()),
         "largest_real": float(values.real.max()),
         "largest_imaginary": float(values.imag.max()),
+        "zero_modes": float((np.abs(q) <= tolerance * max(np.abs(q).max(), 1e-300)).mean()),
         "integrator": integrator.name,
         "step_size_allowed": integrator.limit(q, tolerance),
         "step_size_used": h,
@@ -192,26 +208,35 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
     }
 
 
-def _sentence(name: str, integrator: Integrator, rows: Sequence[Row]) -> str:
-    """Where the eigenvalues of the small grids lie."""
-    small = [row for row in rows if row["asymmetry"] != ""]
-    frozen, free = ([row for row in small if row["norm"] == norm] for norm in NORMS)
+def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Sequence[Row]) -> str:
+    """Where the eigenvalues lie, and how asymmetric the norm makes the Jacobians."""
+    crops = [row for row in rows if row["size"] == "crop"]
+    free = [row for row in rows if row["size"] == "full" and row["norm"] == "free"]
     wave = isinstance(integrator, Wave)
-
-    def off(chosen: Sequence[Row]) -> float:
-        return float(max(row["largest_real" if wave else "largest_imaginary"] for row in chosen))
-
+    off = "largest_real" if wave else "largest_imaginary"
+    zero = float(np.median([row["zero_modes"] for row in crops]))
+    by_pixels = {
+        side: np.median([row["asymmetry"] for row in trend if row["side"] == side])
+        for side in sorted({row["side"] for row in trend})
+    }
     return (
-        f"{name}: with the norm frozen the eigenvalues (up to {max(row['largest_modulus'] for row in frozen):.3g}) are within "
-        f"{off(frozen):.2g} of the {'imaginary' if wave else 'real'} axis, their real parts at most "
-        f"{max(row['largest_real'] for row in frozen):.2g}; with the norm free, within {off(free):.2g}, real parts at most "
-        f"{max(row['largest_real'] for row in free):.2g}."
+        f"{name}: with the norm frozen the eigenvalues on the crops (up to {max(row['largest_modulus'] for row in crops):.3g}) "
+        f"are within {max(row[off] for row in crops):.2g} of the {'imaginary' if wave else 'real'} axis, their real parts at "
+        f"most {max(row['largest_real'] for row in crops):.2g}; {zero:.0%} of them are zero (median)"
+        + (
+            ", where the double root of the scheme is defective and powers of one step grow like their exponent"
+            if wave
+            else ""
+        )
+        + f". With the norm free, at full size, those found are within {max(row[off] for row in free):.2g}, real parts at most "
+        f"{max(row['largest_real'] for row in free):.2g}. |J - J^T| / |J| with the norm free is "
+        f"{', '.join(f'{value:.2g} on {side}x{side}' for side, value in by_pixels.items())} pixels (medians)."
     )
 
 
 def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
     """Which step sizes the layers at full size allow, norm frozen: of each time step the least of the images."""
-    full = [row for row in rows if row["asymmetry"] == "" and row["norm"] == "frozen"]
+    full = [row for row in rows if row["size"] == "full" and row["norm"] == "frozen"]
     allowed: dict[tuple[int, int], float] = {}
     for row in full:
         place = row["unit"], row["step"]

@@ -1,123 +1,205 @@
-"""Theorem 1 on the kernels of a trained network: no norm, constant weights, step sizes around the bound 2 / ||K||^2."""
+"""Theorem 1 on trained parabolic units: every step with its own weights, biases and scales, the norm frozen at each image.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+With the mean and the deviation of the norm held, a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and
+``F(Y) - F(Z) = -K^T D a K (Y - Z)``, D diagonal with the slopes of sigma's secants, in [0, 1]. With a >= 0 everywhere the step
+multiplies the distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``: it cannot expand for
+``h <= 2 / ||sqrt(a) K||^2``. The weights may change from step to step; the factors multiply. A negative scale voids this: with
+``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. Close to the image itself the
+slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` of the layer's own Jacobian.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from pdenet_repro.analysis.depth_axes import plain_numbers
-from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.jacobian import Evaluation, evaluations
+from pdenet_repro.analysis.lanczos import largest_eigenvalues
+from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic
-from pdenet_repro.networks.layers import SymmetricWeights
-from pdenet_repro.networks.norms import Norm
-
-RELATIVE_STEP_SIZES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)  # h over the bound
+from pdenet_repro.networks.layers import conv, conv_transpose
+from pdenet_repro.networks.unit import Unit
 
 
-@dataclass(frozen=True)
-class Growth:
-    """How much two solutions moved apart, at most, in one step of size ``h`` with the kernel of one unit."""
+def slopes_of_norm(layer: Evaluation) -> Tensor:
+    """``a``, by which the layer multiplies ``K Y`` with its norm frozen at its features (N, C, H, W): the same shape or less."""
+    inside: list[Tensor] = []
+    F = layer.frozen()
 
-    unit: int
-    norm: float  # ||K||
-    h: float
-    of_images: float  # features of image pairs, every one of the steps
-    worst: float  # along the singular vector, all of sigma active
+    def recorded(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        zero = torch.zeros_like(Z)
+        inside.append(norm(zero + 1, scale, shift) - norm(zero, scale, shift))
+        value: Tensor = norm(Z, scale, shift)
+        return value
 
-    @property
-    def relative_h(self) -> float:
-        """``h`` over ``2 / ||K||^2``."""
-        return self.h / euler_bound(self.norm)
+    norm, F.norm = F.norm, recorded
+    F(layer.Y, layer.theta)
+    return inside[0]
 
 
 @torch.no_grad()
-def largest_growth(K: Tensor, bias: Tensor, h: float, steps: int, Y: Tensor, Z: Tensor, activation: str) -> float:
-    """The largest ``||Y_{j+1} - Z_{j+1}|| / ||Y_j - Z_j||`` of parabolic solutions (7) from pairs (N, C, H, W), N pairs.
+def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
+    """Bounds on a step's expansion at each of the layer's N images, arrays (N,), and the step sizes up to which it cannot.
 
-    Theorem 1's setting: no norm, the same kernel ``K`` and ``bias`` (C,) at every one of the ``steps``.
+    ``factor_bound`` and ``step_size_bound`` hold for any two solutions, ``factor_at_image`` and ``step_size_at_image`` for
+    those close to the image. Lanczos iteration: to about 1 %.
     """
-    dynamic = Parabolic(h, Norm("none"), activation)
-    theta = (SymmetricWeights(K, torch.ones_like(bias), bias),)
-    largest, before = 0.0, norms(Y - Z)
-    for _ in range(steps):
-        (Y,), (Z,) = dynamic.step((Y,), theta), dynamic.step((Z,), theta)
-        after = norms(Y - Z)
-        largest, before = max(largest, float((after / before.clamp_min(1e-300)).max())), after
-    return largest
+    K, a = layer.theta.kernel, slopes_of_norm(layer)
+
+    def curvature(weights: Tensor) -> Tensor:
+        return largest_eigenvalues(lambda V: conv_transpose(weights * conv(V, K), K), layer.Y)
+
+    J = layer.jacobian(frozen=True, batched=True)
+    contracting, expanding = curvature(a.clamp_min(0)), torch.zeros(len(a), dtype=torch.float64)
+    if (a < 0).any():
+        expanding = curvature((-a).clamp_min(0)).clamp_min(0).cpu()
+    lowest = largest_eigenvalues(lambda V: -J.product(V), layer.Y).cpu()
+    highest = largest_eigenvalues(J.product, layer.Y).cpu()
+    contracting, highest = contracting.cpu(), highest.clamp_min(0) if (a < 0).any() else torch.zeros_like(highest)
+    return {
+        "factor_bound": torch.maximum(1 + h * expanding, h * contracting - 1),
+        "factor_at_image": torch.maximum(1 + h * highest, h * lowest - 1),
+        "step_size_bound": torch.where(expanding > 0, 0.0, 2 / contracting.clamp_min(1e-30)),
+        "step_size_at_image": 2 / lowest.clamp_min(1e-30),
+    }
 
 
-def worst_growth(K: Tensor, direction: Tensor, h: float, activation: str) -> float:
-    """One step's growth where Theorem 1's bound is reached: ``|1 - h ||K||^2|`` (float64).
+@torch.no_grad()
+def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
+    """For each step of a parabolic unit the bounds at images Y (N, C, H, W) and what happens to their pairs Z (N, C, H, W).
 
-    Two features that differ along the first singular vector, with sigma of slope 1 everywhere: ReLU by a bias above
-    all preactivations, tanh around 0.
+    Z is followed through the layers with the norm frozen at the features of Y: the equation of Theorem 1.
     """
-    K = K.detach().cpu().double()
-    one_sided = activation == "relu"
-    Z = direction * (1.0 if one_sided else 1e-5)
-    bias = torch.full((K.shape[0],), float(K.abs().sum((1, 2, 3)).max()) if one_sided else 0.0, dtype=torch.float64)
-    return largest_growth(K, bias, h, 1, torch.zeros_like(Z), Z, activation)
+    rows, h = [], unit.dynamic.h
+    for step, (layer,) in enumerate(evaluations(unit, Y), start=1):
+        before = euclidean_norms(layer.Y - Z)
+        F = layer.frozen()
+        Z = Z + h * F(Z, layer.theta)
+        after = euclidean_norms(layer.Y + h * F(layer.Y, layer.theta) - Z)
+        found = largest_factors(layer, h) | {"growth_of_pairs": (after / before).cpu()}
+        scales = layer.theta.scale
+        rows.append(
+            {"step": step, "negative_scales": int((scales < 0).sum()), "scales": len(scales)}
+            | {name: values.numpy() for name, values in found.items()}
+        )
+    return rows
 
 
-def measure_growth(
-    kernels: Sequence[Tensor], pairs: Sequence[tuple[Tensor, Tensor]], steps: int, used: float, activation: str
-) -> list[Growth]:
-    """For each unit: kernel (C, C, 3, 3), and pairs of features (N, C, H, W) twice that start there; all step sizes.
-
-    A unit whose kernel is 0, where nothing moves, is left out. ``used``: the network's own step size, measured at as well.
-    """
-    found = []
-    for unit, (K, (Y, Z)) in enumerate(zip(kernels, pairs, strict=True), start=1):
-        norm, direction = operator_norm(K, Y.shape[-1])
-        if not norm:
+def measure(
+    subjects: Sequence[Subject], pairs: Mapping[Subject, Sequence[tuple[Tensor, Tensor]]], result: Result
+) -> None:
+    """Add Theorem 1 on every parabolic network to the result; nothing without one."""
+    table: list[dict[str, Any]] = []
+    for subject in subjects:
+        if not isinstance(units(subject.network)[0].dynamic, Parabolic):
             continue
-        for h in sorted({*(relative * euler_bound(norm) for relative in RELATIVE_STEP_SIZES), used}):
-            of_images = largest_growth(K.detach(), K.new_zeros(len(K)), h, steps, Y, Z, activation)
-            found.append(Growth(unit, norm, h, of_images, worst_growth(K, direction, h, activation)))
-    return found
+        h, products, bounds = subject.config.network.step_size, [], []
+        of_network = []
+        for unit, (module, (Y, Z)) in enumerate(zip(units(subject.network), pairs[subject], strict=True), start=1):
+            rows = unit_rows(module, Y, Z)
+            products.append(np.prod([row["growth_of_pairs"] for row in rows], axis=0))
+            bounds.append(np.prod([row["factor_bound"] for row in rows], axis=0))
+            for row in rows:
+                counts = {name: row[name] for name in ("step", "negative_scales", "scales")}
+                columns: dict[str, Any] = {}
+                for name in (
+                    "factor_bound",
+                    "factor_at_image",
+                    "growth_of_pairs",
+                    "step_size_bound",
+                    "step_size_at_image",
+                ):
+                    columns |= {f"{name}_min": float(row[name].min()), f"{name}_median": float(np.median(row[name])),
+                                f"{name}_max": float(row[name].max())}  # fmt: skip
+                about = {
+                    "network": subject.name,
+                    "dynamic": subject.dynamic,
+                    "unit": unit,
+                    "step_size": h,
+                    "images": len(Y),
+                }
+                of_network.append(about | counts | columns)
+        table += of_network
+        result.sentences.append(_sentence(subject.name, h, of_network, products, bounds))
+    if table:
+        result.tables["stability_theorem"] = table
+        result.pictures["stability_theorem"] = Picture(
+            picture(table),
+            "Theorem 1 and the step size",
+            "Parabolic units with each step's own kernel, bias and scales, the norm frozen at each image: by how much a step "
+            "of the network's size multiplies distances (left), and the largest step size that cannot expand (right). The "
+            "bound holds for any two solutions; at the image, for those close to it; pairs: images and random perturbations "
+            "of a tenth of their norm. Medians of the images, lines from the smallest to the largest. A step size of 0: a scale "
+            "is negative, and Theorem 1 does not apply.",
+        )
 
 
-def picture(growths: Sequence[Growth], used: float, colour: str) -> Figure:
-    """Growth of distances in one step against the step size over its bound; ``used``: the network's own step size."""
-    figure = Figure(figsize=(8.6, 5.2), layout="constrained")
-    axis = figure.subplots()
-    units = sorted({each.unit for each in growths})
-    x = np.geomspace(min(RELATIVE_STEP_SIZES) / 1.2, 1.3 * max(each.relative_h for each in growths), 300)
-    axis.axvspan(1, x[-1], color="#fbe9e7", zorder=0)
-    axis.axvline(1, color="black", linewidth=1)
-    axis.plot(
-        x, np.maximum(1, np.abs(1 - 2 * x)), color="#999999", linewidth=5, alpha=0.5, label="theory: largest |1 + h λ|"
+def _sentence(
+    name: str, h: float, rows: Sequence[Mapping[str, Any]], products: Sequence[np.ndarray], bounds: Sequence[np.ndarray]
+) -> str:
+    negative, scales = (sum(row[key] for row in rows) for key in ("negative_scales", "scales"))
+    worst = [row["step_size_bound_min"] for row in rows if row["step_size_bound_min"] > 0]
+    at_image = [row["step_size_at_image_min"] for row in rows]
+    return (
+        f"{name}, Theorem 1 with all steps' own weights and the norm frozen at {rows[0]['images']} images: {negative} of "
+        f"{scales} scales are negative and void it in {sum(row['negative_scales'] > 0 for row in rows)} of {len(rows)} steps. "
+        + (f"The others cannot expand for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
+        + f"at the images themselves h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The units' products "
+        f"of the factors bound the expansion by {', '.join(f'{np.max(each):.3g}' for each in bounds)} (largest of the images); "
+        f"the distances of random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} at most."
     )
-    above = [each for each in growths if each.relative_h >= 1]
-    axis.plot([each.relative_h for each in above], [each.worst for each in above], "ko", markerfacecolor="none",
-              markersize=8, label="pairs along the first singular vector, all of σ active")  # fmt: skip
-    for unit, marker in zip(units, "osD^vP*X" * len(units), strict=False):
-        of_unit = [each for each in growths if each.unit == unit]
-        shade = 0.35 + 0.65 * unit / len(units)
-        axis.plot([each.relative_h for each in of_unit], [each.of_images for each in of_unit], marker + "-", color=colour,
-                  linewidth=1, markersize=5, alpha=shade,
-                  label=f"perturbed images, unit {unit} (2 / ‖K‖² = {euler_bound(of_unit[0].norm):.2g})")  # fmt: skip
-        own = next(each for each in of_unit if each.h == used)
-        axis.plot([own.relative_h], [own.of_images], "*", color="black", markersize=11, zorder=4,
-                  label=f"the network's step size, h = {used:g}" if unit == units[-1] else None)  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    plain_numbers(axis)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.text(0.95, 0.13, "cannot expand", ha="right", transform=axis.get_xaxis_transform())
-    axis.text(0.99, 0.13, "may expand", ha="right", transform=axis.transAxes)
-    axis.set_xlabel("step size h over the bound 2 / ‖K‖²")
-    axis.set_ylabel("largest growth of a distance in one step")
-    axis.set_title("Theorem 1: parabolic kernels without norm, the same at every step", fontsize=11)
-    axis.set_xlim(x[0], x[-1])
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=8, loc="upper left")
+
+
+def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Left factors of one step, right step sizes; marks: medians over images, lines: extremes."""
+    figure = Figure(figsize=(12.0, 5.0), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    style = line_styles((row["network"], row["dynamic"]) for row in rows)
+    names = sorted({(row["unit"], row["step"]) for row in rows})
+    kinds = {
+        "bound": ("any two solutions", "^"),
+        "at_image": ("close to an image", "o"),
+        "pairs": ("random pairs", "x"),
+    }
+    columns = {"bound": "factor_bound", "at_image": "factor_at_image", "pairs": "growth_of_pairs"}
+    sizes = {"bound": "step_size_bound", "at_image": "step_size_at_image"}
+    least = min([row[f"{sizes['bound']}_median"] for row in rows if row[f"{sizes['bound']}_median"] > 0] or [0.1])
+    for axis, quantities in ((left, columns), (right, sizes)):
+        for i, (network, how) in enumerate(style.items()):
+            own = [row for row in rows if row["network"] == network]
+            for j, (kind, column) in enumerate(quantities.items()):
+                offset = 0.7 * ((i * len(quantities) + j) / (len(style) * len(quantities)) - 0.4)
+                at = [names.index((row["unit"], row["step"])) + offset for row in own]
+                low, middle, high = (
+                    [max(row[f"{column}_{part}"], least / 3 if axis is right else 1e-3) for row in own]
+                    for part in ("min", "median", "max")
+                )
+                words, marker = kinds[kind]
+                face = how.colour if how.line == "-" else "none"
+                axis.vlines(at, low, high, color=how.colour, linewidth=1)
+                colours = {"color": how.colour} if marker == "x" else {"edgecolors": how.colour, "facecolors": face}
+                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {words}", **colours)
+        axis.set_yscale("log")
+        depth_axes.plain_numbers(axis)
+        axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names], fontsize=8)
+        axis.set_xlabel("unit . time step")
+        axis.grid(axis="y", alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    left.axhline(1, color="black", linewidth=1)
+    left.set_ylabel("factor of a distance in one step")
+    for h in {row["step_size"] for row in rows}:
+        right.axhline(h, color="black", linewidth=1)
+        right.annotate(f"used: h = {h:g}", (0.01, h), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
+    if any(row["step_size_bound_median"] == 0 for row in rows):
+        right.annotate("marks at the bottom: void", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
+                       va="bottom", fontsize=8)  # fmt: skip
+    right.set_ylabel("largest step size that cannot expand")
+    depth_axes.legend(figure)
     return figure

@@ -1,7 +1,10 @@
-"""Two solutions over times much longer than a unit's: what stability, a bound independent of time, looks like.
+"""Two solutions over times much longer than a unit's, and how their distance grows: algebraically or exponentially.
 
-Each unit goes on with the weights of its first step. A parabolic flow without norm contracts (Theorem 1), a hyperbolic one
-keeps velocities bounded (Theorem 2), an unrestricted one may expand exponentially.
+Each unit goes on with the weights of its first step. Without a norm a parabolic flow contracts (Theorem 1). A hyperbolic one
+keeps energies bounded, not distances, nor those in the linear equation's energy norm: where ``sigma' = 0`` the linearised
+force is zero, the double root 1 of leapfrog is
+defective, and distances grow linearly in time (``y'' = -relu(y)``, ``y(0) = 1`` has ``y(100) = -98.4``). An unrestricted
+equation may expand exponentially.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,69 +17,119 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import looks
+from pdenet_repro.analysis.energy.invariants import energy_distance
+from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
-from pdenet_repro.analysis.trajectory import norms
+from pdenet_repro.analysis.trajectory import euclidean_norms
 
-LONGER = 8  # times a unit's own time
-PAIRS = 2
+LONGER = 16  # times a unit's own time
 WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
 
 
 @torch.no_grad()
-def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int) -> np.ndarray:
-    """Distance over that at the start, (times + 1, N), of solutions from pairs (N, C, H, W).
+def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation: str = "relu") -> list[np.ndarray]:
+    """Distance over that at the start of solutions from pairs (N, C, H, W); in the energy norm; in what H controls.
 
-    At the network's times 0, 1, ..., ``times``; the first weights of ``flow`` throughout.
+    Each (times + 1, N), at the network's times 0, 1, ..., ``times``; the first weights of ``flow`` throughout. The last two
+    (`energy_distance` without and with the activation) are NaN for a dynamic without an energy.
     """
     dynamic, theta = flow.dynamic, flow.thetas[0]
     one, other = dynamic.start(Y), dynamic.start(Z)
-    found = [norms(Y - Z)]
-    for _ in range(times):
-        for _ in range(flow.refined):
+    found: list[list[Tensor]] = [[], [], []]
+    for time in range(times + 1):
+        for _ in range(flow.refined if time else 0):
             one, other = dynamic.step(one, theta), dynamic.step(other, theta)
-        found.append(norms(dynamic.output(one) - dynamic.output(other)))
-    return (torch.stack(found) / found[0]).cpu().numpy()
+        distance = euclidean_norms(dynamic.output(one) - dynamic.output(other))
+        measured = (distance, *(energy_distance(dynamic, one, other, theta, sigma) for sigma in ("", activation)))
+        for values, value in zip(found, measured, strict=True):
+            values.append(torch.full_like(distance, torch.nan) if value is None else value)
+    return [(torch.stack(each) / each[0]).cpu().numpy() for each in found]
+
+
+def exponents(distance: np.ndarray) -> tuple[float, float, str]:
+    """Of a distance at times 0, 1, ..., T: p of ``t^p``, r of ``exp(r t)``, and which fits better from T/4 on.
+
+    The second differences of log d decide: least squares of log d against log t, and against t, the smaller residual.
+    Distances that vanish have no exponent: NaN.
+    """
+    times = np.arange(len(distance))
+    late = times >= max(1, len(distance) // 4)
+    if late.sum() < 3 or not (distance[late] > 0).all() or not np.isfinite(distance[late]).all():
+        return np.nan, np.nan, ""
+    log_d, t = np.log(distance[late]), times[late]
+    fits = {name: np.polyfit(x, log_d, 1, full=True) for name, x in (("algebraic", np.log(t)), ("exponential", t))}
+    residuals = {name: float(fit[1][0]) if len(fit[1]) else 0.0 for name, fit in fits.items()}
+    return (
+        float(fits["algebraic"][0][0]),
+        float(fits["exponential"][0][0]),
+        min(residuals, key=lambda name: residuals[name]),
+    )
 
 
 def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[str, Any]]:
-    """Of each unit, from pairs of features that enter it: median and extremes over the pairs at each time."""
+    """For each unit, from pairs of features that enter it: medians and extremes over the pairs at each time."""
     times = LONGER * subject.config.network.steps
     found = []
     for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
         for unit, (flow, (Y, Z)) in enumerate(zip(flows, pairs, strict=True), start=1):
-            for time, values in enumerate(distances_over_time(flow, Y[:PAIRS], Z[:PAIRS], times)):
+            activation = subject.config.network.activation
+            distance, energy, controlled = distances_over_time(flow, Y, Z, times, activation)
+            power, rate, better = exponents(np.median(distance, axis=1))
+            for time, values in enumerate(distance):
                 found.append(
                     {
                         "network": subject.name, "dynamic": subject.dynamic, "setting": setting, "unit": unit,
                         "time_in_steps": time, "pairs": len(values), "distance_over_start_median": float(np.median(values)),
                         "distance_over_start_max": float(values.max()),
+                        "energy_distance_over_start_median": float(np.median(energy[time])),
+                        "controlled_distance_over_start_median": float(np.median(controlled[time])),
+                        "fit_power": power, "fit_rate": rate, "better_fit": better,
                     }
                 )  # fmt: skip
     return found
 
 
-def sentence(found: Sequence[Mapping[str, Any]]) -> str:
-    """Where the distances are at the end without norm."""
-    factors = []
+def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each network the distances at the end without norm, how they grow, and the same in the energy norm."""
+    words = []
     for name in dict.fromkeys(row["network"] for row in found):
         chosen = [row for row in found if row["network"] == name and row["setting"] == WITHOUT]
         last = max(row["time_in_steps"] for row in chosen)
-        at_end = median(row["distance_over_start_median"] for row in chosen if row["time_in_steps"] == last)
-        factors.append(f"{at_end:.3g} ({name}, {last} steps)")
-    return (
-        "Over a long time, without norm and with their first step's weights, the units multiply distances by "
-        f"{', '.join(factors)} (medians of the units)."
-    )
+        ends = [row for row in chosen if row["time_in_steps"] == last]
+        at_end, power, rate = (
+            ", ".join(f"{row[key]:.3g}" for row in ends)
+            for key in ("distance_over_start_median", "fit_power", "fit_rate")
+        )
+        algebraic = sum(row["better_fit"] == "algebraic" for row in ends)
+        sentence = (
+            f"{name}, without norm and with the first step's weights for {last} steps: the units multiply distances by {at_end} "
+            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; the first fits "
+            f"better in {algebraic} of {len(ends)} units."
+        )
+        if not np.isnan(ends[0]["energy_distance_over_start_median"]):
+            energies, controlled = (
+                ", ".join(f"{row[f'{kind}_distance_over_start_median']:.3g}" for row in ends)
+                for kind in ("energy", "controlled")
+            )
+            sentence += (
+                f" In the energy norm of the linear equation distances are multiplied by {energies}; the part that H controls, "
+                f"V and sigma(K Y), by {controlled}."
+            )
+        words.append(sentence)
+    return words
 
 
 def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
-    """Median of the units and the band over them, a panel a setting; ``own``: how many steps the units have."""
-    look = looks((row["network"], row["dynamic"]) for row in found)
-    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, setting in zip(axes, (WITH_NORM, WITHOUT), strict=True):
+    """Median of the units and the band over them, a panel a setting, and one in the energy norm; ``own``: the units' steps."""
+    style = line_styles((row["network"], row["dynamic"]) for row in found)
+    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    panels = [
+        (WITH_NORM, "distance_over_start_median"), (WITHOUT, "distance_over_start_median"),
+        (WITHOUT, "controlled_distance_over_start_median"),
+    ]  # fmt: skip
+    for axis, (setting, column) in zip(axes, panels, strict=True):
         axis.axhline(1, color="black", linewidth=1)
         for steps in own:
             axis.axvline(steps, color="#666666", linewidth=1, linestyle="--")
@@ -84,18 +137,24 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             max(own), 0.99, " end of the unit", fontsize=8, color="#666666", va="top",
             transform=axis.get_xaxis_transform(),
         )  # fmt: skip
-        for name, how in look.items():
+        for name, how in style.items():
             by_time: dict[int, list[float]] = {}
             for row in (row for row in found if row["network"] == name and row["setting"] == setting):
-                by_time.setdefault(row["time_in_steps"], []).append(row["distance_over_start_median"])
+                if row["time_in_steps"]:
+                    by_time.setdefault(row["time_in_steps"], []).append(row[column])
             times, values = list(by_time), list(by_time.values())
+            if not np.isfinite(values).any():  # no energy norm
+                axis.plot([], [], how.line, color=how.colour, marker=how.marker, label=name)
+                continue
             axis.plot(times, list(map(median, values)), how.line, color=how.colour, marker=how.marker,
-                      markevery=max(1, len(times) // 8), linewidth=1.8, label=name)  # fmt: skip
+                      markevery=0.15, linewidth=1.8, label=name)  # fmt: skip
             axis.fill_between(
                 times, list(map(min, values)), list(map(max, values)), color=how.colour, alpha=0.13, linewidth=0
             )
+        axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_title(f"{setting}, first step's weights throughout", fontsize=11)
+        part = "\nonly what H controls" if column.startswith("controlled") else ""
+        axis.set_title(f"{setting}{part}", fontsize=11)
         axis.set_xlabel("time in steps")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)

@@ -6,24 +6,18 @@ In one dimension the paper writes a stencil ``theta`` of three points as
 
 which tends to the operator ``beta_1 + beta_2 d/dx + beta_3 d^2/dx^2`` as h goes to 0. (The paper prints ``[-1 2 -1]`` in
 the last term beside ``+ d^2/dx^2`` in the limit; here the signs agree.) In two dimensions the nine products of these three
-stencils along y and along x are the basis. ``conv`` is a cross-correlation: the entry (i, j) of a kernel meets the pixel
+stencils along y and along x are the basis. It is not orthogonal: the parts of a kernel in it have no shares (two thirds of the
+five-point Laplacian would be of order 4), so kernels are described by their symbols. ``conv`` is a
+cross-correlation: the entry (i, j) of a kernel meets the pixel
 i - 1 rows below and j - 1 columns to the right, so x grows with the column, y with the row (downwards).
 """
 
 import torch
 from torch import Tensor
 
-# Of the 3x3 array of coefficients, entry (i, j) belongs to d^i/dy^i d^j/dx^j.
-TERMS = {
-    "1": (0, 0), "x": (0, 1), "y": (1, 0), "xx": (0, 2), "yy": (2, 0), "xy": (1, 1),
-    "xxy": (1, 2), "xyy": (2, 1), "xxyy": (2, 2),
-}  # fmt: skip
-GROUPS = {
-    "reaction": ("1",),
-    "convection": ("x", "y"),
-    "diffusion": ("xx", "yy", "xy"),
-    "higher": ("xxy", "xyy", "xxyy"),
-}
+GRID = 32  # frequencies in each direction of a symbol, from -pi to pi
+BANDS = {"low": (0.0, 0.25), "middle": (0.25, 0.5), "high": (0.5, 1.0)}  # of the larger frequency over Nyquist's
+ODD_OF_NOISE = 4 / 9  # share of independent entries
 
 
 def basis(h: float) -> Tensor:
@@ -61,7 +55,7 @@ def stencil_1d(beta: Tensor, h: float) -> Tensor:
 
 
 def coefficients(kernel: Tensor, h: float) -> Tensor:
-    """Coefficients beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j`` (``TERMS``)."""
+    """Beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j``."""
     change = inverse_basis(h).to(kernel)
     return change.T @ kernel @ change
 
@@ -81,22 +75,22 @@ def rescaled(theta: Tensor, factor: float) -> Tensor:
     return kernel(coefficients(theta.double(), 1.0), factor).to(theta)
 
 
-def contributions(theta: Tensor) -> Tensor:
-    """(..., 3, 3) squared norms of each term's part ``beta_ij B_ij`` of kernels (..., 3, 3).
+def symbol_shares(theta: Tensor) -> dict[str, float]:
+    """How kernels (..., 3, 3) act by frequency, from their symbols ``k(xi) = sum theta_ij exp(i (i xi_y + j xi_x))``.
 
-    The parts add up to the kernel, and do not depend on the mesh size in which beta is expressed.
+    For each of ``BANDS`` the mean of ``|k|^2`` over the band, over its mean over all frequencies: 1 everywhere for independent
+    entries of mean 0. ``odd``: the share of ``|k|^2`` in the imaginary part, the first derivatives and their like; the rest is
+    even. Odd and even kernels are orthogonal, so the share does not depend on a basis: 4/9 for independent entries. nan for
+    zeros.
     """
-    size = basis(1.0).square().sum(1)
-    return coefficients(theta.double(), 1.0).square() * size[:, None] * size
-
-
-def shares(theta: Tensor) -> dict[str, float]:
-    """The share of each of ``TERMS`` in the sum of all squared contributions of kernels (..., 3, 3); nan for zeros."""
-    total = contributions(theta).reshape(-1, 3, 3).sum(0)
-    return {name: (total[i, j] / total.sum()).item() for name, (i, j) in TERMS.items()}
-
-
-def shares_of_noise() -> dict[str, float]:
-    """What ``shares`` tends to for kernels of independent numbers of mean 0, as initial weights are."""
-    one = inverse_basis(1.0).square().sum(0) * basis(1.0).square().sum(1)
-    return {name: (one[i] * one[j] / one.sum() ** 2).item() for name, (i, j) in TERMS.items()}
+    kernels = theta.double().reshape(-1, 3, 3)
+    frequencies = 2 * torch.pi * (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID - torch.pi
+    phase = torch.exp(1j * frequencies[:, None] * torch.arange(-1, 2))  # (GRID, 3)
+    squares = (phase @ kernels.to(phase) @ phase.T).abs().square().mean(0)
+    larger = torch.maximum(*torch.meshgrid(frequencies.abs(), frequencies.abs(), indexing="ij")) / torch.pi
+    found = {
+        name: (squares[(low <= larger) & (larger < high)].mean() / squares.mean()).item()
+        for name, (low, high) in BANDS.items()
+    }
+    odd = (kernels - kernels.flip(1, 2)) / 2
+    return found | {"odd": (odd.square().sum() / kernels.square().sum()).item()}

@@ -7,68 +7,53 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pdenet_repro.analysis.result import Picture
-from pdenet_repro.analysis.stencils.differential import GROUPS, shares_of_noise
+from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.report.figures import colours
 
 Rows = Sequence[Mapping[str, Any]]
-SHADES = dict(zip(GROUPS, ("#2b4c7e", "#5f9ea0", "#e3b23c", "#b3b3b3"), strict=True))
-NAMES = {"reaction": "reaction: 1", "convection": "convection: ∂x, ∂y", "diffusion": "diffusion: ∂xx, ∂yy, ∂xy",
-         "higher": "higher: ∂xxy, ∂xyy, ∂xxyy"}  # fmt: skip
+SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
 
 
-def share_in_all(terms: Rows, group: str) -> float | None:
-    """Share of a group of terms in several kernels together, by their squared norms; None where all of them are zero."""
-    kept = [row for row in terms if row["squared_norm"] > 0]  # a kernel of zeros has no shares
-    if not kept:
-        return None
-    return float(np.average([row[f"share_{group}"] for row in kept], weights=[row["squared_norm"] for row in kept]))
-
-
-def parts(subjects: Sequence[Subject], terms: Rows) -> Picture:
-    """A panel a network: a bar for each unit and time step, its kernels' parts stacked; at the left independent noise."""
+def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
+    """A panel a network: by unit and time step the mean squared symbol of each band, and the odd share."""
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
-    noise = shares_of_noise()
     for axis, subject in zip(axes, subjects, strict=True):
-        rows = [row for row in terms if row["network"] == subject.name]
+        rows = [row for row in terms if row["network"] == subject.name and row["squared_norm"] > 0]
         layers = sorted({(row["unit"], row["step"]) for row in rows})
-        places = [0.0] + [i + 1.2 + 0.5 * unit for i, (unit, _) in enumerate(layers)]
-        bottom = np.zeros(len(places))
-        for group, members in GROUPS.items():
-            heights = [sum(noise[term] for term in members)]
+        for kind, colour in (*SHADES.items(), ("odd", "#999999")):
+            values = []
             for layer in layers:
                 of = [row for row in rows if (row["unit"], row["step"]) == layer]
-                heights.append(share_in_all(of, group) or 0.0)
-            bars = axis.bar(places, heights, 0.9, bottom, color=SHADES[group])
-            bars[0].set_alpha(0.45)
-            axis.axhline((bottom + heights)[0], color="#777777", linewidth=0.6, linestyle=":", zorder=0)
-            bottom += heights
-        axis.set_xticks(places, ["noise", *(f"{unit}.{step}" for unit, step in layers)], rotation=90, fontsize=9)
+                values.append(
+                    np.average([row[f"symbol_{kind}"] for row in of], weights=[row["squared_norm"] for row in of])
+                )
+            line, marker = ("", "x") if kind == "odd" else ("-", "o")
+            axis.plot(range(len(layers)), values, line, marker=marker, color=colour, markersize=5)
+        axis.axhline(1, color="black", linewidth=0.8)
+        axis.axhline(ODD_OF_NOISE, color="#999999", linewidth=0.8, linestyle=":")
+        axis.set_xticks(range(len(layers)), [f"{unit}.{step}" for unit, step in layers], rotation=90, fontsize=9)
         axis.set_xlabel("unit . time step")
         _title(axis, subject)
-        axis.set_ylim(0, 1)
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.grid(axis="y", alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("share of the kernels")
-    handles = [Patch(color=SHADES[group], label=NAMES[group]) for group in reversed(GROUPS)]
-    figure.legend(
-        handles=handles[::-1],
-        loc="outside lower center",
-        ncols=4 if len(subjects) > 2 else 2 * len(subjects) - 1,
-        frameon=False,
-    )
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("mean squared symbol over that of all frequencies")
+    handles = [Line2D([], [], color=colour, marker="o", label=f"{band} frequencies") for band, colour in SHADES.items()]
+    handles.append(Line2D([], [], color="#999999", marker="x", linestyle="", label="share that is odd"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, 1 + len(subjects)), frameon=False)
+    bands = "; ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in BANDS.items())
     return Picture(
         figure,
-        "Kernels as differential operators",
-        "How much of the units' kernels is reaction, convection, diffusion and higher terms: squared norms of the terms' "
-        "parts of the 3x3 stencils, as shares of their sum; independent of the mesh size. Noise: what kernels of independent "
-        "numbers, such as initial ones, come to. No bar: kernels that are zero.",
+        "Kernels by frequency",
+        f"Mean of the squared symbols of the units' kernels over bands of frequency (over Nyquist's: {bands}), over their mean "
+        "at all frequencies; crosses: the share of the kernels that is odd, like a first derivative. Kernels of independent "
+        "entries have 1 (line) and 4/9 (dotted).",
     )
 
 
@@ -120,5 +105,6 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         figure,
         "Networks moved to other resolutions",
         f"Test accuracy on {moved[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
-        f"stencils of {IMAGE_SIDE} pixels and with stencils of the same differential operators at the new mesh size.",
+        f"stencils of {IMAGE_SIDE} pixels, and with stencils of the same differential operators at the new mesh size and time "
+        "steps as short as it needs; batch norms with new statistics at every size.",
     )

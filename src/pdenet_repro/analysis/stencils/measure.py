@@ -1,14 +1,18 @@
 """Kernels of networks as differential operators, and the same networks on other meshes.
 
-The 3x3 kernels of a unit are split into reaction, convection, diffusion and higher terms. Then the images are put on
-coarser and finer meshes, and the network is moved there through the coefficients: every 3x3 kernel (opening and units)
-becomes the stencil of the same differential operator at the new mesh size. Norms, pooling and the mean over pixels are
-averages and stay as they are, 1x1 kernels have no mesh.
+The 3x3 kernels of a unit are described by their symbols: how much they pass of low and of high frequencies, and which share of
+them is odd, like a first derivative. Then the images are put on coarser and finer meshes, and the network is moved there through
+the coefficients: every 3x3 kernel (opening and units) becomes the stencil of the same differential operator at the new mesh
+size. On a finer mesh the time steps are refined too, as the CFL condition of explicit schemes has it: ``h ~ dx^2`` for
+first-order equations, ``h ~ dx`` for second-order and Hamiltonian ones. Pooling and the mean over
+pixels are averages and stay as they are, 1x1 kernels have no mesh. The batch norms get new statistics on training images at the
+new mesh, with unchanged stencils as well.
 """
 
 import argparse
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,26 +20,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, add_images, judged_together
-from pdenet_repro.analysis.result import Finding
-from pdenet_repro.analysis.stencils.differential import GROUPS, coefficients, rescaled, shares
-from pdenet_repro.analysis.stencils.figures import accuracies, parts, share_in_all
+from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import Result
+from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
+from pdenet_repro.analysis.stencils.figures import accuracies, symbols
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.weight_variants import predictions, refined, renew_statistics
 from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.statistics import exact_interval
+from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
-from pdenet_repro.training.evaluation import batch_count
 
 Row = dict[str, Any]
+STATISTICS_IMAGES = 128  # training images for the statistics of batch norms
 VALUES = 2**22  # of the largest features of a batch: 16 MiB in float32, some ten of them at a time
 TOGETHER = 32  # images at least, for a norm over them; 3 GB of the paper's network at the largest side allowed
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of this kind."""
-    add_images(parser, 100)
+    add_images(parser, 1000)
     parser.add_argument(
         "--sides",
         default="48,72,144",
@@ -44,22 +50,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Finding:
-    """Shares of the terms; accuracy at every resolution with unchanged and with rescaled stencils."""
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Symbols of the kernels; accuracy at every resolution with unchanged and with rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
     batch = _batch(subjects, sides)
-    finding = Finding(sentences=about_batches(subjects, given.images, batch))
+    result = Result(sentences=about_batches(subjects, given.images, batch))
     terms: list[Row] = []
     moved: list[Row] = []
     for subject in subjects:
         terms += _terms(subject)
         moved += _moved(subject, sides, batch, given.images, given.seed)
-        finding.sentences += _sentences(subject.name, terms, moved)
-    finding.pictures["stencils"] = parts(subjects, terms)
-    finding.tables["stencils"] = terms
-    finding.pictures["stencils_resolution"] = accuracies(subjects, moved)
-    finding.tables["stencils_resolution"] = moved
-    return finding
+        result.sentences += _sentences(subject.name, terms, moved)
+    result.pictures["stencils"] = symbols(subjects, terms)
+    result.tables["stencils"] = terms
+    result.pictures["stencils_resolution"] = accuracies(subjects, moved)
+    result.tables["stencils_resolution"] = moved
+    return result
 
 
 def _sides(words: str, units: int) -> list[int]:
@@ -86,7 +92,7 @@ def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
     """Images at a time: the same for all networks and sides, for what a norm makes of an image may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
     batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
-    return max(batch, TOGETHER if any(map(judged_together, subjects)) else 1)
+    return max(batch, TOGETHER if any(map(scores_depend_on_batch, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
@@ -98,13 +104,11 @@ def _terms(subject: Subject) -> list[Row]:
             for number, weights in enumerate(theta, 1):
                 for name in (name for name in weights._fields if name.startswith("kernel")):
                     K = getattr(weights, name).detach().cpu().double()
-                    share = shares(K)
                     size = coefficients(K, h).square().mean((0, 1)).sqrt()
                     rows.append(
-                        {"network": subject.name, "unit": unit + 1, "step": step, "layer": number, "kernel": name,
-                         "mesh_size_pixels": h, "squared_norm": K.square().sum().item()}
-                        | {f"share_{group}": sum(share[term] for term in GROUPS[group]) for group in GROUPS}
-                        | {f"share_{term}": value for term, value in share.items()}
+                        {"network": subject.name, "dynamic": subject.dynamic, "unit": unit + 1, "step": step, "layer": number,
+                         "kernel": name, "mesh_size_pixels": h, "squared_norm": K.square().sum().item()}
+                        | {f"symbol_{band}": value for band, value in symbol_shares(K).items()}
                         | {f"rms_beta_d{i}y_d{j}x": size[i, j].item() for i in range(3) for j in range(3)}
                     )  # fmt: skip
     return rows
@@ -128,47 +132,71 @@ def moved(network: PDENet, factor: float) -> PDENet:
     return other
 
 
-@torch.no_grad()
-def _predictions(network: PDENet, images: Tensor, side: int, batch: int) -> np.ndarray:
-    """Classes (N,) of raw images standardised at their own resolution, then resized: the function stays the same."""
-    parts = images.tensor_split(batch_count(len(images), batch))
-    found = [network.forward_standardized(resized(network.standardize(part), side)).argmax(1) for part in parts]
-    return torch.cat(found).cpu().numpy()
+def steps_for_one(network: PDENet, side: int) -> int:
+    """Time steps for one that the CFL condition asks for on a mesh finer than the network's own; 1 on a coarser one."""
+    ratio = max(1.0, side / IMAGE_SIDE)
+    waves = isinstance(network.units[0].dynamic, Hamiltonian | SecondOrder)
+    return math.ceil(ratio if waves else ratio**2)
 
 
 def _moved(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
     images, labels = subject.test_images(count, seed)
     truth = labels.cpu().numpy()
-    native = _predictions(subject.network, images, IMAGE_SIDE, batch)
-    found = [(IMAGE_SIDE, "native", native)]
+
+    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardised at its own resolution: the function stays the same
+        return lambda part: resized(subject.network.standardize(part), side)
+
+    native = predictions(subject, subject.network, images, batch, at(IMAGE_SIDE))
+    found = [(IMAGE_SIDE, "native", 1, native)]
     for side in progress(sides, f"other resolutions, {subject.name}"):
-        network = moved(subject.network, IMAGE_SIDE / side)
-        found.append((side, "unchanged", _predictions(subject.network, images, side, batch)))
-        found.append((side, "rescaled", _predictions(network, images, side, batch)))
+        steps = steps_for_one(subject.network, side)
+        variants = {
+            "unchanged": copy.deepcopy(subject.network),
+            "rescaled": moved(refined(subject.network, steps), IMAGE_SIDE / side),
+        }
+        for stencils, network in variants.items():
+            renew_statistics(subject, network, STATISTICS_IMAGES, seed, at(side))
+            predicted = predictions(subject, network, images, batch, at(side))
+            found.append((side, stencils, steps if stencils == "rescaled" else 1, predicted))
     rows = []
-    for side, stencils, predicted in found:
-        share = float((predicted == truth).mean())
-        low, high = exact_interval(share, count)
-        rows.append(
-            {"network": subject.name, "side_pixels": side, "stencils": stencils, "test_images": count,
-             "test_accuracy": share, "low_95": low, "high_95": high,
-             "same_class_as_native": float((predicted == native).mean())}
-        )  # fmt: skip
+    for i, (side, stencils, steps, predicted) in enumerate(found):
+        right = predicted == truth
+        low, high = exact_interval(float(right.mean()), count)
+        row: Row = {
+            "network": subject.name, "side_pixels": side, "stencils": stencils, "steps_for_one": steps, "test_images": count,
+            "test_accuracy": float(right.mean()), "low_95": low, "high_95": high,
+            "same_class_as_native": float((predicted == native).mean()),
+            "right_only_rescaled": "", "right_only_unchanged": "", "mcnemar_p": "",
+        }  # fmt: skip
+        if stencils == "rescaled":
+            more, less, p = mcnemar(right, found[i - 1][3] == truth)
+            row |= {"right_only_rescaled": more, "right_only_unchanged": less, "mcnemar_p": p}
+        rows.append(row)
     return rows
 
 
 def _sentences(name: str, terms: Sequence[Row], moved: Sequence[Row]) -> list[str]:
     terms, moved = ([row for row in rows if row["network"] == name] for rows in (terms, moved))
-    of = {group: share_in_all(terms, group) for group in GROUPS}
-    said = ", ".join(f"{100 * share:.0f} % {group}" for group, share in of.items() if share is not None)
+    kept = [row for row in terms if row["squared_norm"] > 0]
     native, others = moved[0], moved[1:]
-    sentences = [f"{name}: the kernels are {said or 'zero, of no kind of operator'}."]
+    if not kept:
+        sentences = [f"{name}: the kernels are zero."]
+    else:
+        of = {
+            band: np.average([row[f"symbol_{band}"] for row in kept], weights=[row["squared_norm"] for row in kept])
+            for band in (*BANDS, "odd")
+        }
+        said = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
+        sentences = [
+            f"{name}: by frequency the kernels' squared symbols are {said} times their mean (independent entries: 1), "
+            f"{of['odd']:.0%} of them is odd (independent entries: 44%)."
+        ]
     for unchanged, changed in zip(others[::2], others[1::2], strict=True):
         sentences.append(
             f"{name}: test accuracy {_percent(native)} at {IMAGE_SIDE} pixels; at {changed['side_pixels']} pixels "
-            f"{_percent(unchanged)} with unchanged, {_percent(changed)} with rescaled stencils; the class is the one "
-            f"given at {IMAGE_SIDE} pixels for {unchanged['same_class_as_native']:.0%} and "
-            f"{changed['same_class_as_native']:.0%} of the images."
+            f"{_percent(unchanged)} with unchanged, {_percent(changed)} with rescaled stencils and {changed['steps_for_one']} "
+            f"time steps for one, statistics renewed for both; {changed['right_only_rescaled']} images are right only with the "
+            f"second, {changed['right_only_unchanged']} only with the first (McNemar p = {changed['mcnemar_p']:.2g})."
         )
     return sentences
 

@@ -1,0 +1,1 @@
+"""Kind ``kernels``: kernels as functions of time, and their size."""

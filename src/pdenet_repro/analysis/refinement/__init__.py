@@ -1,0 +1,1 @@
+"""Kind ``refinement``: whether a trained network is a discretised equation."""

@@ -1,0 +1,170 @@
+"""Is a trained network a discretised equation? Its units take ever finer time steps to the same final time, without training.
+
+Each step is replaced by m steps of size ``h / m`` with its weights and its norm. If the network discretises its equation well,
+nothing much changes; where accuracy collapses at m = 2, properties of the equation say little of the network. The batch norms
+between the units are used with their own running statistics, and with statistics renewed on training images after refining.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from torch import Tensor
+
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.options import about_batches, add_images, numbers
+from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
+from pdenet_repro.analysis.weight_variants import predictions, refined, renew_statistics
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.statistics import exact_interval, mcnemar
+from pdenet_repro.system.console import progress
+
+STATISTICS_IMAGES = 128
+DISTANCE_IMAGES = 16
+BATCH = 25
+Row = dict[str, Any]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    add_images(parser, 500)
+    parser.add_argument(
+        "--refine", default="1,2,4,8", metavar="A,B,...",
+        help="time steps for one, of the same length together (default 1,2,4,8); the finest stands for the limit of distances",
+    )  # fmt: skip
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Accuracy of every refined network; distances of the units' results to those of the finest."""
+    times = sorted({1, *(int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True))})
+    accuracies: list[Row] = []
+    distances: list[Row] = []
+    result = Result(sentences=about_batches(subjects, given.images, BATCH))
+    for subject in subjects:
+        accuracies += _accuracies(subject, times, given)
+        distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
+        result.sentences.append(_sentence(subject, accuracies, distances))
+    result.tables = {"refinement": accuracies, "refinement_distances": distances}
+    result.pictures["refinement"] = Picture(
+        picture(accuracies, distances),
+        "The same networks with finer time steps",
+        f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
+        "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
+        f"{STATISTICS_IMAGES} training images, dotted: as trained. Right: relative distance of each unit's result to that of the "
+        f"finest refinement, from the same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
+        "over them. A discretised equation keeps its accuracy, and its distance falls like 1 / m.",
+    )
+    return result
+
+
+def _accuracies(subject: Subject, times: Sequence[int], given: argparse.Namespace) -> list[Row]:
+    images, labels = subject.test_images(given.images, given.seed)
+    truth, rows = labels.cpu().numpy(), []
+    original = predictions(subject, subject.network, images, BATCH) == truth
+    for m in progress(times, f"refining {subject.name} in time"):
+        for statistics in ("as trained", "renewed"):
+            network = refined(subject.network, m)
+            if statistics == "renewed":
+                renew_statistics(subject, network, STATISTICS_IMAGES, given.seed)
+            right = predictions(subject, network, images, BATCH) == truth
+            low, high = exact_interval(float(right.mean()), len(right))
+            lost, gained, p = mcnemar(original, right)
+            rows.append(
+                {"network": subject.name, "dynamic": subject.dynamic, "steps_for_one": m, "statistics": statistics,
+                 "test_images": len(right), "test_accuracy": float(right.mean()), "low_95": low, "high_95": high,
+                 "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
+            )  # fmt: skip
+    return rows
+
+
+@torch.no_grad()
+def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: int) -> list[Row]:
+    """``|Y_m - Y_M| / |Y_M|`` of each unit's result from the same features, M the largest of ``times`` (median of images)."""
+    entering = entering_features(subject, images, seed)
+    *coarser, finest = times
+    limit = _results(refined(subject.network, finest), entering)
+    rows = []
+    for m in coarser:
+        for unit, (Y, Y_limit) in enumerate(
+            zip(_results(refined(subject.network, m), entering), limit, strict=True), 1
+        ):
+            distance = (euclidean_norms(Y - Y_limit) / euclidean_norms(Y_limit)).cpu().numpy()
+            rows.append(
+                {"network": subject.name, "dynamic": subject.dynamic, "unit": unit, "steps_for_one": m, "finest": finest,
+                 "images": images, "relative_distance_median": float(np.median(distance)),
+                 "relative_distance_max": float(distance.max())}
+            )  # fmt: skip
+    return rows
+
+
+def _results(network: PDENet, entering: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.cat([unit(part) for part in Y.split(4)]) for unit, Y in zip(units(network), entering, strict=True)]
+
+
+def _sentence(subject: Subject, accuracies: Sequence[Row], distances: Sequence[Row]) -> str:
+    own = [row for row in accuracies if row["network"] == subject.name]
+    by = {
+        kind: ", ".join(f"{100 * row['test_accuracy']:.1f}" for row in own if row["statistics"] == kind)
+        for kind in ("as trained", "renewed")
+    }
+    times = ", ".join(str(row["steps_for_one"]) for row in own if row["statistics"] == "renewed")
+    first = [
+        row["relative_distance_median"]
+        for row in distances
+        if row["network"] == subject.name and row["steps_for_one"] == 1
+    ]
+    moved = f" The units' results are {min(first):.2g} to {max(first):.2g} from the finest, relative." if first else ""
+    return (
+        f"{subject.name}: with {times} steps for one, accuracy on {own[0]['test_images']} test images is {by['renewed']} % with "
+        f"renewed batch statistics, {by['as trained']} % with those of training.{moved}"
+    )
+
+
+def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
+    """Accuracy left, distance to the finest right, against the number of steps for one."""
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    style = line_styles((row["network"], row["dynamic"]) for row in accuracies)
+    for i, (network, how) in enumerate(style.items()):
+        shift = 1.03 ** (i - (len(style) - 1) / 2)
+        for statistics, line in (("renewed", "-"), ("as trained", ":")):
+            rows = [row for row in accuracies if row["network"] == network and row["statistics"] == statistics]
+            x, y = ([row[key] for row in rows] for key in ("steps_for_one", "test_accuracy"))
+            errors = [
+                [row["test_accuracy"] - row["low_95"] for row in rows],
+                [row["high_95"] - row["test_accuracy"] for row in rows],
+            ]
+            left.errorbar([each * shift for each in x], y, errors, color=how.colour, linestyle=line, marker=how.marker, capsize=2,
+                          elinewidth=0.8, label=network if line == "-" else None)  # fmt: skip
+        rows = [row for row in distances if row["network"] == network]
+        times = sorted({row["steps_for_one"] for row in rows})
+        values = [[row["relative_distance_median"] for row in rows if row["steps_for_one"] == m] for m in times]
+        right.plot(times, [float(np.median(each)) for each in values], how.line, color=how.colour, marker=how.marker)
+        right.fill_between(
+            times, list(map(min, values)), list(map(max, values)), color=how.colour, alpha=0.1, linewidth=0
+        )
+    ticks = sorted({row["steps_for_one"] for row in accuracies})
+    for axis in (left, right):
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [str(m) for m in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("time steps for one of the network's")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    left.axhline(0.1, color="#777777", linewidth=0.8, linestyle="--")
+    left.set_ylim(bottom=0)
+    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    left.set_ylabel("test accuracy (dashed: chance)")
+    if distances:
+        right.set_yscale("log")
+        depth_axes.plain_numbers(right)
+    right.set_ylabel("relative distance to the finest")
+    depth_axes.legend(figure)
+    return figure

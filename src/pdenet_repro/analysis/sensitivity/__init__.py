@@ -1,0 +1,1 @@
+"""Kind ``sensitivity``: the largest singular values of units and networks."""

@@ -1,0 +1,196 @@
+"""How much the most sensitive direction is enlarged: singular values of units and networks, one-sided Lipschitz constants.
+
+Random perturbations show the mean gain of a Jacobian J, ``|J|_F / sqrt(n)``. The largest gain is its largest singular value,
+found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``. The one-sided Lipschitz constant of a layer F at an
+image, the largest eigenvalue of ``(J + J^T) / 2`` with the norm's own contribution, is the rate at which two close solutions of
+``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.jacobian import Evaluation, evaluations
+from pdenet_repro.analysis.lanczos import largest_eigenvalues
+from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
+from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
+from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, standardized, units
+from pdenet_repro.system.console import progress
+
+BESIDE_INITIAL_WEIGHTS = True
+AT_ONCE = 4  # images
+DIRECTIONS = 4  # random ones, for the mean gain
+Row = dict[str, Any]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    add_images(parser, 16)
+
+
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Every unit, every layer and the whole of every network at test images.
+
+    Raises
+    ------
+    DoesNotApply
+        A network whose scores of an image depend on the others of its batch has no Jacobian of one image.
+    """
+    if any(map(scores_depend_on_batch, subjects)):
+        raise DoesNotApply(
+            "sensitivity: network.connector_norm=batch_per_pixel makes of an image what the others of its batch say"
+        )
+    gains: list[Row] = []
+    layers: list[Row] = []
+    for subject in progress(subjects, "singular values"):
+        gains += _gains(subject, given.images, given.seed)
+        layers += _layers(subject, given.images, given.seed)
+    result = Result(tables={"sensitivity": gains, "sensitivity_layers": layers})
+    for subject in subjects:
+        result.sentences.append(_sentence(subject.name, gains, layers))
+    result.pictures["sensitivity"] = Picture(
+        picture(gains, layers),
+        "Largest and mean gain",
+        "Left: largest singular value of the Jacobian (mark) and its root mean square over random directions (bar), of each "
+        f"unit and of the network from the standardised image to the class scores, at {given.images} test images: medians, lines "
+        "from the smallest to the largest. Right: one-sided Lipschitz constant of each layer, the norm's contribution "
+        "included; above 0 two close solutions may move apart at any step size.",
+    )
+    return result
+
+
+@torch.no_grad()
+def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Largest singular value and root mean square gain of the Jacobian of a map at each of N examples, (N,) each.
+
+    ``map_`` treats every example by itself: (N, ...) to (N, ...).
+    """
+    value, pullback = torch.func.vjp(map_, X)[:2]
+
+    def product(V: Tensor) -> Tensor:
+        back: Tensor = pullback(forward(V))[0]
+        return back
+
+    def forward(V: Tensor) -> Tensor:
+        along: Tensor = torch.func.jvp(map_, (X,), (V,))[1]
+        return along
+
+    largest = largest_eigenvalues(product, X).clamp_min(0).sqrt()
+    # rows of J^T: the squares of J^T u, u normal, have the mean |J|_F^2; outputs are no more than inputs
+    generator = torch.Generator().manual_seed(1)
+    squares = [
+        euclidean_norms(pullback(torch.randn(value.shape, generator=generator).to(value))[0]).square()
+        for _ in range(DIRECTIONS)
+    ]
+    mean = (torch.stack(squares).mean(0) / X[0].numel()).sqrt()
+    return largest.cpu().numpy(), mean.cpu().numpy()
+
+
+def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
+    pixels, _ = subject.test_images(images, seed)
+    maps: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [
+        (f"unit {number}", unit, Y)
+        for number, (unit, Y) in enumerate(
+            zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
+        )
+    ]
+    maps.append(("network", subject.network, standardized(subject, pixels)))
+    rows = []
+    for part, map_, X in maps:
+        largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
+        rows.append(
+            {"network": subject.name, "dynamic": subject.dynamic, "part": part, "images": images}
+            | _extremes("largest_gain", largest) | _extremes("mean_gain", mean)
+        )  # fmt: skip
+    return rows
+
+
+def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
+    """The product with ``(J + J^T) / 2`` of a layer's Jacobian at each of its examples, the norm's contribution included."""
+    J, transposed = layer.jacobian(frozen=False, batched=True).product, layer.transposed()
+    return lambda V: (J(V) + transposed(V)) / 2
+
+
+def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
+    rows = []
+    for number, (unit, Y) in enumerate(
+        zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
+    ):
+        found: dict[tuple[int, int], list[np.ndarray]] = {}
+        for some in Y.split(AT_ONCE):
+            for step, evaluated in enumerate(evaluations(unit, some), start=1):
+                for layer, each in enumerate(evaluated, start=1):
+                    constant = largest_eigenvalues(symmetric_part(each), each.Y)
+                    found.setdefault((step, layer), []).append(constant.cpu().numpy())
+        for (step, layer), values in found.items():
+            rows.append(
+                {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
+                 "images": images} | _extremes("one_sided_lipschitz", np.concatenate(values))
+            )  # fmt: skip
+    return rows
+
+
+def _extremes(name: str, values: np.ndarray) -> dict[str, float]:
+    return {
+        f"{name}_min": float(values.min()),
+        f"{name}_median": float(np.median(values)),
+        f"{name}_max": float(values.max()),
+    }
+
+
+def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
+    own = [row for row in gains if row["network"] == name]
+    *of_units, whole = own
+    constants = [row["one_sided_lipschitz_median"] for row in layers if row["network"] == name]
+    largest, mean = (", ".join(f"{row[f'{kind}_gain_median']:.3g}" for row in of_units) for kind in ("largest", "mean"))
+    return (
+        f"{name}, at {whole['images']} test images (medians): the units enlarge their most sensitive direction by {largest}, "
+        f"a random one by {mean}; the network from the standardised image to the scores by "
+        f"{whole['largest_gain_median']:.3g} and {whole['mean_gain_median']:.3g}. "
+        "The layers' one-sided Lipschitz constants with the norm free are "
+        f"{min(constants):.2g} to {max(constants):.2g}."
+    )
+
+
+def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
+    """Left the gains, right the one-sided Lipschitz constants; a mark a network."""
+    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    style = line_styles((row["network"], row["dynamic"]) for row in gains)
+    parts = list(dict.fromkeys(row["part"] for row in gains))
+    steps = sorted({(row["unit"], row["step"]) for row in layers})
+    for i, (network, how) in enumerate(style.items()):
+        offset, face = 0.7 * ((i + 0.5) / len(style) - 0.5), how.colour if how.line == "-" else "none"
+        for row in (row for row in gains if row["network"] == network):
+            at = parts.index(row["part"]) + offset
+            left.vlines(at, row["largest_gain_min"], row["largest_gain_max"], color=how.colour, linewidth=1)
+            left.plot(at, row["mean_gain_median"], "_", color=how.colour, markersize=9)
+            left.scatter(at, row["largest_gain_median"], 32, marker=how.marker, edgecolors=how.colour, facecolors=face)
+        for row in (row for row in layers if row["network"] == network):
+            at = steps.index((row["unit"], row["step"])) + offset
+            low, middle, high = (row[f"one_sided_lipschitz_{part}"] for part in ("min", "median", "max"))
+            right.vlines(at, low, high, color=how.colour, linewidth=1)
+            right.scatter(at, middle, 26, marker=how.marker, edgecolors=how.colour, facecolors=face)
+        left.scatter([], [], 32, marker=how.marker, edgecolors=how.colour, facecolors=face, label=network)
+    left.axhline(1, color="black", linewidth=1)
+    left.set_yscale("log")
+    depth_axes.plain_numbers(left)
+    left.set_xticks(range(len(parts)), parts)
+    left.set_ylabel("largest singular value; mean gain (bar)")
+    right.axhline(0, color="black", linewidth=1)
+    right.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], fontsize=8)
+    right.set_xlabel("unit . time step")
+    right.set_ylabel("one-sided Lipschitz constant, norm free")
+    for axis in (left, right):
+        axis.grid(axis="y", alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    depth_axes.legend(figure)
+    return figure

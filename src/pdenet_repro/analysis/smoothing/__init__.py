@@ -1,0 +1,1 @@
+"""Kind ``smoothing``: which frequencies of the features the units damp."""

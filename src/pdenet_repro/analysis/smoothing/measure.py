@@ -1,0 +1,125 @@
+"""Which frequencies the units damp: energy of the features by frequency band, and their gradient, at every time step.
+
+A heat equation damps high frequencies. The parabolic equation (7) is not one: it decreases the Euclidean norm (without a norm in
+its layers), and its kernels decide which frequencies go. Frequencies are those of the discrete cosine transform, which is
+orthonormal and supposes no periodic image; Nyquist: one half of a period a pixel of the unit's own grid.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from scipy.fft import dctn
+from torch import Tensor
+
+from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.options import add_images
+from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import Place, features, places, portions, standardized, states
+from pdenet_repro.system.console import progress
+
+BESIDE_INITIAL_WEIGHTS = True
+BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges, over the Nyquist frequency
+HIGH = "share_0.5_to_1_nyquist"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be varied."""
+    add_images(parser, 16)
+
+
+def band_energies(Y: Tensor) -> np.ndarray:
+    """Squares of the features (N, C, H, W) of each example by frequency band, (bands, N); their sum is ``|Y|^2``.
+
+    The band of a mode is that of the larger of its two frequencies: ``max(k_y / H, k_x / W)``.
+    """
+    energy = np.square(dctn(Y.double().cpu().numpy(), axes=(2, 3), norm="ortho"))
+    frequency = np.maximum(*np.meshgrid(*(np.arange(n) / n for n in Y.shape[2:]), indexing="ij"))
+    return np.array(
+        [
+            energy[..., (low <= frequency) & (frequency < high)].sum((1, 2))
+            for low, high in zip(BANDS, BANDS[1:], strict=False)
+        ]
+    )
+
+
+def relative_gradient(Y: Tensor) -> np.ndarray:
+    """``|grad Y| / |Y|`` of each example of features (N, C, H, W), (N,): differences to the pixels below and to the right."""
+    squares = sum(Y.double().diff(dim=d).square().flatten(1).sum(1) for d in (2, 3))
+    return (squares / Y.double().square().flatten(1).sum(1).clamp_min(1e-300)).sqrt().cpu().numpy()
+
+
+@torch.no_grad()
+def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
+    """Follow test images through every network."""
+    rows: list[dict[str, Any]] = []
+    names = [f"share_{low:g}_to_{high:g}_nyquist" for low, high in zip(BANDS, BANDS[1:], strict=False)]
+    for subject in progress(subjects, "frequencies of the features"):
+        pixels, _ = subject.test_images(given.images, given.seed)
+        found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for part in portions(subject, given.images):
+            for place, state in states(subject.network, standardized(subject, pixels[part])):
+                Y = features(subject.network, place, state)
+                if Y.ndim == 4:
+                    found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))
+        for place, measured in found.items():
+            energies, gradients = (np.concatenate(each, axis=-1) for each in zip(*measured, strict=True))
+            shares = energies / energies.sum(0).clip(1e-300)
+            rows.append(
+                {"network": subject.name, "dynamic": subject.dynamic, "unit": place.unit, "step": place.step,
+                 "images": given.images}
+                | {name: float(np.median(share)) for name, share in zip(names, shares, strict=True)}
+                | depth_axes.quantiles(HIGH, shares[-1]) | depth_axes.quantiles("gradient_over_norm", gradients)
+            )  # fmt: skip
+    result = Result(tables={"smoothing": rows})
+    for subject in subjects:
+        own = [row for row in rows if row["network"] == subject.name and row["unit"]]
+        ends = {(row["unit"], row["step"] > 0): row for row in own}  # the last row of each stays
+        changes = "; ".join(
+            f"unit {unit} {ends[unit, False][f'{HIGH}_median']:.1%} to {ends[unit, True][f'{HIGH}_median']:.1%}"
+            for unit in dict.fromkeys(row["unit"] for row in own)
+        )
+        result.sentences.append(
+            f"{subject.name}: share of the features' energy above half the Nyquist frequency, from the start to the end of the "
+            f"units (medians over {given.images} test images): {changes}."
+        )
+    result.pictures["smoothing"] = Picture(
+        picture(rows, places(*(subject.config.network for subject in subjects))[1:-1]),
+        "Frequencies of the features",
+        f"Above: share of the features' energy above half the Nyquist frequency of their grid. Below: norm of the gradient over "
+        f"that of the features. Medians over {given.images} test images, bands from {depth_axes.LOW} to {depth_axes.HIGH} %; "
+        "networks as they are, in evaluation mode. A flow that smooths lowers both.",
+    )
+    return result
+
+
+def picture(rows: Sequence[dict[str, Any]], way: Sequence[Place]) -> Figure:
+    """Share of high frequencies above, relative gradient below."""
+    figure = Figure(figsize=(10.5, 6.8), layout="constrained")
+    axes = figure.subplots(2, 1)
+    style = line_styles((row["network"], row["dynamic"]) for row in rows)
+    for i, (axis, name) in enumerate(zip(axes, (HIGH, "gradient_over_norm"), strict=True)):
+        depth_axes.prepare(axis, way, named=not i, labelled=bool(i))
+        for network, how in style.items():
+            for unit, at in enumerate(depth_axes.inside(way), start=1):
+                own = [row for row in rows if row["network"] == network and row["unit"] == unit]
+                x = [at[0] + row["step"] for row in own]
+                low, middle, high = (
+                    [row[f"{name}_{part}"] for row in own]
+                    for part in (f"p{depth_axes.LOW}", "median", f"p{depth_axes.HIGH}")
+                )
+                axis.plot(x, middle, how.line, color=how.colour, marker=how.marker, markersize=4.5, linewidth=1.8,
+                          label=network if unit == 1 else None)  # fmt: skip
+                axis.fill_between(x, low, high, color=how.colour, alpha=0.1, linewidth=0)
+        axis.set_ylim(bottom=0)
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[0].set_ylabel("energy above half\nthe Nyquist frequency")
+    axes[1].set_ylabel("‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)")
+    depth_axes.legend(figure)
+    return figure

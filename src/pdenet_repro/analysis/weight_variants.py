@@ -1,0 +1,80 @@
+"""Networks with changed weights, made without training: refined in time, and with weights averaged over time."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import units
+from pdenet_repro.data.batches import DeviceImages
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.system.device import autocast
+from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
+
+
+def refined(network: PDENet, times: int) -> PDENet:
+    """A copy whose units take ``times`` steps of size ``h / times`` for each of theirs, with that one's weights."""
+
+    def repeat(theta: Tensor) -> Tensor:
+        return theta.repeat_interleave(times, dim=0)
+
+    return _changed(network, repeat, times)
+
+
+def averaged_in_time(network: PDENet) -> PDENet:
+    """A copy in which the kernels of a unit are the same at all of its steps, their mean; scales and shifts stay."""
+
+    def mean(theta: Tensor) -> Tensor:
+        return theta.mean(0, keepdim=True).expand_as(theta).clone() if theta.ndim == 5 else theta
+
+    return _changed(network, mean)
+
+
+@torch.no_grad()
+def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1) -> PDENet:
+    network = copy.deepcopy(network)
+    for unit in units(network):
+        dynamic = copy.copy(unit.dynamic)
+        dynamic.h /= times
+        unit.dynamic, unit.steps = dynamic, unit.steps * times
+        unit.step, unit.adjoint_step = dynamic.step, dynamic.adjoint_step
+        for layer in unit.theta:
+            for name, parameter in list(layer.named_parameters()):
+                setattr(layer, name, nn.Parameter(change(parameter)))
+    return network
+
+
+def renew_statistics(
+    subject: Subject, network: PDENet, images: int, seed: int, prepare: Callable[[Tensor], Tensor] = lambda Y: Y
+) -> None:
+    """Give the batch norms of a changed network the statistics of ``images`` training images at its own weights.
+
+    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network is given. Nothing changes where it has no batch norms.
+    """
+    if not batch_norms(network):
+        return
+    where = next(network.parameters()).device
+    train = subject.dataset.train
+    chosen = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))[:images].numpy()
+    pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], where)
+    pixels.pixels = prepare(pixels.pixels)
+    reestimate_statistics(network, pixels, min(images, 32), seed, autocast(where, subject.config.precision))
+
+
+@torch.no_grad()
+def predictions(
+    subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda Y: Y
+) -> np.ndarray:
+    """Classes (N,) that a network gives raw images (N, 3, H, W) uint8, in the precision of the subject's training.
+
+    ``prepare`` makes of a batch of them what the network is given; batches are of nearly equal size, at most ``batch``.
+    """
+    context = autocast(images.device, subject.config.precision)
+    found = []
+    for part in images.tensor_split(batch_count(len(images), batch)):
+        with context():
+            found.append(network(prepare(part)).argmax(1))
+    return torch.cat(found).cpu().numpy()

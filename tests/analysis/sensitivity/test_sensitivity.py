@@ -1,0 +1,71 @@
+"""Singular values and one-sided Lipschitz constants against dense matrices, in float64."""
+
+from argparse import Namespace
+
+import pytest
+import torch
+from small_runs import subject_of
+
+from pdenet_repro.analysis.jacobian import evaluations
+from pdenet_repro.analysis.lanczos import largest_eigenvalues
+from pdenet_repro.analysis.result import DoesNotApply
+from pdenet_repro.analysis.sensitivity.measure import gains, measure, symmetric_part
+from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.norms import Norm
+from pdenet_repro.networks.unit import Unit
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def made_unit(dynamic):
+    unit = Unit(DYNAMICS[dynamic](1.0, Norm("instance"), "tanh"), 2, 2).double()
+    for seed, parameter in enumerate(unit.parameters()):
+        parameter.data += normal(*parameter.shape, seed=seed) / 3
+    return unit
+
+
+@pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian"])
+def test_gains_are_those_of_the_dense_jacobian_of_each_image(dynamic):
+    unit, X = made_unit(dynamic), normal(3, 2, 3, 3, seed=9)
+    largest, mean = gains(unit, X)
+    for i in range(3):
+        J = torch.func.jacrev(lambda x: unit(x[None])[0])(X[i]).reshape(18, 18)
+        assert largest[i] == pytest.approx(torch.linalg.matrix_norm(J, 2).item(), rel=1e-6)
+        assert mean[i] == pytest.approx(torch.linalg.matrix_norm(J).item() / 18**0.5, rel=0.5)
+        assert mean[i] < largest[i]
+
+
+def test_the_one_sided_lipschitz_constant_bounds_how_fast_solutions_part():
+    """It is the largest eigenvalue of the symmetric part of the Jacobian with the norm free, and may be positive."""
+    unit, Y = made_unit("parabolic"), normal(2, 2, 3, 3, seed=9)
+    (layer,) = next(evaluations(unit, Y))
+    found = largest_eigenvalues(symmetric_part(layer), layer.Y)
+    for i in range(2):
+        dense = torch.func.jacrev(lambda y: layer.F(y[None], layer.theta)[0])(Y[i]).reshape(18, 18).detach()
+        assert found[i].item() == pytest.approx(torch.linalg.eigvalsh((dense + dense.T) / 2)[-1].item(), rel=1e-6)
+        direction = torch.linalg.eigh((dense + dense.T) / 2).eigenvectors[:, -1].reshape(Y[i].shape)
+        with torch.no_grad():
+            other = Y[i] + 1e-6 * direction
+            rate = (
+                (layer.F(other[None], layer.theta) - layer.F(Y[i : i + 1], layer.theta))[0] * direction
+            ).sum() / 1e-6
+        assert rate.item() == pytest.approx(found[i].item(), rel=1e-3, abs=1e-6)
+
+
+def test_the_kind():
+    result = measure([subject_of("second_order")], Namespace(images=3, seed=0))
+    rows = result.tables["sensitivity"]
+    assert [row["part"] for row in rows] == ["unit 1", "unit 2", "network"]
+    for row in rows:
+        assert row["largest_gain_min"] <= row["largest_gain_median"] <= row["largest_gain_max"]
+        assert 0 < row["mean_gain_median"] < row["largest_gain_median"]
+    assert len(result.tables["sensitivity_layers"]) == 4
+    assert "at 3 test images" in result.sentences[0]
+    assert "sensitivity" in result.pictures
+
+
+def test_it_does_not_apply_where_images_are_not_alone():
+    with pytest.raises(DoesNotApply, match="batch_per_pixel"):
+        measure([subject_of("parabolic", "network.connector_norm=batch_per_pixel")], Namespace(images=3, seed=0))

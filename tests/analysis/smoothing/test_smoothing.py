@@ -1,0 +1,72 @@
+"""Frequencies of features against cosines and closed forms."""
+
+from argparse import Namespace
+
+import numpy as np
+import pytest
+import torch
+from small_runs import subject_of
+
+from pdenet_repro.analysis.smoothing.measure import BANDS, HIGH, band_energies, measure, relative_gradient
+from pdenet_repro.networks.dynamics import Parabolic
+from pdenet_repro.networks.layers import SymmetricWeights
+from pdenet_repro.networks.norms import Norm
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("ky", "kx", "band"), [(0, 0, 0), (1, 2, 1), (0, 5, 2), (3, 3, 1), (9, 1, 3), (15, 15, 3)])
+def test_a_cosine_is_in_its_band(ky, kx, band):
+    n = (torch.arange(16).double() + 0.5) * np.pi / 16
+    Y = torch.outer(torch.cos(ky * n), torch.cos(kx * n))[None, None]
+    energies = band_energies(Y)
+    assert energies.shape == (len(BANDS) - 1, 1)
+    assert energies[band, 0] == pytest.approx(Y.square().sum().item())
+    assert np.delete(energies[:, 0], band) == pytest.approx(0, abs=1e-10)
+
+
+def test_bands_add_up_to_the_squared_norm():
+    Y = normal(3, 4, 12, 10)
+    assert band_energies(Y).sum(0) == pytest.approx(Y.square().flatten(1).sum(1).numpy())
+
+
+def test_the_relative_gradient_of_known_features():
+    checkerboard = ((-1.0) ** torch.arange(8))[:, None] * ((-1.0) ** torch.arange(8))
+    assert relative_gradient(torch.ones(1, 1, 8, 8)) == pytest.approx(0)
+    assert relative_gradient(checkerboard[None, None]) == pytest.approx(((2 * 8 * 7 * 4) / 64) ** 0.5)
+    assert relative_gradient(5 * checkerboard[None, None]) == relative_gradient(checkerboard[None, None])
+
+
+@pytest.mark.parametrize("kind", ["gradient", "average"])
+def test_which_frequencies_a_parabolic_step_damps_is_decided_by_its_kernel(kind):
+    """``K = d/dx``: a heat equation, high ones. ``K`` an average: low ones go, and the features become rougher."""
+    K = torch.zeros(1, 1, 3, 3).double()
+    K[0, 0, 1] = torch.tensor([-1.0, 1.0, 0.0]) if kind == "gradient" else torch.tensor([1.0, 2.0, 1.0]) / 2
+    theta = (SymmetricWeights(K, torch.ones(1).double(), 100 * torch.ones(1).double()),)  # all of ReLU active
+    dynamic, state = Parabolic(0.2, Norm("none"), "relu"), (normal(1, 1, 32, 32),)
+    other = (state[0] + normal(1, 1, 32, 32, seed=1),)
+    before = other[0] - state[0]
+    for _ in range(5):
+        state, other = dynamic.step(state, theta), dynamic.step(other, theta)
+    after = other[0] - state[0]  # the bias' part drops out
+    assert after.norm() < before.norm()
+
+    def share(Y):
+        return float(band_energies(Y)[-1, 0] / Y.square().sum())
+
+    assert (share(after) < 0.9 * share(before)) == (kind == "gradient")
+    assert (relative_gradient(after) < relative_gradient(before)) == (kind == "gradient")
+
+
+def test_the_kind():
+    result = measure([subject_of("parabolic"), subject_of("resnet")], Namespace(images=5, seed=0))
+    rows = result.tables["smoothing"]
+    assert len(rows) == 2 * (1 + 2 * 3)  # the images, two units of two steps
+    for row in rows:
+        shares = [value for name, value in row.items() if name.startswith("share") and name.endswith("nyquist")]
+        assert sum(shares) == pytest.approx(1, abs=0.2)  # medians
+        assert row[f"{HIGH}_p10"] <= row[f"{HIGH}_median"] <= row[f"{HIGH}_p90"]
+    assert len(result.sentences) == 2
+    assert "smoothing" in result.pictures
