@@ -18,7 +18,7 @@ from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder, load_summary
 from pdenet_repro.runs.training_run import Session
 from pdenet_repro.system.console import Log
-from pdenet_repro.system.errors import InvalidConfig, NonFiniteLoss, RunFolderError, StorageError
+from pdenet_repro.system.errors import InvalidConfig, NonFiniteNumbers, RunFolderError, StorageError
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.training.evaluation import STATISTICS
 
@@ -217,11 +217,11 @@ def test_a_full_disk_at_any_write_loses_nothing_saved(tmp_path, dataset, monkeyp
 def test_a_non_finite_objective_stops_before_the_weights_are_touched(tmp_path, dataset):
     words = ("schedule.learning_rate=1e30", "optimizer.bound=null", "network.norm=none", "network.connector_norm=none")
     config = configuration(tmp_path, *words, "checkpoint.seconds=0")
-    with pytest.raises(NonFiniteLoss, match=r"epoch 1, step 2, learning rate 1e\+30; .*Lower schedule\.learning_rate"):
+    with pytest.raises(NonFiniteNumbers, match=r"epoch 1, step 2, learning rate 1e\+30; .*Lower schedule\.learning_rate"):
         go(config, dataset)
     path = RunFolder(config).path
     assert not (path / "summary.json").exists()
-    with pytest.raises(NonFiniteLoss, match="epoch 1, step 2"):  # and again: it goes on from the good step
+    with pytest.raises(NonFiniteNumbers, match="epoch 1, step 2"):  # and again: it goes on from the good step
         go(config, dataset)
 
 

@@ -12,7 +12,7 @@ from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.layers import conv
-from pdenet_repro.system.errors import NonFiniteLoss
+from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.training.evaluation import (
     accuracy,
     batch_count,
@@ -195,7 +195,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone():
     next(steps)
     trainer.batches.images.pixels = trainer.batches.images.pixels.float().mul(float("nan"))
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
-    with pytest.raises(NonFiniteLoss, match=r"is nan \(data nan, .*\) at epoch 1, step 2, learning rate 0\.1"):
+    with pytest.raises(NonFiniteNumbers, match=r"is nan \(data nan, .*\) at epoch 1, step 2, learning rate 0\.1"):
         next(steps)
     assert all(torch.equal(before[name], p) for name, p in trainer.network.named_parameters())
     assert trainer.progress.step == 1

@@ -104,7 +104,7 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
 
 def standardized(subject: Subject, images: Tensor) -> Tensor:
     """Images (N, 3, 96, 96) uint8 as the network takes them in."""
-    return standardize(images, subject.config.data.standardization)
+    return standardize(images, subject.config.data.standardization, subject.network.dtype)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pdenet_repro.system.arguments import Parser, whole_number
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory
 from pdenet_repro.system.files import make_folder
+from pdenet_repro.system.pictures import own_settings
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -128,6 +129,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
     return subjects(given.networks, device.set_up(config), given.data_root, print)
 
 
+@own_settings()
 @_sentence_where_memory_ends()
 def _carry_out(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write

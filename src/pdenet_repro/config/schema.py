@@ -169,7 +169,11 @@ class Config:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = knob("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
     device: str = knob("auto, cpu, cuda or cuda:N", "auto", result=False)
-    precision: str = knob("of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16"))
+    precision: str = knob(
+        "of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
+        "float32",
+        choices=("float32", "tf32", "bfloat16", "float64"),
+    )
     performance: str = knob(
         "eager or compiled training and evaluation; auto: compiled where it pays",
         "auto",
@@ -283,7 +287,8 @@ def _complaints(config: Config) -> Iterator[str]:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         yield f"device={config.device}: must be auto, cpu, cuda or cuda:N"
     if config.device == "cpu" and config.precision == "tf32":
-        yield "precision=tf32: must be float32 or bfloat16 on device=cpu; tf32 is arithmetic of NVIDIA GPUs"
+        yield "precision=tf32: must be float32, bfloat16 or float64 on device=cpu; tf32 is arithmetic of NVIDIA GPUs"
+    yield from _lone_values(config)
     parts = config.name.split("/")
     if not all(re.fullmatch(r"[\w.+=-]+", part) and set(part) != {"."} for part in parts):
         yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
@@ -300,3 +305,26 @@ def _complaints(config: Config) -> Iterator[str]:
             Path(path).expanduser()
         except RuntimeError:
             yield f"{key}={path}: there is no user {path[1:].split('/')[0]} here; must name a folder"
+
+
+def _lone_values(config: Config) -> Iterator[str]:
+    """Norms over a single value, which is its own mean: whatever the image, what comes out is the same."""
+    network = config.network
+    halves = 2 if config.dynamic == "hamiltonian" else 1
+    if network.connector_norm == "batch_per_pixel":
+        for key, size in (
+            ("schedule.batch_size", config.schedule.batch_size),
+            ("evaluation.batch_size", config.evaluation.batch_size),
+        ):
+            if size == 1:
+                yield (
+                    f"{key}=1: must be at least 2 for network.connector_norm=batch_per_pixel, which normalises over the "
+                    f"images of a batch (recipe=authors has it)"
+                )
+    if network.norm == "channel" and network.widths and min(network.widths) // halves == 1:
+        yield (
+            f"network.widths={network.widths}: must be at least {2 * halves} for network.norm=channel with "
+            f"dynamic={config.dynamic}, which normalises over the channels"
+        )
+    if network.connector_norm == "channel" and 1 in (*network.widths, network.last_width):
+        yield f"network.connector_norm=channel: must have 2 channels or more to normalise over, but a unit or last_width has 1"

@@ -27,10 +27,16 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, images: DeviceImages, schedule: ScheduleConfig, standardization: str, augmentation: str, seed: int
+        self,
+        images: DeviceImages,
+        schedule: ScheduleConfig,
+        standardization: str,
+        augmentation: str,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.images, self.batch_size, self.seed = images, schedule.batch_size, seed
-        self.standardization, self.augmentation = standardization, augmentation
+        self.standardization, self.augmentation, self.dtype = standardization, augmentation, dtype
         self.steps = schedule.steps_per_epoch(len(images))
 
     def start_epoch(self, epoch: int) -> None:
@@ -55,7 +61,7 @@ class TrainingBatches:
         """Standardised, augmented images (B, 3, H, W) and labels (B,) of step 0, 1, ... of the epoch."""
         part = slice(step * self.batch_size, (step + 1) * self.batch_size)  # ends with the images
         chosen = self.order[part]
-        images = standardize(self.images.pixels[chosen], self.standardization)
+        images = standardize(self.images.pixels[chosen], self.standardization, self.dtype)
         if self.augmentation == "flip_crop":
             images = flip_and_crop(images, *self.draws[:, part], margin=self.margin)
         return images, self.images.labels[chosen]

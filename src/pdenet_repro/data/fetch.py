@@ -21,12 +21,12 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pdenet_repro.data.cache import md5_verified_once
 from pdenet_repro.data.stl10 import FOLDS, LABELLED, STL10_MD5, stl10_folder
 from pdenet_repro.system.errors import DataError, StorageError
+from pdenet_repro.system.lock import try_lock
 
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
@@ -94,16 +94,12 @@ def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str
 @contextmanager
 def _alone(root: Path, say: Say) -> Iterator[None]:
     """Let one process at a time write in ``root``."""
-    lock = FileLock(root / "stl10_binary.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"another process is fetching STL-10 to {root}; waiting for it")
-        lock.acquire()
-    try:
+    with (root / "stl10_binary.lock").open("a") as file:
+        if try_lock(file.fileno()) is False:
+            say(f"another process is fetching STL-10 to {root}; waiting for it")
+        while try_lock(file.fileno()) is False:
+            time.sleep(0.5)
         yield
-    finally:
-        lock.release()
 
 
 def _download(root: Path, archive: Archive, say: Say) -> Path:

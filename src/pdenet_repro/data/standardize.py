@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 
-def standardize(images: Tensor, mode: str) -> Tensor:
+def standardize(images: Tensor, mode: str, dtype: torch.dtype | None = None) -> Tensor:
     """``(x - mean) / max(std, 1/sqrt(n))`` of raw images (N, C, H, W), values 0..255, std with n - 1 (SPEC section 1).
 
     ``per_image_and_channel`` (v1): over the n = H W pixels of each channel; ``per_image`` (v2): over all n = C H W values;
-    ``none``: values 0..1. uint8 becomes the default floating-point type; a floating-point image keeps its own.
+    ``none``: values 0..1. ``dtype``: of the result; None: the images' own, for uint8 the default floating-point type.
     """
-    images = images if images.is_floating_point() else images.to(torch.get_default_dtype())
+    images = images.to(dtype or (images.dtype if images.is_floating_point() else torch.get_default_dtype()))
     if mode == "none":
         return images / 255
     over = (2, 3) if mode == "per_image_and_channel" else (1, 2, 3)

@@ -7,10 +7,11 @@ from pdenet_repro.system.seeds import torch_seed
 
 def build_network(config: Config) -> PDENet:
     """The network of a configuration at its initial weights, on the CPU."""
-    return PDENet(
+    network = PDENet(
         config.dynamic,
         config.network,
         standardization=config.data.standardization,
         batch_statistics=config.evaluation.statistics == "batch",
         seed=torch_seed(config.seed, "weights"),
     )
+    return network.double() if config.precision == "float64" else network

@@ -80,13 +80,18 @@ class PDENet(nn.Module):
             elif name.startswith("classifier"):
                 nn.init.trunc_normal_(value, std=0.1, a=-0.2, b=0.2, generator=generator)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return self.classifier.weight.dtype
+
     def features(self, images: Tensor) -> Tensor:
         """The pixel means of the last connector's channels, (N, last width), of images (N, 3, H, W).
 
         TypeError or ValueError for images that cannot be classified.
         """
         self._refuse_unusable(images)
-        Y = standardize(images, self.standardization) if images.dtype == torch.uint8 else images
+        Y = standardize(images, self.standardization, self.dtype) if images.dtype == torch.uint8 else images
         Y = self.opening(Y)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connector(unit(Y))
@@ -96,7 +101,7 @@ class PDENet(nn.Module):
 
     def _refuse_unusable(self, images: Tensor) -> None:
         """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
-        weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
+        weights, smallest = self.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
         if not isinstance(images, Tensor):
             hint = "; torch.from_numpy makes one of an array" if hasattr(images, "__array__") else ""
             raise TypeError(f"images must be {_tensor(smallest, weights)}, not {type(images).__name__}{hint}")
@@ -113,7 +118,7 @@ class PDENet(nn.Module):
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, classes) of images (N, 3, H, W); differentiable, so use it within ``torch.no_grad()``."""
-        return torch.softmax(self(images).float(), dim=1)
+        return torch.softmax(self(images).to(self.dtype), dim=1)
 
     def drift(self) -> float | None:
         """Largest relative drift of the units run backwards since it was last asked for; None if none is."""

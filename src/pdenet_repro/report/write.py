@@ -11,6 +11,7 @@ from pdenet_repro.report.files import save
 from pdenet_repro.report.runs import Collection, Missing, collect, label
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, write_atomically
+from pdenet_repro.system.pictures import own_settings
 
 TERMINAL = (
     "dynamic",
@@ -46,6 +47,7 @@ CAPTIONS = {
 }
 
 
+@own_settings()
 def write_report(
     folder: Path,
     *,

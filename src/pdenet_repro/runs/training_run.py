@@ -197,10 +197,12 @@ class Session:
             "reversal_drift": drift,
         }
         self.seconds = 0.0
-        if drift is not None and not drift <= memory.TOLERANCE:
+        precision = self.config.precision
+        if drift is not None and not drift <= (tolerated := memory.TOLERATED_DRIFT[precision]):
             self.log.warn(
-                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm: the "
-                f"gradients are not to be trusted; use network.memory=recompute, or a smaller network.step_size"
+                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm, more than "
+                f"the {tolerated:.0e} that is usual for precision={precision}: the gradients are not to be trusted; use "
+                f"network.memory=recompute, or a smaller network.step_size"
             )
         self.rows.append(row)
         self.timings.append(timing)

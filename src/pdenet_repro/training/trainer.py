@@ -12,7 +12,7 @@ from torch import Tensor
 from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.system.errors import NonFiniteLoss
+from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate
@@ -29,22 +29,6 @@ class Progress:
     decay: float = 0.0
     correct: int = 0
     images: int = 0
-
-
-class ToHost:
-    """A tensor's values on their way from a GPU: waiting for them is not waiting for what it is given to do afterwards."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.host, self.copied = tensor.to("cpu", non_blocking=True), None
-        if tensor.is_cuda:
-            self.copied = torch.cuda.Event()
-            self.copied.record(torch.cuda.current_stream(tensor.device))
-
-    def values(self) -> list[float]:
-        """As soon as they are there."""
-        if self.copied is not None:
-            self.copied.synchronize()
-        return self.host.tolist()
 
 
 class Trainer:
@@ -82,8 +66,9 @@ class Trainer:
 
         Raises
         ------
-        NonFiniteLoss
-            Before the update of the step that found it; the weights are those of the step before.
+        NonFiniteNumbers
+            The objective or its gradient is infinite or NaN, or the step would overflow. The weights are those of the
+            step before.
         """
         self.network.train()
         self.batches.start_epoch(self.progress.epoch)
@@ -97,23 +82,17 @@ class Trainer:
         """The objective, and what is reported of a batch: its three terms and how many are classified rightly."""
         with self.autocast():
             scores = self.network(images)
-        terms = self.objective(scores.float(), labels)
+        terms = self.objective(scores.to(self.network.dtype), labels)
         correct = (scores.argmax(1) == labels).sum()
         return terms.total, torch.stack([*terms, correct.to(terms.data.dtype)]).detach()
 
     def _one_step(self, images: Tensor, labels: Tensor) -> None:
         total, report = self.forward(images, labels)
-        on_its_way = ToHost(report)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        data, smoothness, decay, correct = on_its_way.values()
-        if not math.isfinite(data + smoothness + decay):
-            raise NonFiniteLoss(
-                f"the objective is {data + smoothness + decay} (data {data:g}, smoothness {smoothness:g}, decay {decay:g}) at "
-                f"epoch {self.progress.epoch}, step {self.progress.step + 1}, learning rate {self.rate:g}; the weights of "
-                f"the step before are kept. Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 "
-                f"where it is smoothness or decay that is not finite, or choose another network.norm"
-            )
+        size = self.optimizer.size_after_step()
+        data, smoothness, decay, correct, size_after_step = torch.cat([report, size.to(report)[None]]).tolist()
+        self._refuse_non_finite(data, smoothness, decay, size_after_step)
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
@@ -122,6 +101,26 @@ class Trainer:
         progress.decay += decay
         progress.correct += int(correct)
         progress.images += len(labels)
+
+    def _refuse_non_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
+        loss = data + smoothness + decay
+        if math.isfinite(loss) and math.isfinite(size_after_step):
+            return
+        fault = f"the objective is {loss} (data {data:g}, smoothness {smoothness:g}, decay {decay:g})"
+        advice = (
+            "Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 where it is smoothness or decay "
+            "that is not finite, or choose another network.norm"
+        )
+        if math.isfinite(loss):
+            fault = f"the objective is finite ({loss:g}), but its gradient, or the step along it, is not"
+            advice = (
+                "Raise objective.eps or network.norm_eps where they are small, or lower schedule.learning_rate or "
+                "network.step_size"
+            )
+        raise NonFiniteNumbers(
+            f"{fault} at epoch {self.progress.epoch}, step {self.progress.step + 1}, learning rate {self.rate:g}; the weights "
+            f"of the step before are kept. {advice}"
+        )
 
     def finish_epoch(self) -> dict[str, Any]:
         """Means over the epoch's steps, largest weight; moves on to the next epoch."""
@@ -134,7 +133,7 @@ class Trainer:
             "smoothness": done.smoothness / done.step,
             "decay": done.decay / done.step,
             "train_accuracy": done.correct / done.images,
-            "largest_weight": max(p.detach().abs().max().item() for p in self.network.parameters()),
+            "largest_weight": torch.stack([p.detach().abs().max() for p in self.network.parameters()]).max().item(),
         }
         self.progress = Progress(epoch=done.epoch + 1)
         return row

@@ -138,7 +138,7 @@ def attack(
 
 def scores(network: PDENet, images: Tensor) -> Tensor:
     """Class scores (N, classes) of raw images (N, 3, H, W) of any type, values 0..255."""
-    return network(standardize(images, network.standardization))
+    return network(standardize(images, network.standardization, network.dtype))
 
 
 def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
