@@ -180,6 +180,12 @@ class Config:
         choices=("auto", "eager", "compile"),
         result=False,
     )
+    resume: str = knob(
+        "when code, versions, processor or threads have changed since a run was stopped: warn and go on, or refuse",
+        "warn",
+        choices=("warn", "exact"),
+        result=False,
+    )
     deterministic: bool = knob("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
     name: str = knob("the study the run belongs to: a folder below output_root", result=False)
     output_root: str = knob("folder for all studies", "outputs", result=False)

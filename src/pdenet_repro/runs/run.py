@@ -21,6 +21,16 @@ def refuse_nonsense(config: Config) -> None:
         raise InvalidConfig(
             f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
         )
+    if (
+        config.network.connector_norm == "batch_per_pixel"
+        and config.schedule.last_batch == "keep"
+        and images % config.schedule.batch_size == 1
+    ):
+        raise InvalidConfig(
+            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for the last batch of an epoch, and "
+            f"network.connector_norm=batch_per_pixel normalises over the images of a batch; choose another size, or "
+            f"schedule.last_batch=drop"
+        )
     device.refuse_missing_gpu(config)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from pdenet_repro.data.subset import choose
 from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.dynamics import DYNAMICS
-from pdenet_repro.runs import provenance
+from pdenet_repro.runs import attempts, provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
-from pdenet_repro.runs.folder import RunFolder, config_digest
+from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Bars, Log, epoch_line
+from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
 from pdenet_repro.system.signals import Interrupted, StopRequest
+from pdenet_repro.system.surroundings import use_writable_compiler_cache
 from pdenet_repro.training import compilation
 from pdenet_repro.training.compilation import not_compiled
 from pdenet_repro.training.evaluation import (
@@ -34,12 +36,17 @@ from pdenet_repro.training.evaluation import (
     reestimate_statistics,
     using_statistics,
 )
+from pdenet_repro.training.interruptible import StoppedWhileCompiling
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import torch
+
+Result = TypeVar("Result")
+
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
 
 
 def make_trainer(
@@ -48,19 +55,20 @@ def make_trainer(
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
     reversible = DYNAMICS[config.dynamic].reversible
     # not the memory that is free now: a run that is resumed must choose the same
-    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
+    number = 8 if config.precision == "float64" else 4
+    mode = memory.choose(config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number)
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
     optimizer = ProjectedSGD(
         network.parameters(), config.schedule.learning_rate, config.optimizer.momentum, config.optimizer.bound
     )
     batches = TrainingBatches(
-        images, config.schedule, config.data.standardization, config.data.augmentation, config.seed
+        images, config.schedule, config.data.standardization, config.data.augmentation, config.seed, network.dtype
     )
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
     if compilation.wanted(config, len(images), where):
         evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
-        compilation.compile_run(trainer, evaluated, warn)
+        trainer.compiler = compilation.compile_run(trainer, evaluated, warn)
     return trainer
 
 
@@ -73,6 +81,7 @@ class Session:
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
         provenance.git_commit()  # remembered for the summary
+        use_writable_compiler_cache(log.warn)
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = choose(dataset.train.labels, config.data, config.seed, dataset.folds)
@@ -83,7 +92,8 @@ class Session:
         self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
         self.trainer = make_trainer(config, self.train, self.device, log.warn)
         self.network = self.trainer.network
-        self.checkpoints = Checkpoints(folder.path / "checkpoints", config_digest(config))
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", config)
+        self.attempts: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self.seconds = 0.0  # of training in the current epoch
@@ -96,7 +106,7 @@ class Session:
         self.log.say(self._plan())
         self._resume()
         trainer, epochs = self.trainer, self.config.schedule.epochs
-        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch)
+        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch, self.log.warn)
         self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken)
         self.saved_at = time.monotonic()
         try:
@@ -105,12 +115,17 @@ class Session:
                 events.epoch(self.rows[-1], self.timings[-1])
             self._save()
             outcome = self._outcome()
-            summary = write_results(outcome, self.folder, self.device)
+            summary = self._persistently(lambda: write_results(outcome, self.folder, self.device))
             events.result(self.config, summary, outcome.confusion, self.network)
+        except StoppedWhileCompiling as stop:
+            raise Interrupted(
+                f"stopped by {stop} while compiling, before anything else was computed that is not saved in "
+                f"{self.folder.path}: the same command goes on from there"
+            ) from None
         finally:
             self.bars.close()
             events.close()
-        self.folder.finish(summary)
+        self._persistently(lambda: self.folder.finish(summary))
         self.checkpoints.clear()
         return summary
 
@@ -128,13 +143,38 @@ class Session:
         )
 
     def _resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one, and begin the record of this attempt."""
         checkpoint = self.checkpoints.load(self.log.warn)
-        if checkpoint is None:
-            return
+        if checkpoint is not None:
+            try:
+                self._restore(checkpoint)
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise CheckpointError(
+                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} is not one of this version "
+                    f"({first_line(error)}); go on with the version that wrote it, or move that folder away"
+                ) from error
+        attempt = attempts.begin(
+            device.hardware(self.device),
+            (self.folder.path / "command.txt").read_text().strip(),
+            min(self.trainer.progress.epoch, self.config.schedule.epochs),
+            compiled=self.trainer.compiled,
+            memory=next((unit.memory for unit in self.network.units), ""),
+        )
+        if self.attempts and (change := attempts.compare(self.attempts[-1], attempt, self.config)):
+            self.log.warn(change)
+        self.attempts.append(attempt)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         values = checkpoint.values
+        images = dict(self.dataset.checksums)
+        if values.get("data_md5", images) != images:  # version 0.1 did not keep them
+            raise CheckpointError(
+                f"the checkpoints in {self.checkpoints.folder} are of a run on other images of {self.config.data.name}; train on "
+                f"those (data.root=...), or give this run its own name=..."
+            )
         self.trainer.restore(checkpoint.tensors, values["progress"])
         self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
-        self.best = values["best"]
+        self.best, self.attempts = values["best"], values.get("attempts", [])
         self.best_weights = {
             name.removeprefix("best."): tensor.to(self.device)
             for name, tensor in checkpoint.tensors.items()
@@ -147,6 +187,8 @@ class Session:
 
     def _save(self) -> None:
         tensors, progress = self.trainer.state()
+        epoch = progress["epoch"] if progress["step"] else progress["epoch"] - 1
+        attempts.advance(self.attempts[-1], epoch, compiled=self.trainer.compiled)
         tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
         values = {
             "progress": progress,
@@ -154,9 +196,27 @@ class Session:
             "timings": self.timings,
             "seconds": self.seconds,
             "best": self.best,
+            "attempts": self.attempts,
+            "data_md5": dict(self.dataset.checksums),
         }
-        self.checkpoints.save(Checkpoint(self.trainer.steps_taken, tensors, values))
+        checkpoint = Checkpoint(self.trainer.steps_taken, tensors, values)
+
+        def write() -> None:
+            self.folder.confirm()
+            self.checkpoints.save(checkpoint)
+
+        self._persistently(write)
         self.saved_at = time.monotonic()
+
+    def _persistently(self, write: Callable[[], Result]) -> Result:
+        """Call ``write``, again and again for minutes where that fails: the run cannot do without what it writes."""
+        for delay in RETRY_DELAYS:
+            try:
+                return write()
+            except StorageError as error:
+                self.log.warn(f"{error}; trying again in {delay} s")
+                time.sleep(delay)
+        return write()
 
     def _leave_if_asked(self) -> None:
         if self.stop.received:
@@ -206,8 +266,11 @@ class Session:
             )
         self.rows.append(row)
         self.timings.append(timing)
-        self.folder.write_rows("metrics.csv", self.rows)
-        self.folder.write_rows("timings.csv", self.timings)
+        try:
+            self.folder.write_rows("metrics.csv", self.rows)
+            self.folder.write_rows("timings.csv", self.timings)
+        except StorageError as error:  # they are written again, from the checkpoint, after every epoch and at the end
+            self.log.warn(f"{error}; the training goes on")
         epochs = self.config.schedule.epochs
         mean = sum(t["seconds"] for t in self.timings) / len(self.timings)
         self.log.say(epoch_line(row, timing, epochs, mean * (epochs - row["epoch"])))
@@ -241,10 +304,14 @@ class Session:
 
         images: DeviceImages = getattr(self, split)
         kind = statistics or self.config.evaluation.statistics
-        with using_statistics(self.network, kind, self._reestimate):
-            return class_probabilities(
-                self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
-            )
+        try:
+            with using_statistics(self.network, kind, self._reestimate):
+                return class_probabilities(
+                    self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+                )
+        except StoppedWhileCompiling:
+            self._leave_if_asked()  # an evaluation changes nothing, so that all is saved
+            raise
 
     def _reestimate(self) -> None:
         config = self.config
@@ -263,7 +330,7 @@ class Session:
         if not batch_norms(self.network):
             return {}
         row = self.rows[epoch - 1]
-        known = {kind: row[f"test_accuracy_{kind}"] for kind in STATISTICS}
+        known = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
         if None in known.values():
             known |= self._with_other_statistics()
             assert self.test_probabilities is not None
@@ -294,4 +361,5 @@ class Session:
             accuracy_by_statistics=by_statistics,
             rows=self.rows,
             timings=self.timings,
+            attempts=self.attempts,
         )

@@ -12,6 +12,7 @@ import torch
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.cost import training_flops
+from pdenet_repro.training.interruptible import make_compilation_interruptible
 
 if TYPE_CHECKING:
     from pdenet_repro.training.trainer import Trainer
@@ -41,7 +42,7 @@ def wanted(config: Config, images: int, device: torch.device) -> bool:
     return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE[device.type]
 
 
-def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> None:
+def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> "Compiler":
     """Have the trainer's steps, and its network's probabilities of ``evaluated`` images, compiled at their first call.
 
     As a whole where units are short and store their steps; otherwise the time steps of the units, a unit's all alike.
@@ -64,6 +65,7 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
             return as_it_was(images)
 
     network.probabilities = of_one_size  # type: ignore[method-assign]
+    return compiled
 
 
 def not_compiled() -> AbstractContextManager[None]:
@@ -78,6 +80,7 @@ class Compiler:
         self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
         if not self.found:
             warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
+        make_compilation_interruptible()
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # of a missing GPU, which is no fault
         torch._dynamo.reset()  # each run of a sweep is compiled for itself; the limit on recompilations is for one
 

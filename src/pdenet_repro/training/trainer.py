@@ -13,6 +13,7 @@ from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.errors import NonFiniteNumbers
+from pdenet_repro.training.compilation import Compiler
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate
@@ -48,6 +49,7 @@ class Trainer:
         self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = (
             self._forward
         )  # may be put compiled in its place
+        self.compiler: Compiler | None = None  # where it is
         self.progress = Progress()
 
     @property
@@ -55,6 +57,11 @@ class Trainer:
         """Learning rate of the current epoch."""
         schedule = self.schedule
         return learning_rate(self.progress.epoch, schedule.learning_rate, schedule.milestones, schedule.factor)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are computed by compiled code, as far as is known before the next one."""
+        return self.compiler is not None and self.compiler.works
 
     @property
     def steps_taken(self) -> int:
