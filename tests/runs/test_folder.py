@@ -45,8 +45,8 @@ def test_differences_are_those_that_change_the_result(tmp_path):
     one = small(tmp_path)
     other = small(tmp_path, "seed=1", "schedule.milestones=[2]", "device=cpu", "checkpoint.seconds=1")
     assert differences(one, other) == [
-        "schedule.milestones: [6, 8, 10] there, [2] asked for",
-        "seed: 0 there, 1 asked for",
+        "schedule.milestones: [6, 8, 10] there, [2] in this command",
+        "seed: 0 there, 1 in this command",
     ]
     assert config_digest(one) != config_digest(other)
     assert config_digest(one) == config_digest(small(tmp_path, "name=elsewhere", "device=cpu"))
@@ -56,7 +56,7 @@ def test_a_run_of_another_configuration_is_refused(tmp_path):
     folder = RunFolder(small(tmp_path))
     with folder.locked():
         folder.begin("")
-    with pytest.raises(RunFolderError, match=r"objective.alpha1: 0.0003 there, 0.0 asked for.*name="):
+    with pytest.raises(RunFolderError, match=r"objective.alpha1: 0.0003 there, 0.0 in this command.*name="):
         RunFolder(small(tmp_path, "objective.alpha1=0")).finished()
 
 

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pdenet_repro.config import compose, presets
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.signals import Interrupted, Stopped
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 SWEEP = {"-m", "--multirun"}
 SHOW = {"-c", "--cfg"}
@@ -25,14 +26,15 @@ OPTIONS = SWEEP | SHOW | {"--resolve", "--plan"}
 
 def carry_out(arguments: list[str]) -> int:
     """Carry out one command; returns its exit code. What a user can mend is one sentence on stderr, no traceback."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        from pdenet_repro.cli.help import first_steps, help_text
-
-        print(help_text() if arguments else first_steps(), end="")
-        return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the sentence is ours
     compose.register()
     try:
+        refuse_missing_working_folder()
+        if not arguments or {"-h", "--help"} & set(arguments):
+            from pdenet_repro.cli.help import first_steps, help_text
+
+            print(help_text() if arguments else first_steps(), end="")
+            return 0
         # Hydra reads sys.argv, and a -m between settings confuses its parser
         words = sorted(compose.readable(arguments), key=lambda word: word not in SWEEP)
         _refuse_options(words)

@@ -4,24 +4,25 @@ import argparse
 import os
 import sys
 import traceback
-from pathlib import Path
 
-from pdenet_repro.system.arguments import Parser, whole_number
+from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
 def main(arguments: list[str]) -> int:
     """Draw and print; returns the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or a folder of studies"
+        "folder", type=folder, metavar="FOLDER", help="a study, for example outputs/demo, or a folder of studies"
     )
-    parser.add_argument("--output", type=Path, help="folder to write into; default: the study's own")
+    parser.add_argument("--output", type=folder, help="folder to write into; default: the study's own")
     parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
     parser.add_argument(
         "--image-seed", type=whole_number(0), default=0, metavar="N", help="of the random test images (default 0)"
     )
     try:
+        refuse_missing_working_folder()
         given = parser.parse_args(arguments)
         from pdenet_repro.report.write import write_report
 

@@ -5,6 +5,7 @@ nothing heavy, so that a wrong value is refused before anything is loaded.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
@@ -20,6 +21,7 @@ from pdenet_repro.system.errors import InvalidConfig
 IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
 MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
 LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
+LONGEST_PATH = 3000  # bytes; systems take 4,096, and a run's files have names of their own below
 
 
 def knob(
@@ -300,13 +302,24 @@ def _complaints(config: Config) -> Iterator[str]:
         yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
     if not config.output_root:
         yield "output_root=: must name a folder"
+    yield from _path_complaints(config)
+
+
+def _path_complaints(config: Config) -> Iterator[str]:
     for key, path in (
         ("name", config.name),
         ("output_root", config.output_root),
         ("data.root", config.data.root or ""),
     ):
-        if any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+        try:
+            size, longest = len(path.encode()), max(len(part.encode()) for part in path.split("/"))
+        except UnicodeEncodeError:
+            yield f"{key}={os.fsencode(path)!r}: must be a name in UTF-8; this one cannot be written into a configuration"
+            continue
+        if longest > LONGEST_NAME:
             yield f"{key}={path[:40]}...: must have no part of more than {LONGEST_NAME} bytes between two /"
+        if size > LONGEST_PATH:
+            yield f"{key}={path[:40]}...: must have at most {LONGEST_PATH:,} bytes, has {size:,}"
         try:
             Path(path).expanduser()
         except RuntimeError:
@@ -333,4 +346,4 @@ def _lone_values(config: Config) -> Iterator[str]:
             f"dynamic={config.dynamic}, which normalises over the channels"
         )
     if network.connector_norm == "channel" and 1 in (*network.widths, network.last_width):
-        yield f"network.connector_norm=channel: must have 2 channels or more to normalise over, but a unit or last_width has 1"
+        yield "network.connector_norm=channel: must have 2 channels or more to normalise over, but a unit or last_width has 1"

@@ -7,6 +7,7 @@ is completed where it is short, verified, and used like one that was downloaded.
 """
 
 import hashlib
+import os
 import shutil
 import sys
 import tarfile
@@ -29,6 +30,7 @@ from pdenet_repro.system.errors import DataError, StorageError
 from pdenet_repro.system.lock import try_lock
 
 CHUNK = 1 << 20  # bytes
+GZIP = b"\x1f\x8b"  # the first bytes of the archive
 TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
 RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whenever the archive has grown
 
@@ -70,6 +72,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     try:
         if not _lacking(folder, needed, archive):
             return
+        _refuse_other_files(folder, archive)
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
             if _lacking(folder, needed, archive):  # the process waited for may have fetched them
@@ -80,6 +83,16 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     except OSError as error:
         fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
         raise StorageError(f"{fault}; once that is mended, the same command goes on from here") from error
+
+
+def _refuse_other_files(folder: Path, archive: Archive) -> None:
+    """Raise DataError where files of these names are not the archive's: they may be somebody's own, and stay."""
+    wrong = [name for name in _lacking(folder, archive.members, archive) if os.path.lexists(folder / name)]
+    if wrong:
+        raise DataError(
+            f"{folder} holds {', '.join(wrong)} with another content than STL-10's (MD5): no file is replaced; move "
+            f"{'it' if len(wrong) == 1 else 'them'} away, or choose another data.root="
+        )
 
 
 def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str, str]:
@@ -236,7 +249,15 @@ def _answer(growing: _Growing, archive: Archive) -> HTTPResponse:
         if response.status == 200:
             if (length := response.headers["Content-Length"]) not in (None, str(archive.size)):
                 raise DataError(f"{archive.url} is not the published archive: {length} bytes, expected {archive.size}")
+            with _network():
+                first = response.read(len(GZIP))
+            if first and not GZIP.startswith(first):
+                raise DataError(
+                    f"{archive.url} sends {response.headers.get_content_type()} in place of the archive, perhaps a log-in page; "
+                    f"open it in a browser, then type the same command again (what came before is kept)"
+                )
             growing.restart()
+            growing.append(first)
             return response
         response.close()
     raise _DroppedError("the server sends neither the archive nor the rest of it")

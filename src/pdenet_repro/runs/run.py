@@ -27,7 +27,7 @@ def refuse_nonsense(config: Config) -> None:
         and images % config.schedule.batch_size == 1
     ):
         raise InvalidConfig(
-            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for the last batch of an epoch, and "
+            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, and "
             f"network.connector_norm=batch_per_pixel normalises over the images of a batch; choose another size, or "
             f"schedule.last_batch=drop"
         )

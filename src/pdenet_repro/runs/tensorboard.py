@@ -78,9 +78,7 @@ class Events:
 
     @staticmethod
     @own_settings()
-    def _result(
-        writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet"
-    ) -> None:
+    def _result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
         from torch.utils.tensorboard.summary import hparams
 
         settings = {key: value_of(config, key) for key, entry in knobs() if entry.metadata["result"]}

@@ -158,7 +158,7 @@ class Session:
             (self.folder.path / "command.txt").read_text().strip(),
             min(self.trainer.progress.epoch, self.config.schedule.epochs),
             compiled=self.trainer.compiled,
-            memory=next((unit.memory for unit in self.network.units), ""),
+            memory=str(self.network.units[0].memory),
         )
         if self.attempts and (change := attempts.compare(self.attempts[-1], attempt, self.config)):
             self.log.warn(change)
@@ -330,7 +330,7 @@ class Session:
         if not batch_norms(self.network):
             return {}
         row = self.rows[epoch - 1]
-        known = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
+        known: dict[str, float] = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
         if None in known.values():
             known |= self._with_other_statistics()
             assert self.test_probabilities is not None

@@ -33,7 +33,7 @@ def work_left(run: Standing) -> Work:
     learned, held_out = (10 * n for n in subset.counts(config.data, source.images_per_class(config.data)))
     schedule, evaluation = config.schedule, config.evaluation
     steps = schedule.steps_per_epoch(learned)
-    done = Checkpoints(path_of(config) / "checkpoints").newest_step()
+    done = Checkpoints(path_of(config) / "checkpoints", config).newest_step()
     epochs = range(done // steps + 1, schedule.epochs + 1)
     tests = sum(1 for epoch in epochs if evaluation.every and epoch % evaluation.every == 0)
     if evaluation.iterate == "best" or not evaluation.every or schedule.epochs % evaluation.every:

@@ -86,7 +86,9 @@ def set_up(config: Settings) -> "torch.device":
             )
         torch.cuda.set_device(device)
     elif config.precision == "tf32":
-        raise InvalidConfig("precision=tf32: must be float32, bfloat16 or float64 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
+        raise InvalidConfig(
+            "precision=tf32: must be float32, bfloat16 or float64 on the CPU; tf32 is arithmetic of NVIDIA GPUs"
+        )
     if device.type == "cpu":
         _keep_freed_memory()
     forget_peak_memory(device)

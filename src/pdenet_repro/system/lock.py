@@ -135,7 +135,7 @@ class FolderLock:
         count = 0
         while not self.stopped.wait(BEAT):
             count += 1
-            with suppress(Exception):  # a full disk now must not end the training; a lost folder ends it at its next write
+            with suppress(Exception):  # a full disk is no reason to stop; a lost folder ends the run at its next write
                 self.confirm()
                 self._write_sign(count)
 

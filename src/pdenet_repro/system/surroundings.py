@@ -34,5 +34,5 @@ def refuse_missing_working_folder() -> None:
         os.getcwd()
     except OSError as error:
         raise InvalidConfig(
-            f"the folder in which this command was typed is gone ({error.strerror}); change to another with cd, then type it again"
+            f"the folder in which this command was typed is gone ({error.strerror}); change to another one with cd"
         ) from None

@@ -133,7 +133,9 @@ def moved(network: PDENet, factor: float) -> PDENet:
 def _predictions(network: PDENet, images: Tensor, side: int, batch: int) -> np.ndarray:
     """Classes (N,) of raw images standardised at their own resolution, then resized: the function stays the same."""
     parts = images.tensor_split(batch_count(len(images), batch))
-    found = [network(resized(standardize(part, network.standardization, network.dtype), side)).argmax(1) for part in parts]
+    found = [
+        network(resized(standardize(part, network.standardization, network.dtype), side)).argmax(1) for part in parts
+    ]
     return torch.cat(found).cpu().numpy()
 
 
