@@ -22,8 +22,8 @@ EXAMPLES = """\
       a sweep of one's own: every combination, each in its own run folder, then figures and report"""
 
 EXIT_CODES = (
-    "0 done; 1 runs of a sweep are missing; 2 the command cannot be done as it is; 3 a loss, gradient or weight is not finite; 4 a file "
-    "cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the same command goes on; "
+    "0 done; 1 runs of a sweep are missing; 2 the command cannot be done as it is; 3 a loss, gradient or weight is not "
+    "finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the same command goes on; "
     "128 and the signal's number (130, 143): stopped while nothing was being trained"
 )
 
@@ -75,7 +75,8 @@ def first_steps() -> str:
     missing = [name for name in stl10.LABELLED if not os.access(folder / name, os.R_OK)]
     if missing:
         state = (
-            f"Its images are missing: {folder} lacks {', '.join(missing)}, or you may not read it. To download them (2.6 GB, once):\n"
+            f"Its images are missing: {folder} lacks {', '.join(missing)}, or you may not read it. To download them "
+            f"(2.6 GB, once):\n"
             f"  python -m pdenet_repro data.root={data.root} data.download=true\n"
             f"If they are elsewhere, add data.root=FOLDER, or set PDENET_DATA_ROOT."
         )

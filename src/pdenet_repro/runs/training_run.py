@@ -330,7 +330,7 @@ class Session:
         if not batch_norms(self.network):
             return {}
         row = self.rows[epoch - 1]
-        known: dict[str, float] = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
+        known: dict[str, Any] = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
         if None in known.values():
             known |= self._with_other_statistics()
             assert self.test_probabilities is not None

@@ -80,9 +80,9 @@ class Compiler:
         self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
         if not self.found:
             warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
-        make_compilation_interruptible()
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # of a missing GPU, which is no fault
         torch._dynamo.reset()  # each run of a sweep is compiled for itself; the limit on recompilations is for one
+        make_compilation_interruptible()
 
     @property
     def works(self) -> bool:

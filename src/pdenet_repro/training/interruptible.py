@@ -25,6 +25,7 @@ class _Subprocess:
     """The module ``subprocess``, but what it starts has a session of its own."""
 
     run = staticmethod(functools.partial(subprocess.run, start_new_session=True))
+    check_output = staticmethod(functools.partial(subprocess.check_output, start_new_session=True))
     Popen = staticmethod(functools.partial(subprocess.Popen, start_new_session=True))
 
     def __getattr__(self, name: str) -> Any:
@@ -56,13 +57,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise StoppedWhileCompiling(signal.Signals(number).name)
 
 
-@functools.cache  # once a process
 def make_compilation_interruptible() -> None:
-    """Have every compilation by TorchDynamo and TorchInductor in this process answer signals as described above."""
+    """Have every compilation in this process answer signals as described above, until ``torch._dynamo.reset``."""
     from torch._dynamo.callback import callback_handler
     from torch._inductor import cpp_builder
     from torch._inductor.compile_worker import subproc_pool
 
     cpp_builder.subprocess = subproc_pool.subprocess = _Subprocess()  # type: ignore[assignment]
-    callback_handler.register_start_callback(_begin)
-    callback_handler.register_end_callback(_end)
+    if _begin not in callback_handler.start_callbacks:
+        callback_handler.register_start_callback(_begin)
+        callback_handler.register_end_callback(_end)
