@@ -1,5 +1,6 @@
 """Presets: the table of SPEC section 8 row by row, what wins over what, and the keys a user may rely on."""
 
+import os
 import re
 from dataclasses import asdict
 
@@ -9,7 +10,7 @@ from pdenet_repro import compose
 from pdenet_repro.cli.help import help_text
 from pdenet_repro.config import presets
 from pdenet_repro.config.compose import compose_sweep, readable
-from pdenet_repro.config.schema import knobs, value_of
+from pdenet_repro.config.schema import check, knobs, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
 TABLE = {  # SPEC section 8, one column each
@@ -180,3 +181,34 @@ def test_a_name_stays_as_it_is_typed(name):
 def test_the_names_of_a_sweep_stay_as_they_are_typed():
     sweep = compose_sweep(["data=shapes", "name=1_0,1.0,x"])
     assert [config.name for config in sweep] == ["1_0", "1.0", "x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("recipe=authors", "evaluation.batch_size=1"),
+            r"evaluation\.batch_size=1: must be at least 2 .*batch_per_pixel",
+        ),
+        (("recipe=authors", "schedule.batch_size=1"), r"schedule\.batch_size=1: must be at least 2 .*batch_per_pixel"),
+        (("network.norm=channel", "network.widths=[1,4]"), r"network\.widths=\[1, 4\]: must be at least 2"),
+        (("dynamic=hamiltonian", "network.norm=channel", "network.widths=[2,4]"), r"must be at least 4 .*hamiltonian"),
+        (("network.connector_norm=channel", "network.last_width=1"), r"connector_norm=channel: must have 2 channels"),
+    ],
+)
+def test_norms_over_a_single_value_are_refused(words, message):
+    with pytest.raises(InvalidConfig, match=message):
+        compose(*words)
+
+
+@pytest.mark.parametrize("key", ["output_root", "data.root"])
+def test_paths_that_no_system_takes_are_refused(key):
+    with pytest.raises(InvalidConfig, match=rf"{key}=a/.*must have at most 3,000 bytes, has 4,201"):
+        compose(f"{key}=a" + 2100 * "/a")
+    config = compose()
+    if key == "output_root":
+        config.output_root = os.fsdecode(b"/tmp/\xff")
+    else:
+        config.data.root = os.fsdecode(b"/tmp/\xff")
+    with pytest.raises(InvalidConfig, match=rf"{key}=.*must be a name in UTF-8"):
+        check(config)

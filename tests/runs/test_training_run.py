@@ -355,7 +355,7 @@ def test_a_folder_that_is_moved_while_its_run_goes_on_stops_it(tmp_path, dataset
 def test_a_summary_of_another_configuration_is_not_taken_for_the_result(tmp_path, dataset):
     one, other = configuration(tmp_path / "a"), configuration(tmp_path / "b", "seed=1")
     path, _ = go(one, dataset)
-    there, summary = go(other, dataset)
+    there, _ = go(other, dataset)
     (path / "summary.json").write_bytes((there / "summary.json").read_bytes())
     with pytest.raises(RunFolderError, match=r"summary\.json is of another configuration"):
         RunFolder(one).finished()

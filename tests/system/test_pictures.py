@@ -35,7 +35,11 @@ def test_a_backend_that_is_not_here_disturbs_no_report(backend, tmp_path):
         "with own_settings(): print(pixels(confusion_figure(np.eye(2), ['a', 'b'])).shape, os.environ['MPLBACKEND'])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"MPLBACKEND": backend}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == backend

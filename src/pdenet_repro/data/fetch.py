@@ -66,7 +66,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     root = Path(root).expanduser().absolute()
     folder = stl10_folder(root)
     for place in (root, folder):
-        if place.is_file():
+        if os.path.isfile(place):
             raise DataError(f"{place} is a file, expected a folder: choose another data.root")
     needed = (*LABELLED, *[FOLDS] * need_folds)
     try:

@@ -103,7 +103,9 @@ def read(
         folds = _folds(source, len(train.labels)) if FOLDS in listing else ()
     except OSError as error:
         path = Path(error.filename or source.folder)
-        link, remedy = (f", a link to {path.readlink()}", "mend it") if path.is_symlink() else ("", "make it readable")
+        link, remedy = (
+            (f", a link to {path.readlink()}", "mend it") if os.path.islink(path) else ("", "make it readable")
+        )
         fault = f"cannot read {path}{link}: {error.strerror or error}"
         raise DataError(f"{fault}; {remedy}, or choose another folder") from error
     return Dataset(train, test, tuple(class_names), folds, source.checksums)
