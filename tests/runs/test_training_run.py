@@ -20,7 +20,7 @@ from pdenet_repro import compose, load_run
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder, load_summary
-from pdenet_repro.runs.training_run import Session
+from pdenet_repro.runs.training_run import TrainingRun
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import CheckpointError, InvalidConfig, NonFiniteNumbers, RunFolderError, StorageError
@@ -84,7 +84,7 @@ def go(config, dataset, stop=None):
     with folder.locked():
         folder.begin("")
         log.path = folder.path / "run.log"
-        summary = Session(config, dataset, folder, log, stop or Stop()).carry_out()
+        summary = TrainingRun(config, dataset, folder, log, stop or Stop()).execute()
     return folder.path, summary
 
 
@@ -431,9 +431,9 @@ def test_the_commit_is_that_of_the_beginning(tmp_path, dataset, monkeypatch):
     folder = RunFolder(config)
     with folder.locked():
         folder.begin("")
-        session = Session(config, dataset, folder, Log(), Stop())
+        training = TrainingRun(config, dataset, folder, Log(), Stop())
         head = "second"
-        assert session.carry_out()["git_commit"].startswith("first+changes-")
+        assert training.execute()["git_commit"].startswith("first+changes-")
     provenance.git_commit.cache_clear()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pdenet_repro.config.schema import Config, knobs, value_of
 from pdenet_repro.data.stl10 import LABELLED
-from pdenet_repro.runs.folder import config_digest, in_its_place, load_config, load_summary, verify
+from pdenet_repro.runs.folder import config_digest, has_standard_path, load_config, load_summary, verify
 from pdenet_repro.system.errors import RunFolderError
 
 ORDER = ("parabolic", "hamiltonian", "second_order", "resnet")  # of dynamics, in every table and picture
@@ -127,7 +127,7 @@ class Collection:
     def leave_out_copies(self) -> None:
         """Keep one run of each configuration on the same images: a copy is no further repetition."""
         kept: dict[tuple[object, ...], Run] = {}
-        for run in sorted(self.runs, key=lambda run: (not in_its_place(run.folder, run.config), run.folder)):
+        for run in sorted(self.runs, key=lambda run: (not has_standard_path(run.folder, run.config), run.folder)):
             original = kept.setdefault((config_digest(run.config), *run.data), run)
             if original is not run:
                 self.copies.append(

@@ -28,7 +28,7 @@ from pdenet_repro.system.errors import OtherConfiguration, RunFolderError, UserE
 from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha256, write_atomically
 from pdenet_repro.system.lock import FolderLock
 
-SEAL = "summary_sha256"
+CHECKSUM_KEY = "summary_sha256"
 
 
 def path_of(config: Config) -> Path:
@@ -43,7 +43,7 @@ def path_of(config: Config) -> Path:
     )  # fmt: skip
 
 
-def in_its_place(folder: Path, config: Config) -> bool:
+def has_standard_path(folder: Path, config: Config) -> bool:
     """Whether a run's folder is called what its configuration calls it: ``DYNAMIC/fraction-0.10/seed-0``."""
     return folder.absolute().parts[-3:] == path_of(config).parts[-3:]
 
@@ -173,7 +173,7 @@ class RunFolder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary, which makes the run a finished one: after everything else; with a checksum of its own."""
-        self.write("summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
+        self.write("summary.json", json.dumps({**summary, CHECKSUM_KEY: checksum_of(summary)}, indent=2) + "\n")
 
     def write(self, name: str, content: bytes | str) -> None:
         """Put a whole file in place, if the folder is still this process's."""
@@ -193,7 +193,7 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_text())
-        if not isinstance(summary, dict) or summary.get(SEAL) != seal(summary):
+        if not isinstance(summary, dict) or summary.get(CHECKSUM_KEY) != checksum_of(summary):
             raise ValueError("its own checksum does not fit")
         return summary
     except FileNotFoundError:
@@ -202,9 +202,9 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
 
 
-def seal(summary: Mapping[str, Any]) -> str:
+def checksum_of(summary: Mapping[str, Any]) -> str:
     """SHA-256 of all entries of a summary but this one."""
-    entries = {key: value for key, value in summary.items() if key != SEAL}
+    entries = {key: value for key, value in summary.items() if key != CHECKSUM_KEY}
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 

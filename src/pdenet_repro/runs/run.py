@@ -55,11 +55,11 @@ def run(config: Config) -> None:
             log.path = folder.path / "run.log"
             folder.begin(provenance.command())
             from pdenet_repro.runs.training_run import (
-                Session,  # torch takes seconds to import: only now that it is needed
+                TrainingRun,  # torch takes seconds to import: only now that it is needed
             )
 
             try:
-                summary = Session(config, dataset, folder, log, stop).carry_out()
+                summary = TrainingRun(config, dataset, folder, log, stop).execute()
             except Exception as error:
                 mendable = out_of_memory(error, config) or error
                 folder.record_failure(mendable)

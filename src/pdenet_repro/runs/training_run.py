@@ -72,7 +72,7 @@ def make_trainer(
     return trainer
 
 
-class Session:
+class TrainingRun:
     """One run, in the process that holds its folder's lock.
 
     The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
@@ -101,7 +101,7 @@ class Session:
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
 
-    def carry_out(self) -> dict[str, Any]:
+    def execute(self) -> dict[str, Any]:
         """Train what is still to train, evaluate, write the results; returns the summary."""
         self.log.say(self._plan())
         self._resume()
