@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pdenet_repro import compose
+from pdenet_repro.config.schema import knobs
 from pdenet_repro.runs.folder import RunFolder, config_digest, differences, load_config, path_of
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.files import make_folder
@@ -50,6 +52,17 @@ def test_differences_are_those_that_change_the_result(tmp_path):
     ]
     assert config_digest(one) != config_digest(other)
     assert config_digest(one) == config_digest(small(tmp_path, "name=elsewhere", "device=cpu"))
+
+
+def test_a_setting_with_its_default_changes_no_digest(tmp_path, monkeypatch):
+    """A release that adds a setting, whose default is what was done before, knows the runs of the one before."""
+    config = small(tmp_path)
+    before = config_digest(config)
+    known = [(key, entry) for key, entry in knobs() if key != "deterministic"]
+    monkeypatch.setattr("pdenet_repro.runs.folder.knobs", lambda: known)
+    assert config_digest(config) == before
+    monkeypatch.undo()
+    assert config_digest(replace(config, deterministic=True)) != before
 
 
 def test_a_run_of_another_configuration_is_refused(tmp_path):
