@@ -38,7 +38,7 @@ def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize("words", [["--output="], [""]])
 def test_an_empty_folder_is_not_the_working_folder(words, capsys):
     assert report.main([*words] if words == [""] else ["outputs", *words]) == 2
-    assert "must name a folder" in capsys.readouterr().err
+    assert "must be a folder" in capsys.readouterr().err
 
 
 def test_a_data_root_of_a_user_who_does_not_exist_is_one_sentence(monkeypatch, capsys):

@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 def folder(word: str) -> Path:
     """A type of option: a folder's name; an empty one would mean the working folder."""
     if not word:
-        raise argparse.ArgumentTypeError("'': must name a folder; . is the one you are in")
+        raise argparse.ArgumentTypeError("'': must be a folder; . is the one you are in")
     return Path(word)
 
 
