@@ -11,7 +11,7 @@ from pdenet_repro import build_network, compose
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.runs.folder import RunFolder
-from pdenet_repro.runs.training_run import Session
+from pdenet_repro.runs.training_run import TrainingRun
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.files import sha256
 
@@ -59,7 +59,7 @@ def finished_run(root, dynamic):
     folder = RunFolder(config)
     with folder.locked():
         folder.begin("python -m pdenet_repro made by a test")
-        Session(config, made_dataset(), folder, Log(), Never()).carry_out()
+        TrainingRun(config, made_dataset(), folder, Log(), Never()).execute()
     return folder.path
 
 

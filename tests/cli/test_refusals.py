@@ -119,7 +119,7 @@ CASES = [
     (["data.fraction=0.02"], "schedule.batch_size=128: must be at most 100, the images to learn from"),
     (["evaluation.iterate=best"], "evaluation.iterate=best: must have validation images to choose by"),
     (["device=gpu"], "device=gpu: must be auto, cpu, cuda or cuda:N"),
-    (["device=cpu", "precision=tf32"], "precision=tf32: must be float32 or bfloat16 on device=cpu"),
+    (["device=cpu", "precision=tf32"], "precision=tf32: must be float32, bfloat16 or float64 on device=cpu"),
     (["name=../elsewhere"], "name=../elsewhere: must be a folder name"),
     (["name=/tmp/x"], "name=/tmp/x: must be a folder name"),
     (["name=" + 300 * "x"], "xxx...: must have no part of more than 200 bytes between two /"),

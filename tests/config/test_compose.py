@@ -1,5 +1,6 @@
 """Presets: the table of docs/spec.md, section 8 row by row, what wins over what, and the keys a user may rely on."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pdenet_repro.cli.help import help_text
 from pdenet_repro.config import presets
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.launchers import LAUNCHERS, launcher_of
-from pdenet_repro.config.schema import all_settings, value_of
+from pdenet_repro.config.schema import all_settings, check, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
 TABLE = {  # docs/spec.md, section 8, one column each
@@ -248,3 +249,34 @@ def test_only_one_file_imports_hydra():
 def test_a_path_stays_as_it_is_typed(value):
     assert compose(f"output_root={value}").output_root == value
     assert compose(f"data.root={value}").data.root == value
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("recipe=authors", "evaluation.batch_size=1"),
+            r"evaluation\.batch_size=1: must be at least 2 .*batch_per_pixel",
+        ),
+        (("recipe=authors", "schedule.batch_size=1"), r"schedule\.batch_size=1: must be at least 2 .*batch_per_pixel"),
+        (("network.norm=channel", "network.widths=[1,4]"), r"network\.widths=\[1, 4\]: must be at least 2"),
+        (("dynamic=hamiltonian", "network.norm=channel", "network.widths=[2,4]"), r"must be at least 4 .*hamiltonian"),
+        (("network.connector_norm=channel", "network.last_width=1"), r"connector_norm=channel: must have 2 channels"),
+    ],
+)
+def test_norms_over_a_single_value_are_refused(words, message):
+    with pytest.raises(InvalidConfig, match=message):
+        compose(*words)
+
+
+@pytest.mark.parametrize("key", ["output_root", "data.root"])
+def test_paths_that_no_system_takes_are_refused(key):
+    with pytest.raises(InvalidConfig, match=rf"{key}=a/.*must have at most 3,000 bytes, has 4,201"):
+        compose(f"{key}=a" + 2100 * "/a")
+    config = compose()
+    if key == "output_root":
+        config.output_root = os.fsdecode(b"/tmp/\xff")
+    else:
+        config.data.root = os.fsdecode(b"/tmp/\xff")
+    with pytest.raises(InvalidConfig, match=rf"{key}=.*must be a name in UTF-8"):
+        check(config)

@@ -38,6 +38,7 @@ class Server:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.manner = "good"
+        self.always: int | None = None  # a status, whatever is requested
         self.requests: list[str | None] = []
         server = self
 
@@ -58,6 +59,8 @@ class Server:
         if self.manner.isdigit():
             return handler.send_error(int(self.manner))
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and "ignores Range" not in self.manner else 0
+        if self.always:
+            start = 0
         if wanted and self.manner == "refuses Range":
             return handler.send_error(416)
         size = len(self.content)

@@ -98,7 +98,7 @@ def test_checksums_are_of_all_files_and_read_verifies_them(tmp_path):
     }
     assert shapes.read(tmp_path).class_names == shapes.CLASS_NAMES
     (folder / "test_X.bin").write_bytes(bytes(10 * 3 * 96 * 96))
-    with pytest.raises(DataError, match=r"test_X.bin is damaged.*; delete .*stl10_binary"):
+    with pytest.raises(DataError, match=r"test_X.bin has the MD5.*; delete .*stl10_binary"):
         shapes.read(tmp_path)
 
 

@@ -119,7 +119,7 @@ def test_one_flipped_bit_is_found(folder, name):
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     found = hashlib.md5(content).hexdigest()
-    message = f"{folder / name} is damaged: MD5 {found} ({len(content)} bytes), expected {md5[name]}; "
+    message = f"{folder / name} has the MD5 {found} ({len(content)} bytes), expected {md5[name]}; "
     assert refusal(folder, md5).startswith(message)
 
 
@@ -193,14 +193,14 @@ def test_a_changed_file_and_only_that_is_verified_again(folder, hashed):
     content[0] ^= 1
     (folder / "train_X.bin").write_bytes(content)
     os.utime(folder / "train_X.bin", (1, 1))
-    assert "train_X.bin is damaged" in refusal(folder, md5)
+    assert "train_X.bin has the MD5" in refusal(folder, md5)
     assert hashed == ["train_X.bin"]
 
 
 def test_an_md5_other_than_the_remembered_one_is_compared_with_the_file(folder):
     md5 = sums(folder)
     read(folder, md5, CLASSES)
-    assert "train_X.bin is damaged" in refusal(folder, md5 | {"train_X.bin": "0" * 32})
+    assert "train_X.bin has the MD5" in refusal(folder, md5 | {"train_X.bin": "0" * 32})
 
 
 def test_a_damaged_file_is_not_remembered(folder, hashed):

@@ -1,10 +1,16 @@
 """Checkpoints: whole or absent, verified, the previous one kept."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors.torch import save
 
+from pdenet_repro import compose
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
-from pdenet_repro.system.errors import StorageError
+from pdenet_repro.runs.folder import to_yaml
+from pdenet_repro.system.errors import CheckpointError, NonFiniteNumbers, StorageError
 
 
 def checkpoint(step):
@@ -13,7 +19,7 @@ def checkpoint(step):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    return Checkpoints(tmp_path / "checkpoints")
+    return Checkpoints(tmp_path / "checkpoints", compose("data=shapes"))
 
 
 @pytest.fixture
@@ -56,20 +62,36 @@ def test_a_damaged_one_is_named_and_the_previous_one_used(checkpoints, warnings,
     assert newest.with_name(newest.name + ".damaged").exists()  # set aside, not lost
 
 
-def test_two_damaged_ones_leave_none(checkpoints, warnings):
+def test_where_all_are_damaged_the_run_stops_instead_of_starting_again(checkpoints, warnings):
     for step in (1, 2):
         checkpoints.save(checkpoint(step))
     for path in files(checkpoints):
         path.write_bytes(b"?")
-    assert checkpoints.load(warnings.append) is None
-    assert len(warnings) == 2
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"step-00000002.*is damaged.*no older checkpoint; restore it"):
+            checkpoints.load(warnings.append)
+    assert len(files(checkpoints)) == 2
+    assert warnings == []
 
 
 def test_a_damaged_one_that_is_written_again_is_good(checkpoints, warnings):
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    files(checkpoints)[1].write_bytes(b"?")
+    assert checkpoints.load(warnings.append).step == 1
+    checkpoints.save(checkpoint(2))
+    assert checkpoints.load(warnings.append).step == 2
+    checkpoints.clear()
+    assert [path.name[-8:] for path in checkpoints.folder.iterdir()] == [".damaged"]  # what was set aside stays
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_infinite_and_nan_numbers_are_never_saved(checkpoints, warnings, value):
     checkpoints.save(checkpoint(1))
-    files(checkpoints)[0].write_bytes(b"?")
-    checkpoints.load(warnings.append)
-    checkpoints.save(checkpoint(1))
+    wrong = checkpoint(2)
+    wrong.tensors["network.opening.norm.running_variance"] = torch.tensor([1.0, value])
+    with pytest.raises(NonFiniteNumbers, match=r"running_variance hold.* at step 2"):
+        checkpoints.save(wrong)
     assert checkpoints.load(warnings.append).step == 1
 
 
@@ -101,11 +123,42 @@ def test_clear_leaves_nothing(checkpoints):
     assert not checkpoints.folder.exists()
 
 
-def test_one_of_another_run_is_set_aside(checkpoints, warnings):
+def test_one_of_another_run_stops_this_one_and_is_kept(checkpoints, warnings):
     checkpoints.save(checkpoint(1))
-    Checkpoints(checkpoints.folder, "another").save(checkpoint(2))
-    assert checkpoints.load(warnings.append).step == 1
-    assert "it is of a run of another configuration" in warnings[0]
+    Checkpoints(checkpoints.folder, compose("data=shapes", "seed=7")).save(checkpoint(2))
+    with pytest.raises(
+        CheckpointError, match=r"step-00000002.*another configuration \(seed: 7 there, 0 in this command"
+    ):
+        checkpoints.load(warnings.append)
+    assert len(files(checkpoints)) == 2
+
+
+def test_a_setting_that_a_checkpoint_does_not_know_has_its_default(checkpoints, warnings, monkeypatch):
+    """A release that adds a setting goes on from the checkpoints of the one before."""
+    older = to_yaml(checkpoints.config).replace("  last_batch: keep\n", "").replace("deterministic: false\n", "")
+    monkeypatch.setattr("pdenet_repro.runs.checkpoints.to_yaml", lambda config: older)
+    same = replace(checkpoints.config, schedule=replace(checkpoints.config.schedule, last_batch="drop"))
+    checkpoints.save(checkpoint(1))
+    assert Checkpoints(checkpoints.folder, same).load(warnings.append).step == 1
+    with pytest.raises(CheckpointError, match=r"schedule.last_batch: drop there, keep in this command"):
+        checkpoints.load(warnings.append)
+
+
+def test_one_of_a_later_version_stops_the_run(checkpoints, warnings, monkeypatch):
+    later = to_yaml(checkpoints.config) + "invented_later: 1\n"
+    monkeypatch.setattr("pdenet_repro.runs.checkpoints.to_yaml", lambda config: later)
+    checkpoints.save(checkpoint(1))
+    with pytest.raises(CheckpointError, match=r"another version of this program.*invented_later"):
+        checkpoints.load(warnings.append)
+
+
+def test_one_of_version_0_1_is_read(checkpoints, warnings):
+    """It has no configuration; that of the run's folder was compared before."""
+    checkpoints.folder.mkdir()
+    data = save({"weight": torch.ones(3)}, {"values": '{"best": null}', "run": "a digest of another making"})
+    name = f"step-00000005-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    (checkpoints.folder / name).write_bytes(data)
+    assert checkpoints.load(warnings.append).step == 5
 
 
 def test_a_folder_in_the_place_of_a_checkpoint_is_set_aside_and_fails_nothing(checkpoints, warnings):

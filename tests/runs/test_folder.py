@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pdenet_repro import compose
+from pdenet_repro.config.schema import all_settings
 from pdenet_repro.runs.folder import RunFolder, config_digest, differences, load_config, path_of
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.files import make_folder
@@ -45,18 +47,29 @@ def test_differences_are_those_that_change_the_result(tmp_path):
     one = small(tmp_path)
     other = small(tmp_path, "seed=1", "schedule.milestones=[2]", "device=cpu", "checkpoint.seconds=1")
     assert differences(one, other) == [
-        "schedule.milestones: [6, 8, 10] there, [2] asked for",
-        "seed: 0 there, 1 asked for",
+        "schedule.milestones: [6, 8, 10] there, [2] in this command",
+        "seed: 0 there, 1 in this command",
     ]
     assert config_digest(one) != config_digest(other)
     assert config_digest(one) == config_digest(small(tmp_path, "name=elsewhere", "device=cpu"))
+
+
+def test_a_setting_with_its_default_changes_no_digest(tmp_path, monkeypatch):
+    """A release that adds a setting, whose default is what was done before, knows the runs of the one before."""
+    config = small(tmp_path)
+    before = config_digest(config)
+    known = [(key, entry) for key, entry in all_settings() if key != "deterministic"]
+    monkeypatch.setattr("pdenet_repro.runs.folder.settings", lambda: known)
+    assert config_digest(config) == before
+    monkeypatch.undo()
+    assert config_digest(replace(config, deterministic=True)) != before
 
 
 def test_a_run_of_another_configuration_is_refused(tmp_path):
     folder = RunFolder(small(tmp_path))
     with folder.locked():
         folder.begin("")
-    with pytest.raises(RunFolderError, match=r"objective.alpha1: 0.0003 there, 0.0 asked for.*name="):
+    with pytest.raises(RunFolderError, match=r"objective.alpha1: 0.0003 there, 0.0 in this command.*name="):
         RunFolder(small(tmp_path, "objective.alpha1=0")).finished()
 
 

@@ -14,7 +14,7 @@ def study(tmp_path):
 
     for dynamic, accuracy in (("parabolic", 0.25), ("hamiltonian", 0.5)):
         config = compose("data=shapes", "network=tiny", f"dynamic={dynamic}", f"output_root={tmp_path}", "name=study")
-        events = Events(path_of(config) / "tensorboard", 1)
+        events = Events(path_of(config) / "tensorboard", 1, print)
         for epoch in (1, 2):
             row = {"epoch": epoch, "loss": 2.0 / epoch, "train_accuracy": 0.5, "test_accuracy": accuracy * epoch / 2}
             events.epoch(row, {"epoch": epoch, "seconds": 1.0})

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import hashlib
 import json
 import os
 import signal
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save
 
 from pdenet_repro import compose, load_run
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder, load_summary
-from pdenet_repro.runs.training_run import Session
+from pdenet_repro.runs.training_run import TrainingRun
 from pdenet_repro.runs.work import work_left
+from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
-from pdenet_repro.system.errors import InvalidConfig, NonFiniteLoss, RunFolderError, StorageError
-from pdenet_repro.system.signals import Interrupted, StopRequest
+from pdenet_repro.system.errors import CheckpointError, InvalidConfig, NonFiniteNumbers, RunFolderError, StorageError
+from pdenet_repro.system.signals import Interrupted, StopRequest, stop_request
 from pdenet_repro.training.evaluation import STATISTICS
 
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
@@ -82,14 +85,14 @@ def go(config, dataset, stop=None):
     with folder.locked():
         folder.begin("")
         log.path = folder.path / "run.log"
-        summary = Session(config, dataset, folder, log, stop or Stop()).carry_out()
+        summary = TrainingRun(config, dataset, folder, log, stop or Stop()).execute()
     return folder.path, summary
 
 
 def test_the_time_left_includes_the_evaluation(tmp_path, dataset):
     config = configuration(tmp_path)
     with RunFolder(config).locked():
-        session = Session(config, dataset, RunFolder(config), Log(), Stop())
+        session = TrainingRun(config, dataset, RunFolder(config), Log(), Stop())
     session.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
     left = work_left(config)
     assert session._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
@@ -212,11 +215,17 @@ def test_a_damaged_checkpoint_costs_steps_not_the_result(tmp_path, dataset):
     path, _ = go(config, dataset)
     assert contents(path) == contents(undisturbed)
     assert "cannot be used (its SHA-256 begins with" in (path / "run.log").read_text()
-    assert not (path / "checkpoints").exists()
+    assert [file.name for file in (path / "checkpoints").iterdir()] == [f"{newest.name}.damaged"]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("pdenet_repro.runs.training_run.RETRY_DELAYS", (0, 0))
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_any_write_loses_nothing_saved(tmp_path, dataset, monkeypatch):
+def test_a_write_that_fails_once_costs_nothing(tmp_path, dataset, monkeypatch, impatient):
+    """A disk that is full for a moment; writes before the training end the attempt, since nothing is lost yet."""
     undisturbed, _ = go(configuration(tmp_path / "whole"), dataset)
     replace, writes, fail_at = os.replace, 0, 0
 
@@ -234,21 +243,203 @@ def test_a_full_disk_at_any_write_loses_nothing_saved(tmp_path, dataset, monkeyp
     for number in range(1, total + 1):
         config = configuration(tmp_path / str(number), "checkpoint.seconds=0")
         writes, fail_at = 0, number
-        with pytest.raises(StorageError, match="No space left on device"):
-            go(config, dataset)
-        fail_at = 0
+        if number <= 3:  # the sign of life, config.yaml, command.txt
+            with pytest.raises(StorageError, match="No space left on device"):
+                go(config, dataset)
         path, _ = go(config, dataset)
         assert contents(path) == contents(undisturbed), f"write {number} of {total}"
+
+
+def test_a_disk_that_stays_full_ends_the_attempt_and_nothing_saved_is_lost(tmp_path, dataset, monkeypatch, impatient):
+    undisturbed, _ = go(configuration(tmp_path / "whole"), dataset)
+    config, replace, full = configuration(tmp_path / "full", "checkpoint.seconds=0"), os.replace, False
+
+    def fill(source, target):
+        nonlocal full
+        full = full or "step-00000004" in str(target)
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pdenet_repro.system.files.os.replace", fill)
+        with pytest.raises(StorageError, match="No space left on device"):
+            go(config, dataset)
+    path, _ = go(config, dataset)
+    assert "trying again in 0 s" in (path / "run.log").read_text()
+    assert "going on from the checkpoint at epoch 1, step 3" in (path / "run.log").read_text()
+    assert contents(path) == contents(undisturbed)
+
+
+@pytest.mark.parametrize("victim", ["add_scalar", "add_image", "flush"])
+def test_a_failure_of_tensorboard_or_a_picture_ends_no_training(tmp_path, dataset, monkeypatch, victim):
+    from torch.utils.tensorboard import SummaryWriter
+
+    def fail(*_, **__):
+        raise RuntimeError("no picture today")
+
+    monkeypatch.setattr(SummaryWriter, victim, fail)
+    path, _ = go(configuration(tmp_path), dataset)
+    assert load_summary(path)
+    assert (path / "run.log").read_text().count("no more events for TensorBoard are written") == 1
+
+
+def test_a_run_log_that_cannot_be_written_ends_no_training(tmp_path, dataset, capsys):
+    config = configuration(tmp_path)
+    (RunFolder(config).path / "run.log").mkdir(parents=True)
+    path, _ = go(config, dataset)
+    assert load_summary(path)
+    assert capsys.readouterr().err.count("cannot write") == 1
+
+
+def test_every_attempt_is_recorded(tmp_path, dataset):
+    config = configuration(tmp_path)
+    with pytest.raises(Interrupted):
+        go(config, dataset, Stop(at=8))
+    path, summary = go(config, dataset)
+    first, second = summary["attempts"]
+    assert (first["epochs"], second["epochs"]) == ([1, 2], [2, 3])
+    assert first["from"] <= first["to"] <= second["from"] <= second["to"]
+    assert first["compiled"] is second["compiled"] is False
+    assert second["memory"] == "store"
+    assert set(first) >= {"git_commit", "versions", "hardware", "threads", "device", "command"}
+    assert "what computes this run has changed" not in (path / "run.log").read_text()
+
+
+def test_what_changes_on_resume_is_warned_of_or_refused(tmp_path, dataset, monkeypatch):
+    config = configuration(tmp_path)
+    with pytest.raises(Interrupted):
+        go(config, dataset, Stop(at=8))
+    real = device.hardware
+    monkeypatch.setattr(device, "hardware", lambda where: real(where) | {"threads": 64})
+    with pytest.raises(CheckpointError, match=r"resume=exact: .*threads: \d+ before, 64 now"):
+        go(replace(config, resume="exact"), dataset)
+    path, summary = go(config, dataset)
+    assert "64 now" in (path / "run.log").read_text()
+    assert [attempt["threads"] for attempt in summary["attempts"]][1] == 64
+
+
+def test_a_run_on_a_gpu_goes_on_without_one_only_if_that_is_typed(tmp_path, dataset, monkeypatch):
+    config, real = configuration(tmp_path), device.hardware
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "hardware", lambda where: real(where) | {"device": "cuda:0", "gpu": "some GPU"})
+        with pytest.raises(Interrupted):
+            go(config, dataset, Stop(at=8))
+    with pytest.raises(CheckpointError, match=r"device=auto: .*computed on cuda:0 so far.*device=cpu goes on"):
+        go(replace(config, device="auto"), dataset)
+    path, _ = go(config, dataset)
+    assert "device: cuda:0 before, cpu now" in (path / "run.log").read_text()
+
+
+def test_a_run_goes_on_with_its_own_images_only(tmp_path, dataset):
+    config = configuration(tmp_path)
+    with pytest.raises(Interrupted):
+        go(config, dataset, Stop(at=8))
+    with pytest.raises(CheckpointError, match=r"are of a run on other images"):
+        go(config, replace(dataset, checksums={"train_X.bin": "of another"}))
+    go(config, dataset)
+
+
+def test_a_checkpoint_of_version_0_1_is_gone_on_from(tmp_path, dataset):
+    """It had neither attempts nor checksums, and fewer columns."""
+    undisturbed, _ = go(configuration(tmp_path / "whole"), dataset)
+    config = configuration(tmp_path / "old")
+    with pytest.raises(Interrupted):
+        go(config, dataset, Stop(at=8))
+    (newest,) = (RunFolder(config).path / "checkpoints").glob("step-*")
+    with safe_open(newest, "pt") as file:
+        values = json.loads(file.metadata()["values"])
+    del values["attempts"], values["data_md5"]
+    for row in values["rows"]:
+        for kind in STATISTICS:
+            del row[f"test_accuracy_{kind}"]
+    data = save(load_file(newest), {"values": json.dumps(values), "run": "old digest"})
+    newest.unlink()
+    (newest.parent / f"{newest.name[:14]}{hashlib.sha256(data).hexdigest()[:16]}.safetensors").write_bytes(data)
+    path, _ = go(config, dataset)
+    assert contents(path) == contents(undisturbed)
+
+
+def test_a_folder_that_is_moved_while_its_run_goes_on_stops_it(tmp_path, dataset):
+    config = configuration(tmp_path, "checkpoint.seconds=0")
+    path = RunFolder(config).path
+
+    class Moving(Stop):
+        @property
+        def received(self):
+            if super().received and path.exists():
+                path.rename(tmp_path / "moved")
+            return None
+
+    with pytest.raises(RunFolderError, match="was removed, moved or replaced"):
+        go(config, dataset, Moving(at=4))
+    assert not path.exists()
+    assert not (tmp_path / "moved" / "summary.json").exists()
+
+
+def test_a_summary_of_another_configuration_is_not_taken_for_the_result(tmp_path, dataset):
+    one, other = configuration(tmp_path / "a"), configuration(tmp_path / "b", "seed=1")
+    path, _ = go(one, dataset)
+    there, _ = go(other, dataset)
+    (path / "summary.json").write_bytes((there / "summary.json").read_bytes())
+    with pytest.raises(RunFolderError, match=r"summary\.json is of another configuration"):
+        RunFolder(one).finished()
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(tmp_path, dataset):
+    """The root of the total variation has an infinite slope at 0 if nothing is added under it."""
+    config = configuration(tmp_path, "objective.eps=1e-50", "checkpoint.seconds=0")
+    for _ in range(2):
+        with pytest.raises(NonFiniteNumbers, match=r"its gradient, .*, is not at epoch 1, step 1, .*objective\.eps"):
+            go(config, dataset)
+    path = RunFolder(config).path
+    assert not (path / "summary.json").exists()
+    assert not (path / "checkpoints").exists()
+
+
+def test_float64_trains_evaluates_and_saves_in_float64(tmp_path, dataset):
+    double, _ = go(configuration(tmp_path / "double", "precision=float64"), dataset)
+    single, _ = go(configuration(tmp_path / "single"), dataset)
+    network, _ = load_run(double)
+    assert {p.dtype for p in network.parameters()} == {torch.float64}
+    found, expected = (np.load(path / "predictions.npz")["probabilities"] for path in (double, single))
+    assert (found.dtype, expected.dtype) == (np.float64, np.float32)
+    assert np.allclose(found, expected, atol=0.05)
+    assert not np.array_equal(found, expected)
+    with torch.no_grad():
+        again = network.probabilities(torch.from_numpy(dataset.test.pixels[:10]))
+    assert np.array_equal(again.numpy(), found[:10])
+
+
+def test_a_stop_while_compiling_is_answered_at_once_and_saves_nothing_halfway(tmp_path, dataset, monkeypatch):
+    """The compiler never ends; the signal ends the attempt."""
+    from torch._inductor import compile_fx
+
+    def stop_and_wait(*_, **__):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("the signal did not end the compilation")
+
+    monkeypatch.setattr(compile_fx, "fx_codegen_and_compile", stop_and_wait)
+    config = configuration(tmp_path, "performance=compile")
+    with (
+        torch._inductor.config.patch({"force_disable_caches": True}),
+        pytest.raises(Interrupted, match=r"stopped by SIGTERM while compiling"),
+        stop_request as stop,
+    ):
+        go(config, dataset, stop)
+    assert not (RunFolder(config).path / "checkpoints").exists()
 
 
 def test_a_non_finite_objective_stops_before_the_weights_are_touched(tmp_path, dataset):
     words = ("schedule.learning_rate=1e30", "optimizer.bound=null", "network.norm=none", "network.connector_norm=none")
     config = configuration(tmp_path, *words, "checkpoint.seconds=0")
-    with pytest.raises(NonFiniteLoss, match=r"epoch 1, step 2, learning rate 1e\+30; .*Lower schedule\.learning_rate"):
+    with pytest.raises(
+        NonFiniteNumbers, match=r"epoch 1, step 2, learning rate 1e\+30; .*Lower schedule\.learning_rate"
+    ):
         go(config, dataset)
     path = RunFolder(config).path
     assert not (path / "summary.json").exists()
-    with pytest.raises(NonFiniteLoss, match="epoch 1, step 2"):  # and again: it goes on from the good step
+    with pytest.raises(NonFiniteNumbers, match="epoch 1, step 2"):  # and again: it goes on from the good step
         go(config, dataset)
 
 
@@ -265,9 +456,9 @@ def test_the_commit_is_that_of_the_beginning(tmp_path, dataset, monkeypatch):
     folder = RunFolder(config)
     with folder.locked():
         folder.begin("")
-        session = Session(config, dataset, folder, Log(), Stop())
+        training = TrainingRun(config, dataset, folder, Log(), Stop())
         head = "second"
-        assert session.carry_out()["git_commit"] == "first+changes"
+        assert training.execute()["git_commit"].startswith("first+changes-")
     provenance.git_commit.cache_clear()
 
 

@@ -71,7 +71,7 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
     config = compose(*SMALL, f"output_root={tmp_path}")
     with RunFolder(config).locked():
         RunFolder(config).begin("")
-    with pytest.raises(OtherConfiguration, match=r"schedule.epochs: 4 there, 5 asked for"):
+    with pytest.raises(OtherConfiguration, match=r"schedule.epochs: 4 there, 5 in this command"):
         sweep.configurations([*SMALL, f"output_root={tmp_path}", "schedule.epochs=5", "seed=1,0"])
 
 

@@ -1,6 +1,7 @@
 """The device and its memory, where a person or a library words things otherwise."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from pdenet_repro import compose
 from pdenet_repro.runs.run import out_of_memory
 from pdenet_repro.system import device
+from pdenet_repro.system.errors import InvalidConfig
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,46 @@ def test_without_such_a_command_nothing_is_changed(monkeypatch):
     monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": ""})
     device.see_shown_gpus()
     assert os.environ == {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def on_gpus(monkeypatch, tmp_path, count):
+    """Have torch tell of so many GPUs; what is set for them is returned."""
+    chosen = []
+    monkeypatch.setattr(device, "_claimed", {})
+    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: None)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda where: None)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("cuda", "cuda:0"), ("auto", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")]
+)
+def test_every_way_to_name_a_device(monkeypatch, tmp_path, name, found):
+    chosen = on_gpus(monkeypatch, tmp_path, 2)
+    where = device.set_up(replace(compose(), device=name))
+    assert str(where) == found
+    assert chosen == [where] * found.startswith("cuda")
+
+
+def test_a_gpu_that_is_not_here_is_refused(monkeypatch, tmp_path):
+    on_gpus(monkeypatch, tmp_path, 2)
+    with pytest.raises(InvalidConfig, match=r"device=cuda:2: must be one of the 2 GPUs"):
+        device.set_up(replace(compose(), device="cuda:2"))
+    on_gpus(monkeypatch, tmp_path, 0)
+    with pytest.raises(InvalidConfig, match=r"device=cuda: .*must be device=cpu"):
+        device.set_up(replace(compose(), device="cuda"))
+    assert str(device.set_up(compose())) == "cpu"
+
+
+def test_two_processes_claim_two_gpus(monkeypatch, tmp_path):
+    on_gpus(monkeypatch, tmp_path, 2)
+    first = device.set_up(compose())
+    monkeypatch.setattr(device, "_claimed", {})  # another process; the lock of the first is still held
+    assert [str(first), str(device.set_up(compose()))] == ["cuda:0", "cuda:1"]
 
 
 def test_a_user_without_a_name_has_a_number(monkeypatch):

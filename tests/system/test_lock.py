@@ -1,6 +1,9 @@
 """One process a folder, on one host and, by its signs of life, on several."""
 
+import errno
 import json
+import os
+import platform
 import threading
 import time
 
@@ -8,7 +11,7 @@ import pytest
 from waiting import wait_until
 
 from pdenet_repro.system import lock
-from pdenet_repro.system.errors import RunFolderBusy, StorageError
+from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.lock import FolderLock, held
 
 
@@ -71,6 +74,74 @@ def test_a_dead_holder_on_another_host_is_waited_for_and_then_forgotten(tmp_path
     with FolderLock(tmp_path, said.append):
         assert time.monotonic() - began >= 0.5
     assert "was held on elsewhere" in said[0]
+
+
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_where_the_file_system_has_no_locks_the_sign_of_life_serves(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.fcntl, "flock", no_locks)
+    with FolderLock(tmp_path):
+        with pytest.raises(RunFolderBusy, match=r"another process \(process \d+ on "), FolderLock(tmp_path):
+            pass
+        assert not held(tmp_path)
+    (tmp_path / "running.json").write_text(json.dumps({"host": platform.node(), "process": 1, "token": "t", "beat": 3}))
+    with FolderLock(tmp_path):  # its holder died
+        pass
+
+
+def test_a_lock_that_outlives_a_dead_node_is_waited_for(tmp_path, monkeypatch):
+    """The file server keeps the lock for a while; the sign of the dead holder does not change."""
+    (tmp_path / "running.json").write_text(json.dumps({"host": "elsewhere", "process": 1, "token": "t", "beat": 7}))
+    other = os.open(tmp_path / "run.lock", os.O_RDWR | os.O_CREAT)
+    assert lock.try_lock(other)
+    monkeypatch.setattr(lock, "LEASE", 60.0)
+
+    def released(line):
+        os.close(other)
+
+    with FolderLock(tmp_path, released):
+        assert held(tmp_path)
+
+
+def test_a_lock_that_is_never_free_is_named(tmp_path, monkeypatch):
+    (tmp_path / "running.json").write_text(json.dumps({"host": "elsewhere", "process": 1, "token": "t", "beat": 7}))
+    other = os.open(tmp_path / "run.lock", os.O_RDWR | os.O_CREAT)
+    assert lock.try_lock(other)
+    monkeypatch.setattr(lock, "LEASE", 0.5)
+    with pytest.raises(RunFolderBusy, match=r"no sign of life.*if that process is gone, remove .*run\.lock"):
+        FolderLock(tmp_path).__enter__()
+    os.close(other)
+
+
+def test_a_holder_that_was_taken_for_dead_notices_before_it_writes(tmp_path):
+    with FolderLock(tmp_path) as first:
+        first.confirm()
+        taken = {"host": "elsewhere", "process": 2, "token": "another", "beat": 0}
+        (tmp_path / "running.json").write_text(json.dumps(taken))
+        with pytest.raises(RunFolderBusy, match=r"process 2 on elsewhere.*took the folder over"):
+            first.confirm()
+    assert json.loads((tmp_path / "running.json").read_text()) == taken  # nor does its end undo the other's sign
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_was_moved_away_is_noticed(tmp_path, again):
+    folder = tmp_path / "seed-0"
+    folder.mkdir()
+    with FolderLock(folder) as holder:
+        folder.rename(tmp_path / "moved")
+        if again:
+            folder.mkdir()
+            (folder / "run.lock").touch()
+        with pytest.raises(RunFolderError, match=r"was removed, moved or replaced while its run went on"):
+            holder.confirm()
+
+
+def test_a_sign_that_cannot_be_read_is_no_absence(tmp_path):
+    (tmp_path / "running.json").mkdir()
+    with pytest.raises(StorageError, match=r"cannot read .*running\.json"), FolderLock(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "", '{"host": null}'])

@@ -11,7 +11,7 @@ from pdenet_repro.config.compose import scaled_milestones
 from pdenet_repro.data.batches import DeviceImages, TrainingBatches
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.layers import conv
-from pdenet_repro.system.errors import NonFiniteLoss
+from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.training.evaluation import (
     accuracy,
     batch_count,
@@ -191,10 +191,35 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_alone():
     next(steps)
     trainer.batches.images.pixels = trainer.batches.images.pixels.float().mul(float("nan"))
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
-    with pytest.raises(NonFiniteLoss, match=r"is nan \(data nan, .*\) at epoch 1, step 2, learning rate 0\.1"):
+    with pytest.raises(NonFiniteNumbers, match=r"is nan \(data nan, .*\) at epoch 1, step 2, learning rate 0\.1"):
         next(steps)
     assert all(torch.equal(before[name], p) for name, p in trainer.network.named_parameters())
     assert trainer.progress.step == 1
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights_alone():
+    trainer = make_trainer("objective.eps=1e-50")  # the slope of the root at 0
+    before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+    with pytest.raises(NonFiniteNumbers, match=r"objective is finite .* is not at epoch 1, step 1.*objective\.eps"):
+        next(trainer.epoch())
+    assert all(torch.equal(before[name], p) for name, p in trainer.network.named_parameters())
+
+
+def test_a_weight_that_is_not_a_number_is_the_largest():
+    trainer = make_trainer()
+    for _ in trainer.epoch():
+        pass
+    with torch.no_grad():
+        trainer.network.classifier.weight[0, 0] = float("nan")
+    assert np.isnan(trainer.finish_epoch()["largest_weight"])
+
+
+def test_probabilities_that_are_not_finite_are_no_result():
+    network = build_network(compose(*SETTINGS))
+    with torch.no_grad():
+        network.classifier.bias[0] = float("nan")
+    with pytest.raises(NonFiniteNumbers, match=r"probabilities of 20 of 20 images are not finite"):
+        class_probabilities(network, some_images(20), 10, contextlib.nullcontext)
 
 
 def test_a_trainer_restored_in_the_middle_of_an_epoch_goes_on_bit_by_bit():

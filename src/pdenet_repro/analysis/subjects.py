@@ -16,7 +16,7 @@ from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
-from pdenet_repro.runs.folder import in_its_place
+from pdenet_repro.runs.folder import has_standard_path
 from pdenet_repro.runs.results import load_run
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.seeds import stream
@@ -140,7 +140,7 @@ def study_of(subject: Subject) -> Path | None:
     if subject.folder is None:
         return None
     folder = subject.folder.resolve()
-    return folder.parents[2] if in_its_place(folder, subject.config) else None
+    return folder.parents[2] if has_standard_path(folder, subject.config) else None
 
 
 def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:

@@ -10,9 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdenet_repro.system.arguments import Parser, whole_number
+from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory
 from pdenet_repro.system.files import make_folder
+from pdenet_repro.system.pictures import own_settings
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -38,6 +40,7 @@ folder make networks at their initial weights: dynamic=parabolic,hamiltonian dat
 def main(arguments: list[str]) -> int:
     """Measure, draw, write; returns the exit code."""
     try:
+        refuse_missing_working_folder()
         kind = arguments[0] if arguments else ""
         given = _parser(kind).parse_args(arguments)
         if given.kind == "all":
@@ -62,7 +65,7 @@ def _parser(wanted: str) -> Parser:
             name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")
-        kind.add_argument("--output", type=_folder, help="folder to write into; default: analysis/ in the study")
+        kind.add_argument("--output", type=folder, help="folder to write into; default: analysis/ in the study")
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
         kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         kind.add_argument(
@@ -71,12 +74,6 @@ def _parser(wanted: str) -> Parser:
         if name == wanted and name in KINDS:  # the others' options need not be loaded
             import_module(f"pdenet_repro.analysis.{name}.measure").add_options(kind)
     return parser
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("'': must be a folder")
-    return Path(text)
 
 
 def _all(given: argparse.Namespace, words: list[str]) -> int:
@@ -132,6 +129,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
     return subjects(given.networks, device.set_up(config), given.data_root, print)
 
 
+@own_settings()
 @_sentence_where_memory_ends()
 def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write

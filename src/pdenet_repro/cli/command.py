@@ -10,6 +10,7 @@ from pdenet_repro.config import compose
 from pdenet_repro.config.launchers import Slurm, launcher_of, split
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.signals import Interrupted, Stopped
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 from pdenet_repro.version import __version__
 
 SWEEP = {"-m", "--multirun"}
@@ -19,15 +20,16 @@ OPTIONS = {*SWEEP, *SHOW, "--resolve", "--plan"}
 
 def execute(words: Sequence[str]) -> int:
     """Execute one command; returns its exit code. What a user can mend is one sentence on stderr, no traceback."""
-    if not words or {"-h", "--help"} & set(words):
-        from pdenet_repro.cli.help import first_steps, help_text
-
-        print(help_text() if words else first_steps(), end="")
-        return 0
     if "--version" in words:
         print(f"pdenet-repro {__version__}")
         return 0
     try:
+        refuse_missing_working_folder()
+        if not words or {"-h", "--help"} & set(words):
+            from pdenet_repro.cli.help import first_steps, help_text
+
+            print(help_text() if words else first_steps(), end="")
+            return 0
         return _execute(words)
     except UserError as error:
         if os.environ.get("PDENET_DEBUG"):

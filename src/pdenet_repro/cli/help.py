@@ -1,5 +1,6 @@
 """What the command prints about itself, from the presets and the schema: ``--help``, and the first steps."""
 
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ EXAMPLES = """\
       three runs in place of nine: the values of paired keys are gone through together"""
 
 EXIT_CODES = (
-    "0 done; 1 runs of a sweep are missing, whatever they failed of; 2 the command, data or a folder is wrong; 3 the loss is "
-    "not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by a signal and saved, the "
-    "same command goes on; 128 and the signal's number (130, 143): stopped while nothing was being trained"
+    "0 done; 1 runs of a sweep are missing, whatever they failed of; 2 the command, data or a folder is wrong; 3 a loss, "
+    "gradient or weight is not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by "
+    "a signal and saved, the same command goes on; 128 and the signal's number (130, 143): stopped while nothing was trained"
 )
 
 
@@ -91,10 +92,11 @@ def first_steps() -> str:
         f"on all of {data.name} for {schedule.epochs} epochs, into {path_of(config)}."
     )
     folder = stl10.stl10_folder(Path(data.root or "data").expanduser())
-    missing = [name for name in stl10.LABELLED if not (folder / name).is_file()]
+    missing = [name for name in stl10.LABELLED if not os.access(folder / name, os.R_OK)]
     if missing:
         state = (
-            f"Its images are missing: {folder} lacks {', '.join(missing)}. To download them (2.6 GB, once):\n"
+            f"Its images are missing: {folder} lacks {', '.join(missing)}, or you may not read it. To download them "
+            f"(2.6 GB, once):\n"
             f"  python -m pdenet_repro data.root={data.root} data.download=true\n"
             f"If they are elsewhere, add data.root=FOLDER, or set PDENET_DATA_ROOT."
         )

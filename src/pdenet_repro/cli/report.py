@@ -4,20 +4,20 @@ import argparse
 import os
 import sys
 import traceback
-from pathlib import Path
 
-from pdenet_repro.system.arguments import Parser, whole_number
+from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import InvalidConfig, UserError
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
 def main(arguments: list[str]) -> int:
     """Draw and print; returns the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
-        "folders", nargs="+", type=_folder, metavar="FOLDER",
+        "folders", nargs="+", type=folder, metavar="FOLDER",
         help="a study, for example outputs/demo, a folder of studies, or a run; several make one report, with --output",
     )  # fmt: skip
-    parser.add_argument("--output", type=_folder, help="folder of one report of all runs; default: each study's own")
+    parser.add_argument("--output", type=folder, help="folder of one report of all runs; default: each study's own")
     parser.add_argument(
         "--by",
         action="append",
@@ -34,11 +34,12 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--publish",
-        type=_folder,
+        type=folder,
         metavar="FOLDER",
         help="copy a study there without weights, small enough for a repository",
     )
     try:
+        refuse_missing_working_folder()
         given = parser.parse_args(arguments)
         if given.publish and given.output:
             raise InvalidConfig(f"--output {given.output}: must not be given with --publish, which says where files go")
@@ -60,12 +61,6 @@ def main(arguments: list[str]) -> int:
         print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
         return 130
     return 0 if whole else 2
-
-
-def _folder(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("'': must be a folder")
-    return Path(text)
 
 
 def _indices(text: str) -> list[int]:

@@ -5,6 +5,7 @@ nothing heavy, so that a wrong value is refused before anything is loaded.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
@@ -22,6 +23,7 @@ IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
 CLASSES = 10  # of the same
 MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
 LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
+LONGEST_PATH = 3000  # bytes; systems take 4,096, and a run's files have names of their own below
 
 
 def setting(
@@ -211,12 +213,20 @@ class Config:
     seed: int = setting("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
     device: str = setting("auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = setting(
-        "of the arithmetic; weights are float32", "float32", choices=("float32", "tf32", "bfloat16")
+        "of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
+        "float32",
+        choices=("float32", "tf32", "bfloat16", "float64"),
     )
     performance: str = setting(
         "eager or compiled training and evaluation; auto: compiled where it pays",
         "auto",
         choices=("auto", "eager", "compile"),
+        result=False,
+    )
+    resume: str = setting(
+        "when code, versions, processor or threads have changed since a run was stopped: warn and go on, or refuse",
+        "warn",
+        choices=("warn", "exact"),
         result=False,
     )
     deterministic: bool = setting("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
@@ -337,20 +347,55 @@ def _complaints(config: Config) -> Iterator[str]:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         yield f"device={config.device}: must be auto, cpu, cuda or cuda:N"
     if config.device == "cpu" and config.precision == "tf32":
-        yield "precision=tf32: must be float32 or bfloat16 on device=cpu; tf32 is arithmetic of NVIDIA GPUs"
+        yield "precision=tf32: must be float32, bfloat16 or float64 on device=cpu; tf32 is arithmetic of NVIDIA GPUs"
+    yield from _lone_values(config)
     parts = config.name.split("/")
     if not all(re.fullmatch(r"[\w.+=-]+", part) and set(part) != {"."} for part in parts):
         yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
     if not config.output_root:
         yield "output_root=: must name a folder"
+    yield from _path_complaints(config)
+
+
+def _path_complaints(config: Config) -> Iterator[str]:
     for key, path in (
         ("name", config.name),
         ("output_root", config.output_root),
         ("data.root", config.data.root or ""),
     ):
-        if any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+        try:
+            size, longest = len(path.encode()), max(len(part.encode()) for part in path.split("/"))
+        except UnicodeEncodeError:
+            yield f"{key}={os.fsencode(path)!r}: must be a name in UTF-8; this one cannot be written into a configuration"
+            continue
+        if longest > LONGEST_NAME:
             yield f"{key}={path[:40]}...: must have no part of more than {LONGEST_NAME} bytes between two /"
+        if size > LONGEST_PATH:
+            yield f"{key}={path[:40]}...: must have at most {LONGEST_PATH:,} bytes, has {size:,}"
         try:
             Path(path).expanduser()
         except RuntimeError:
             yield f"{key}={path}: there is no user {path[1:].split('/')[0]} here; must name a folder"
+
+
+def _lone_values(config: Config) -> Iterator[str]:
+    """Norms over a single value, which is its own mean: whatever the image, what comes out is the same."""
+    network = config.network
+    halves = 2 if config.dynamic == "hamiltonian" else 1
+    if network.connector_norm == "batch_per_pixel":
+        for key, size in (
+            ("schedule.batch_size", config.schedule.batch_size),
+            ("evaluation.batch_size", config.evaluation.batch_size),
+        ):
+            if size == 1:
+                yield (
+                    f"{key}=1: must be at least 2 for network.connector_norm=batch_per_pixel, which normalises over the "
+                    f"images of a batch (recipe=authors has it)"
+                )
+    if network.norm == "channel" and network.widths and min(network.widths) // halves == 1:
+        yield (
+            f"network.widths={network.widths}: must be at least {2 * halves} for network.norm=channel with "
+            f"dynamic={config.dynamic}, which normalises over the channels"
+        )
+    if network.connector_norm == "channel" and 1 in (*network.widths, network.last_width):
+        yield "network.connector_norm=channel: must have 2 channels or more to normalise over, but a unit or last_width has 1"

@@ -7,6 +7,7 @@ where it is short, verified, and used like one that was downloaded.
 """
 
 import hashlib
+import os
 import shutil
 import sys
 import tarfile
@@ -21,14 +22,15 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pdenet_repro.data.cache import md5_verified_once
 from pdenet_repro.data.stl10 import FOLDS, LABELLED, STL10_MD5, stl10_folder
 from pdenet_repro.system.errors import DataError, StorageError
+from pdenet_repro.system.lock import try_lock
 
 CHUNK = 1 << 20  # bytes
+GZIP = b"\x1f\x8b"  # the first bytes of the archive
 TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
 RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whenever the archive has grown
 
@@ -72,12 +74,13 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     root = Path(root).expanduser().absolute()
     folder = stl10_folder(root)
     for place in (root, folder):
-        if place.is_file():
+        if os.path.isfile(place):
             raise DataError(f"{place} is a file, expected a folder: choose another data.root")
     needed = (*LABELLED, *[FOLDS] * need_folds)
     try:
         if not _lacking(folder, needed, archive):
             return
+        _refuse_other_files(folder, archive)
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
             if _lacking(folder, needed, archive):  # the process waited for may have fetched them
@@ -88,6 +91,16 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     except OSError as error:
         fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
         raise StorageError(f"{fault}; once that is mended, the same command goes on from here") from error
+
+
+def _refuse_other_files(folder: Path, archive: Archive) -> None:
+    """Raise DataError where files of these names are not the archive's: they may be somebody's own, and stay."""
+    wrong = [name for name in _lacking(folder, archive.members, archive) if os.path.lexists(folder / name)]
+    if wrong:
+        raise DataError(
+            f"{folder} holds {', '.join(wrong)} with another content than STL-10's (MD5): no file is replaced; move "
+            f"{'it' if len(wrong) == 1 else 'them'} away, or choose another data.root="
+        )
 
 
 def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str, str]:
@@ -102,16 +115,12 @@ def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str
 @contextmanager
 def _alone(root: Path, say: Say) -> Iterator[None]:
     """Let one process at a time write in ``root``."""
-    lock = FileLock(root / "stl10_binary.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"another process is fetching STL-10 to {root}; waiting for it")
-        lock.acquire()
-    try:
+    with (root / "stl10_binary.lock").open("a") as file:
+        if try_lock(file.fileno()) is False:
+            say(f"another process is fetching STL-10 to {root}; waiting for it")
+        while try_lock(file.fileno()) is False:
+            time.sleep(0.5)
         yield
-    finally:
-        lock.release()
 
 
 def _download(root: Path, archive: Archive, say: Say) -> Path:
@@ -248,7 +257,15 @@ def _answer(growing: _Growing, archive: Archive) -> HTTPResponse:
         if response.status == 200:
             if (length := response.headers["Content-Length"]) not in (None, str(archive.size)):
                 raise DataError(f"{archive.url} is not the published archive: {length} bytes, expected {archive.size}")
+            with _network():
+                first = response.read(len(GZIP))
+            if first and not GZIP.startswith(first):
+                raise DataError(
+                    f"{archive.url} sends {response.headers.get_content_type()} in place of the archive, perhaps a log-in page; "
+                    f"open it in a browser, then type the same command again (what came before is kept)"
+                )
             growing.restart()
+            growing.append(first)
             return response
         response.close()
     raise _DroppedError("the server sends neither the archive nor the rest of it")

@@ -6,6 +6,7 @@ set has the same layout: ``train_X.bin`` and ``test_X.bin`` hold uint8 pixels, c
 training images of one fold, counted from 0. Every file's MD5 is compared with the expected one before its content is used.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -59,8 +60,8 @@ class Dataset:
 def stl10_folder(root: Path) -> Path:
     """The absolute path of the folder of the files; ``root`` is that folder, or the one that holds ``stl10_binary``."""
     root = Path(root).expanduser().absolute()
-    inner = root / "stl10_binary"
-    if not inner.is_dir() and (root.name == inner.name or any((root / name).is_file() for name in LABELLED)):
+    inner = root / "stl10_binary"  # os.path, since pathlib raises in other people's folders; reading says what is wrong
+    if not os.path.isdir(inner) and (root.name == inner.name or any(os.path.isfile(root / name) for name in LABELLED)):
         return root
     return inner
 
@@ -74,8 +75,15 @@ def read_stl10(root: Path, need_folds: bool = False) -> Dataset:
         A file is missing, damaged or cannot be read.
     """
     command = f"python -m pdenet_repro data=stl10 {shlex.quote(f'data.root={root}')} data.download=true"
-    remedy = f"download with `{command}`, or try data=shapes, which needs no download"
-    return read(stl10_folder(root), STL10_MD5, STL10_CLASSES, need_folds=need_folds, remedy=remedy)
+    return read(
+        stl10_folder(root),
+        STL10_MD5,
+        STL10_CLASSES,
+        need_folds=need_folds,
+        remedy=f"download with `{command}`, or try data=shapes, which needs no download",
+        wrong="it is not STL-10's, or damaged; move it away, or choose another data.root= (data.download=true fetches STL-10 "
+        "there, and replaces no file)",
+    )
 
 
 def read(
@@ -85,27 +93,30 @@ def read(
     *,
     need_folds: bool = False,
     remedy: str = "put an intact copy there",
+    wrong: str = "",
 ) -> Dataset:
     """The data set in STL-10's layout in ``folder``, whose files must have these MD5s.
 
-    ``remedy`` is the end of the message where one has not.
+    ``remedy`` ends the message where a file is missing, ``wrong`` where one has another content; empty: the same.
 
     Raises
     ------
     DataError
         A file is missing, damaged or cannot be read.
     """
-    source = _Source(folder.absolute(), md5, remedy, {})
+    source = _Source(folder.absolute(), md5, remedy, wrong or remedy, {})
     try:
         listing = _listing(source.folder)
         if missing := [name for name in (*LABELLED, *[FOLDS] * need_folds) if name not in listing]:
-            raise source.error(f"{source.folder} lacks {', '.join(missing)}")
+            raise DataError(f"{source.folder} lacks {', '.join(missing)}; {source.remedy}")
         train = _images(source, "train", len(class_names))
         test = _images(source, "test", len(class_names))
         folds = _folds(source, len(train.labels)) if FOLDS in listing else ()
     except OSError as error:
         path = Path(error.filename or source.folder)
-        link, remedy = (f", a link to {path.readlink()}", "mend it") if path.is_symlink() else ("", "make it readable")
+        link, remedy = (
+            (f", a link to {path.readlink()}", "mend it") if os.path.islink(path) else ("", "make it readable")
+        )
         fault = f"cannot read {path}{link}: {error.strerror or error}"
         raise DataError(f"{fault}; {remedy}, or choose another folder") from error
     return Dataset(train, test, tuple(class_names), folds, source.checksums)
@@ -134,10 +145,11 @@ class _Source:
     folder: Path
     md5: Mapping[str, str]
     remedy: str
+    wrong: str
     checksums: dict[str, str]
 
     def error(self, fault: str) -> DataError:
-        return DataError(f"{fault}; {self.remedy}")
+        return DataError(f"{fault}; {self.wrong}")
 
     def verified(self, name: str) -> Path:
         path = self.folder / name
@@ -150,7 +162,7 @@ class _Source:
             raise
         if found != self.md5[name]:
             size = path.stat().st_size
-            raise self.error(f"{path} is damaged: MD5 {found} ({size} bytes), expected {self.md5[name]}")
+            raise self.error(f"{path} has the MD5 {found} ({size} bytes), expected {self.md5[name]}")
         self.checksums[name] = found
         return path
 

@@ -16,10 +16,11 @@ def build_network(config: Config) -> PDENet:
     InvalidConfig
         That file cannot be used.
     """
-    return PDENet(
+    network = PDENet(
         dynamic_class(config),
         config.network,
         standardization=config.data.standardization,
         batch_statistics=config.evaluation.statistics == "batch",
         seed=torch_seed(config.seed, "weights"),
     )
+    return network.double() if config.precision == "float64" else network

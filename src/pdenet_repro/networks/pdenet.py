@@ -85,12 +85,17 @@ class PDENet(nn.Module):
             if config.initial_draw == "once":
                 parts.copy_(parts[:1].clone())
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return self.classifier.weight.dtype
+
     def standardize(self, images: Tensor) -> Tensor:
         """Raw pixel values (N, 3, H, W), uint8 or floating-point numbers of 0 to 255, to standardised images.
 
         They are standardised in float32 at least, and have the precision of the weights.
         """
-        weights = self.classifier.weight.dtype
+        weights = self.dtype
         if not images.is_floating_point():
             images = images.to(torch.promote_types(weights, torch.float32))
         standardized: Tensor = standardize(images, self.standardization).to(weights)
@@ -139,11 +144,11 @@ class PDENet(nn.Module):
         return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) float32 of raw images (N, 3, H, W) uint8.
+        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8, in the weights' precision.
 
         Differentiable by the weights, so use it within ``torch.no_grad()``. Raises what ``network(images)`` raises.
         """
-        return torch.softmax(self(images).float(), dim=1)
+        return torch.softmax(self(images).to(self.dtype), dim=1)
 
     def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
         """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""

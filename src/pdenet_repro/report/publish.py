@@ -22,7 +22,7 @@ from pdenet_repro.report.groups import check_keys, counted
 from pdenet_repro.report.runs import Collection, Run, collect, combine
 from pdenet_repro.report.write import Options, write_report
 from pdenet_repro.runs import provenance
-from pdenet_repro.runs.folder import SEAL, load_summary, seal
+from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, load_summary
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, write_atomically
 
@@ -93,7 +93,7 @@ def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None
 def _publish_run(run: Run, folder: Path, images: str | None) -> None:
     make_folder(folder)
     before = run.summary.get("published") or {
-        "summary_sha256": run.summary[SEAL],
+        "summary_sha256": run.summary[CHECKSUM_KEY],
         "left_out_sha256": {},
         "command": provenance.command("pdenet_repro.report"),
         "git_commit": provenance.git_commit(),
@@ -108,14 +108,16 @@ def _publish_run(run: Run, folder: Path, images: str | None) -> None:
         "left_out_sha256": {**left_out, **before["left_out_sha256"]},
         "study_examples_sha256": images,
     }
-    summary: dict[str, Any] = {key: value for key, value in run.summary.items() if key != SEAL}
+    summary: dict[str, Any] = {key: value for key, value in run.summary.items() if key != CHECKSUM_KEY}
     summary |= {"files_sha256": files, "published": published}
     for name, data in content.items():
         write_atomically(folder / name, data)
     for name in UNCHECKED:
         if (run.folder / name).is_file() and (run.folder / name).resolve() != (folder / name).resolve():
             shutil.copyfile(run.folder / name, folder / name)
-    write_atomically(folder / "summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
+    write_atomically(
+        folder / "summary.json", json.dumps({**summary, CHECKSUM_KEY: checksum_of(summary)}, indent=2) + "\n"
+    )
 
 
 def _predictions(run: Run) -> bytes:

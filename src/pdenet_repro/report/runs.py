@@ -21,7 +21,7 @@ from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.report.plan import Missing as Missing
 from pdenet_repro.report.plan import failure_reason, not_begun
 from pdenet_repro.runs.confusion import confusion_matrix
-from pdenet_repro.runs.folder import config_digest, in_its_place, load_config, load_summary, verify
+from pdenet_repro.runs.folder import config_digest, has_standard_path, load_config, load_summary, verify
 from pdenet_repro.system.errors import RunFolderError
 
 RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
@@ -170,7 +170,7 @@ class Collection:
         kept: dict[tuple[object, ...], Run] = {}
 
         def preference(run: Run) -> tuple[object, ...]:
-            return not in_its_place(run.folder, run.config), -len(run.by_epoch("test_accuracy")), run.folder
+            return not has_standard_path(run.folder, run.config), -len(run.by_epoch("test_accuracy")), run.folder
 
         for run in sorted(self.runs, key=preference):
             chosen = [str(value_of(run.config, key)) for key in by]

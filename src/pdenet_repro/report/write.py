@@ -23,6 +23,7 @@ from pdenet_repro.report.runs import Collection, Run, collect, combine
 from pdenet_repro.report.tables import Row, to_csv
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
+from pdenet_repro.system.pictures import own_settings
 
 RECORD = "report.json"  # what a report was made of, so that its page can be made again
 
@@ -47,6 +48,7 @@ class Drawn:
     runs: Sequence[Run]
 
 
+@own_settings()
 def write_report(
     folders: Path | Sequence[Path],
     *,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from pdenet_repro.system.errors import StorageError
+from pdenet_repro.config.schema import Config
+from pdenet_repro.runs.folder import differences, from_yaml, to_yaml
+from pdenet_repro.system.errors import CheckpointError, NonFiniteNumbers, StorageError, first_line
 from pdenet_repro.system.files import make_folder, remove, remove_leftovers, storage_errors, write_atomically
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.safetensors")
@@ -34,56 +36,103 @@ class Checkpoints:
     """Checkpoints of one run, in one folder; the last two are kept.
 
     A file is named after its step and the start of its SHA-256, so that one rename puts both in place and damage
-    shows. Safetensors, not pickle: loading a file from elsewhere runs no code. ``run``: what the run is known by, so
-    that a checkpoint of another run is not gone on from.
+    shows. It holds the run's configuration, so that no run goes on from another's. Safetensors, not pickle: loading a file
+    from elsewhere runs no code.
     """
 
-    def __init__(self, folder: Path, run: str = "") -> None:
-        self.folder, self.run = folder, run
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder, self.config = folder, config
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write, read back, and only then drop all but the last two; StorageError if the disk is full."""
+        """Write, read back, and only then drop all but the last two.
+
+        Raises
+        ------
+        NonFiniteNumbers
+            A tensor holds infinite or NaN numbers; nothing is written.
+        StorageError
+            The file cannot be written, for example because the disk is full.
+        """
+        refuse_non_finite(checkpoint.tensors, f"at step {checkpoint.step}")
         make_folder(self.folder)
         if any(step == checkpoint.step for step, _ in self._found()):
             return
-        data = save_tensors(checkpoint.tensors, {"values": json.dumps(checkpoint.values), "run": self.run})
+        metadata = {"values": json.dumps(checkpoint.values), "configuration": to_yaml(self.config)}
+        data = save_tensors(checkpoint.tensors, metadata)
         path = self.folder / f"step-{checkpoint.step:08d}-{_digest(data)}.safetensors"
         write_atomically(path, data)
-        if _digest(path.read_bytes()) == _digest(data):
-            for _, old in self._found()[:-2]:
-                remove(old)
+        with storage_errors(path):
+            if _digest(path.read_bytes()) == _digest(data):
+                for _, old in self._found()[:-2]:
+                    remove(old)
 
     def load(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """The newest usable checkpoint, None if there is none; ``warn`` is told each damaged or foreign one, set aside.
+        """The newest usable checkpoint, None where there never was one.
 
-        StorageError where no checkpoint could be saved: a run must not find that out when it has trained for a while.
-        The folder is not made, for an attempt that fails before it saves anything must leave no trace of a run.
+        A damaged one is set aside, and ``warn`` is told, where an older one is good. The folder is not made: an attempt that
+        fails before it saves anything must leave no trace of a run.
+
+        Raises
+        ------
+        CheckpointError
+            There are checkpoints, and none can be used, or the newest is of another configuration.
+        StorageError
+            No checkpoint could be saved: a run must not find that out when it has trained for a while.
         """
         if self.folder.is_dir():
             make_folder(self.folder)  # whether it can be written
             remove_leftovers(self.folder)
         elif os.path.lexists(self.folder):
             raise StorageError(f"{self.folder} is no folder, and must be one for checkpoints; move it away")
-        for path in sorted(self.folder.glob("step-*.safetensors")):
-            if not path.is_file():
-                self._set_aside(path, "it is no file", warn)
+        damaged = [(path, "it is no file") for path in self.folder.glob("step-*.safetensors") if not path.is_file()]
         for step, path in reversed(self._found()):
             try:
-                data = path.read_bytes()
-                if _digest(data) not in path.name:
-                    raise ValueError(f"its SHA-256 begins with {_digest(data)}")
-                with safe_open(path, "pt") as file:
-                    metadata = file.metadata()
-                if metadata["run"] != self.run:
-                    raise ValueError("it is of a run of another configuration")
-                values = json.loads(metadata["values"])
-                return Checkpoint(step, load_tensors(data), values)
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                self._set_aside(path, error, warn)
+                found = self._read(step, path)
+            except ValueError as error:
+                damaged.append((path, str(error)))
+                continue
+            for path, reason in damaged:
+                self._set_aside(path, reason, warn)
+            return found
+        if damaged:
+            path, reason = damaged[0]
+            raise CheckpointError(
+                f"{path} is damaged ({reason}), and there is no older checkpoint; restore it from a copy, or move "
+                f"{self.folder} away to train from the start"
+            )
         return None
 
+    def _read(self, step: int, path: Path) -> Checkpoint:
+        """One checkpoint; ValueError if it is damaged, CheckpointError if it is not this run's or cannot be read."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror or error}; make it readable") from error
+        if _digest(data) not in path.name:
+            raise ValueError(f"its SHA-256 begins with {_digest(data)}")
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+            values, tensors = json.loads(metadata["values"]), load_tensors(data)
+        except (OSError, KeyError, TypeError, SafetensorError) as error:
+            raise ValueError(first_line(error)) from error
+        if "configuration" in metadata:  # those of version 0.1 have none; config.yaml beside them was compared
+            try:
+                different = differences(from_yaml(metadata["configuration"]), self.config)
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{path} is of another version of this program ({error}); go on with that version, or move "
+                    f"{self.folder} away to train from the start"
+                ) from error
+            if different:
+                raise CheckpointError(
+                    f"{path} is of a run of another configuration ({'; '.join(different)}); move it away, or give this run its "
+                    f"own name=..."
+                )
+        return Checkpoint(step, tensors, values)
+
     def _set_aside(self, path: Path, reason: object, warn: Callable[[str], None]) -> None:
-        """Give it a name under which it is not looked for, one that nothing has yet."""
+        """Rename a damaged checkpoint, to a name that nothing has yet; nothing set aside is ever deleted."""
         aside, number = path.with_name(f"{path.name}.damaged"), 1
         while os.path.lexists(aside):
             number += 1
@@ -97,8 +146,8 @@ class Checkpoints:
         return max((step for step, _ in self._found()), default=0)
 
     def clear(self) -> None:
-        """Remove them all, when the run is finished; what cannot be removed, such as a folder, stays and harms no one."""
-        for path in self.folder.glob("step-*.safetensors*"):
+        """Remove them when the run is finished. What was set aside, or cannot be removed, stays."""
+        for _, path in self._found():
             with suppress(OSError):
                 path.unlink()
         with suppress(OSError):  # it holds something else, or was never made
@@ -107,6 +156,16 @@ class Checkpoints:
     def _found(self) -> list[tuple[int, Path]]:
         matches = [(NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*.safetensors")]
         return sorted((int(match[1]), path) for match, path in matches if match and path.is_file())
+
+
+def refuse_non_finite(tensors: Mapping[str, Tensor], when: str) -> None:
+    """Raise NonFiniteNumbers, naming the tensors, where one holds infinite or NaN numbers."""
+    wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if wrong:
+        raise NonFiniteNumbers(
+            f"{', '.join(wrong[:3])}{' and others' * (len(wrong) > 3)} hold infinite or NaN numbers {when}: nothing of that is "
+            f"saved; choose a smaller schedule.learning_rate or network.step_size, or another network.norm"
+        )
 
 
 def _digest(data: bytes) -> str:

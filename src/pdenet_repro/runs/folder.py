@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import MISSING as NO_DEFAULT
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from yaml import YAMLError
 
 from pdenet_repro.config.dynamics import facts_of, read_source
 from pdenet_repro.config.schema import Config, all_settings, value_of
-from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError
+from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError, first_line
 from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha256, write_atomically
 from pdenet_repro.system.lock import FolderLock
 
-SEAL = "summary_sha256"
+CHECKSUM_KEY = "summary_sha256"
 OWN_DYNAMIC = "dynamic.py"
 PROGRESS = "progress.json"  # epochs done and time left
 
@@ -46,7 +47,7 @@ def path_of(config: Config) -> Path:
     )  # fmt: skip
 
 
-def in_its_place(folder: Path, config: Config) -> bool:
+def has_standard_path(folder: Path, config: Config) -> bool:
     """Whether a run's folder is called what its configuration calls it: ``DYNAMIC/fraction-0.10/seed-0``."""
     return folder.absolute().parts[-3:] == path_of(config).parts[-3:]
 
@@ -63,16 +64,18 @@ def load_config(folder: Path) -> Config:
     facts are read, as far as it is there; the file is not executed.
     """
     path = folder / "config.yaml"
-    if not path.is_file():
-        raise RunFolderError(f"{folder} is no run folder: it has no config.yaml")
     try:
-        loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        content = path.read_text()
+    except FileNotFoundError:
+        raise RunFolderError(f"{folder} is no run folder: it has no config.yaml") from None
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"cannot read {path} ({first_line(error)}); make it readable or restore it") from error
+    try:
+        loaded = from_yaml(content)
+    except ValueError as error:
         raise RunFolderError(
-            f"{path} is damaged or of another version ({reason}); restore it or remove the folder"
+            f"{path} is damaged or of another version ({error}); restore it or remove the folder"
         ) from error
-    assert isinstance(loaded, Config)
     if loaded.dynamic_file:
         copy = folder.absolute() / OWN_DYNAMIC
         loaded.dynamic_file = str(copy) if copy.is_file() else loaded.dynamic_file
@@ -81,11 +84,22 @@ def load_config(folder: Path) -> Config:
     return loaded
 
 
-def differences(found: Config, asked: Config) -> list[str]:
-    """The settings that tell two runs apart, as ``key: found there, asked for``."""
+def from_yaml(content: str) -> Config:
+    """A saved configuration. A key that it lacks has its default. ValueError if it is damaged or of another version."""
+    try:
+        loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(content)))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    if not isinstance(loaded, Config):
+        raise ValueError("it holds no settings")
+    return loaded
+
+
+def differences(saved: Config, config: Config) -> list[str]:
+    """The settings that tell a saved run and one to be trained apart, as ``key: saved value there, value in this command``."""
     keys = [key for key, entry in all_settings() if entry.metadata["result"]]
-    pairs = [(key, value_of(found, key), value_of(asked, key)) for key in keys]
-    return [f"{key}: {there} there, {now} asked for" for key, there, now in pairs if there != now]
+    pairs = [(key, value_of(saved, key), value_of(config, key)) for key in keys]
+    return [f"{key}: {there} there, {now} in this command" for key, there, now in pairs if there != now]
 
 
 class RunFolder:
@@ -94,6 +108,7 @@ class RunFolder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.path = path_of(config)
+        self.lock: FolderLock | None = None
 
     def finished(self) -> dict[str, Any] | None:
         """The summary of a finished run of this configuration, None if it is still to do.
@@ -101,8 +116,17 @@ class RunFolder:
         Raises
         ------
         RunFolderError
-            The folder holds a run of another configuration, or a damaged file that decides this.
+            The folder holds a run of another configuration, or a file that decides this is damaged or cannot be read.
         """
+        try:
+            return self._finished()
+        except OSError as error:
+            place = error.filename or self.path
+            raise RunFolderError(
+                f"cannot read {place} ({error.strerror or error}); make it readable, or choose another output_root= or name="
+            ) from error
+
+    def _finished(self) -> dict[str, Any] | None:
         if not (self.path / "config.yaml").exists():
             if left := [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]:
                 raise RunFolderError(
@@ -119,6 +143,12 @@ class RunFolder:
             )
         summary = load_summary(self.path)
         if summary:
+            # digests of summaries without attempts, which version 0.1 wrote, were made in another way
+            if "attempts" in summary and summary["configuration_sha256"] != config_digest(self.config):
+                raise RunFolderError(
+                    f"{self.path / 'summary.json'} is of another configuration than config.yaml beside it; remove that folder, "
+                    f"or restore it from a copy"
+                )
             verify(self.path, summary)
         return summary
 
@@ -131,9 +161,17 @@ class RunFolder:
     def locked(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
         """Hold the folder; RunFolderBusy if another process does."""
         make_folder(self.path)
-        with FolderLock(self.path, say):
-            remove_leftovers(self.path)
-            yield
+        with FolderLock(self.path, say) as self.lock:
+            try:
+                remove_leftovers(self.path)
+                yield
+            finally:
+                self.lock = None
+
+    def confirm(self) -> None:
+        """Make sure that the folder is still this process's, where it holds it (`FolderLock.confirm`)."""
+        if self.lock is not None:
+            self.lock.confirm()
 
     def begin(self, command: str) -> None:
         """Write down the configuration, and the file of a dynamic that is not built in, before anything else."""
@@ -144,23 +182,25 @@ class RunFolder:
         remove(self.path / "failure.json")
 
     def record_failure(self, error: Exception) -> None:
-        """Leave word of why this attempt failed, for the sweep it belongs to; silently not, where nothing can be written."""
+        """Write why this attempt failed, for the sweep it belongs to; nothing where that cannot be written."""
         code = error.exit_code if isinstance(error, UserError) else 1
         with suppress(UserError):
             self.write("failure.json", json.dumps({"reason": str(error), "exit_code": code}, indent=2) + "\n")
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary, which makes the run a finished one: after everything else; with a checksum of its own."""
-        self.write("summary.json", json.dumps({**summary, SEAL: seal(summary)}, indent=2) + "\n")
+        self.write("summary.json", json.dumps({**summary, CHECKSUM_KEY: checksum_of(summary)}, indent=2) + "\n")
 
     def write(self, name: str, content: bytes | str) -> None:
-        """Put a whole file in place."""
+        """Put a whole file in place, if the folder is still this process's."""
+        self.confirm()
         write_atomically(self.path / name, content)
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Put a CSV file in place: a header and a row for each entry; numbers as Python writes them, exactly."""
-        lines = [",".join(rows[0])] if rows else []
-        lines += [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
+        columns = list(rows[-1]) if rows else []  # an earlier version may have written fewer into a checkpoint
+        lines = [",".join(columns)] if rows else []
+        lines += [",".join("" if row.get(name) is None else str(row[name]) for name in columns) for row in rows]
         self.write(name, "".join(line + "\n" for line in lines))
 
 
@@ -169,7 +209,7 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_text())
-        if not isinstance(summary, dict) or summary.get(SEAL) != seal(summary):
+        if not isinstance(summary, dict) or summary.get(CHECKSUM_KEY) != checksum_of(summary):
             raise ValueError("its own checksum does not fit")
         return summary
     except FileNotFoundError:
@@ -178,9 +218,9 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
 
 
-def seal(summary: Mapping[str, Any]) -> str:
+def checksum_of(summary: Mapping[str, Any]) -> str:
     """SHA-256 of all entries of a summary but this one."""
-    entries = {key: value for key, value in summary.items() if key != SEAL}
+    entries = {key: value for key, value in summary.items() if key != CHECKSUM_KEY}
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
@@ -200,6 +240,17 @@ def verify(folder: Path, summary: Mapping[str, Any]) -> None:
 
 
 def config_digest(config: Config) -> str:
-    """SHA-256 of the settings that tell two runs apart."""
-    settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
+    """SHA-256 of the settings that tell two runs apart, as far as they differ from the schema's defaults.
+
+    So a new setting whose default is what was done before changes no digest.
+    """
+    settings = {
+        key: value_of(config, key)
+        for key, entry in all_settings()
+        if entry.metadata["result"] and value_of(config, key) != _default(entry)
+    }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _default(entry: Any) -> Any:
+    return entry.default if entry.default_factory is NO_DEFAULT else entry.default_factory()

@@ -1,5 +1,6 @@
 """Where a result comes from: command, commit, versions."""
 
+import hashlib
 import importlib.metadata
 import platform
 import shlex
@@ -14,8 +15,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safeten
 
 
 def command(module: str = "pdenet_repro") -> str:
-    """What was typed, ready to be typed again."""
-    return shlex.join(["python", "-m", module, *sys.argv[1:]])
+    """What was typed, ready to be typed again; for another program, such as a script or a notebook, how that was started."""
+    started = sys.orig_argv[1:]
+    if "-m" in started and started[started.index("-m") + 1 :][:1] == [module]:
+        return shlex.join(["python", "-m", module, *sys.argv[1:]])
+    return shlex.join(["python", *started])
 
 
 def versions() -> dict[str, str]:
@@ -26,21 +30,29 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, with ``+changes`` if it has any; None outside a checkout.
+    """Commit of the checkout this package runs from; None outside a checkout.
 
-    As it was when this process first asked, which is to be before work that takes long: by its end the checkout may
-    have moved on, the code that runs has not.
+    Local changes are appended as ``+changes-HASH``, the start of the SHA-256 of their ``git diff``. The answer is that of
+    the first call in this process, which must come before work that takes long: the checkout may move on meanwhile, the code
+    that runs does not.
     """
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:
         if not git("ls-files", Path(__file__).name):  # an environment inside somebody else's repository
             return None
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+        changes = git("diff", "HEAD", "--binary")
+        mark = f"+changes-{hashlib.sha256(changes.encode(errors='replace')).hexdigest()[:8]}" if changes else ""
+        return git("rev-parse", "HEAD") + mark
     except (OSError, subprocess.SubprocessError):
         return None

@@ -17,6 +17,7 @@ from pdenet_repro.data.subset import Subset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
+from pdenet_repro.runs.checkpoints import refuse_non_finite
 from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary
 from pdenet_repro.system import device
@@ -41,11 +42,12 @@ class Outcome:
     dataset: Dataset
     subset: Subset
     epoch: int
-    test_probabilities: np.ndarray  # (test images, classes) float32
+    test_probabilities: np.ndarray  # (test images, classes) float32; float64 where the weights are
     train_accuracy: float
     accuracy_by_statistics: dict[str, float]  # test accuracy by statistics of the batch norms; empty without such norms
     rows: list[dict[str, Any]]
     timings: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
 
     @property
     def confusion(self) -> np.ndarray:
@@ -61,6 +63,7 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
     folder.write_rows("metrics.csv", outcome.rows)
     folder.write_rows("timings.csv", outcome.timings)
     weights = {name: tensor.contiguous() for name, tensor in outcome.network.state_dict().items()}
+    refuse_non_finite(weights, "at the end")
     folder.write("weights.safetensors", save_tensors(weights, {"config": config_digest(outcome.config)}))
     test = outcome.dataset.test
     folder.write(
@@ -113,7 +116,8 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "images_per_second": round(passes / max(seconds, 1e-9), 2),
         "peak_memory_mib": max(timing["peak_memory_mib"] for timing in timings),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": (folder.path / "command.txt").read_text().strip(),
+        "attempts": outcome.attempts,
+        "command": outcome.attempts[-1]["command"],
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
         "hardware": device.hardware(where),

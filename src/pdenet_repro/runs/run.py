@@ -25,6 +25,16 @@ def refuse_nonsense(config: Config, here: bool = True) -> None:
         raise InvalidConfig(
             f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
         )
+    if (
+        config.network.connector_norm == "batch_per_pixel"
+        and config.schedule.last_batch == "keep"
+        and images % config.schedule.batch_size == 1
+    ):
+        raise InvalidConfig(
+            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, and "
+            f"network.connector_norm=batch_per_pixel normalises over the images of a batch; choose another size, or "
+            f"schedule.last_batch=drop"
+        )
     if here:
         device.refuse_missing_gpu(config)
 
@@ -52,11 +62,11 @@ def run(config: Config, command: str, name: str = "") -> None:
             log.path = folder.path / "run.log"
             folder.begin(command)
             from pdenet_repro.runs.training_run import (
-                Session,  # torch takes seconds to import: only now that it is needed
+                TrainingRun,  # torch takes seconds to import: only now that it is needed
             )
 
             try:
-                summary = Session(config, dataset, folder, log, stop).carry_out()
+                summary = TrainingRun(config, dataset, folder, log, stop).execute()
             except Exception as error:
                 mendable = out_of_memory(error, config) or error
                 folder.record_failure(mendable)

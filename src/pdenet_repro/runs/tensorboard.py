@@ -1,7 +1,8 @@
 """TensorBoard events of a run: scalars, settings, confusion matrix, kernels."""
 
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
-from pdenet_repro.system.files import storage_errors
+from pdenet_repro.system.errors import first_line
+from pdenet_repro.system.pictures import own_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,35 +30,55 @@ CHARTS = {
 
 
 class Events:
-    """Writes into ``folder``; what an earlier, interrupted process wrote from ``first_epoch`` on is discarded by readers."""
+    """Writes a run's events into ``folder``. They can be made again, so no failure here ends a training: ``warn`` is told.
 
-    def __init__(self, folder: Path, first_epoch: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
+    Readers discard what an earlier attempt wrote from ``first_epoch`` on.
+    """
 
-        self.folder = folder
-        threading.excepthook = _leave_failed_writes_to_the_caller
-        with storage_errors(folder):
+    def __init__(self, folder: Path, first_epoch: int, warn: Callable[[str], None]) -> None:
+        self.folder, self.warn, self.writer = folder, warn, None
+        threading.excepthook = _ignore_failed_writes
+        with self._warning_of_failures():
+            from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
+
             self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
             self.writer.add_custom_scalars(CHARTS)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
-        """Every number of an epoch that is there; StorageError if it cannot be written."""
-        with storage_errors(self.folder):
-            for name, value in {**row, **timing}.items():
-                if name != "epoch" and value is not None:
-                    self.writer.add_scalar(_group(name), value, row["epoch"])
-            self.writer.flush()
+        """Write every number of an epoch that is there."""
+        with self._warning_of_failures():
+            if self.writer is not None:
+                for name, value in {**row, **timing}.items():
+                    if name != "epoch" and value is not None:
+                        self.writer.add_scalar(_group(name), value, row["epoch"])
+                self.writer.flush()
 
     def result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
-        """The settings with the accuracies they led to, the confusion matrix and the kernels of each unit.
+        """Write the settings with the accuracies they led to, the confusion matrix and the kernels of each unit."""
+        with self._warning_of_failures():
+            if self.writer is not None:
+                self._result(self.writer, config, summary, matrix, network)
+                self.writer.flush()
 
-        StorageError if they cannot be written.
-        """
-        with storage_errors(self.folder):
-            self._result(config, summary, matrix, network)
-            self.writer.flush()
+    def close(self) -> None:
+        """Close the file; everything is flushed already."""
+        with suppress(Exception):
+            if self.writer is not None:
+                self.writer.close()
+        threading.excepthook = threading.__excepthook__
 
-    def _result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
+    @contextmanager
+    def _warning_of_failures(self) -> Iterator[None]:
+        """Turn any failure into a warning; after one nothing more is written, since TensorBoard's writer has ended."""
+        try:
+            yield
+        except Exception as error:
+            self.writer = None
+            self.warn(f"no more events for TensorBoard are written into {self.folder}: {first_line(error)}")
+
+    @staticmethod
+    @own_settings()
+    def _result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
         from torch.utils.tensorboard.summary import hparams
 
         settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
@@ -64,25 +86,20 @@ class Events:
         metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
         # Written as this run's own summaries: add_hparams would make a second run of them.
         for part in hparams(plain, metrics):
-            self.writer._get_file_writer().add_summary(part)
+            writer._get_file_writer().add_summary(part)
         epoch = config.schedule.epochs
         for name, value in metrics.items():
-            self.writer.add_scalar(name, value, epoch)
-        self.writer.add_figure("confusion matrix", confusion_figure(matrix, summary["class_names"]), epoch)
+            writer.add_scalar(name, value, epoch)
+        picture = pixels(confusion_figure(matrix, summary["class_names"]))
+        writer.add_image("confusion matrix", picture, epoch, dataformats="HWC")
         for name, parameter in network.named_parameters():
             if "kernel" in name:
                 kernel = parameter.detach().float().cpu().numpy()
                 steps = kernel if kernel.ndim == 5 else kernel[None]
-                self.writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
-
-    def close(self) -> None:
-        """Close; everything is flushed already, and a write that failed has been reported."""
-        with suppress(OSError):
-            self.writer.close()
-        threading.excepthook = threading.__excepthook__
+                writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
 
 
-def _leave_failed_writes_to_the_caller(failure: threading.ExceptHookArgs) -> None:
+def _ignore_failed_writes(failure: threading.ExceptHookArgs) -> None:
     """TensorBoard's writer thread raises what happened to it in the calling thread again: one report is enough."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
@@ -112,7 +129,7 @@ def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
 
 def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     """Counts (classes, classes) as a picture: rows the true class, columns the predicted one."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # within own_settings, which have loaded it
 
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()
@@ -124,3 +141,12 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     axes.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
     axes.set_yticks(range(len(class_names)), class_names)
     return figure
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """A figure's pixels (H, W, 3) uint8, drawn without ``pyplot``, which would load the backend of a notebook's shell."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]

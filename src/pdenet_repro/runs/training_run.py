@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,17 +17,18 @@ from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import draw_subset
 from pdenet_repro.networks import memory
 from pdenet_repro.networks.build import build_network
-from pdenet_repro.runs import provenance
+from pdenet_repro.runs import attempts, provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
-from pdenet_repro.runs.folder import PROGRESS, RunFolder, config_digest
+from pdenet_repro.runs.folder import PROGRESS, RunFolder
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
 from pdenet_repro.runs.work import EVALUATION, work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Bars, Log, epoch_line
-from pdenet_repro.system.errors import StorageError
+from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
 from pdenet_repro.system.files import remove
 from pdenet_repro.system.signals import Interrupted, StopRequest
+from pdenet_repro.system.surroundings import use_writable_compiler_cache
 from pdenet_repro.training import compilation
 from pdenet_repro.training.compilation import not_compiled
 from pdenet_repro.training.evaluation import (
@@ -39,12 +40,17 @@ from pdenet_repro.training.evaluation import (
     reestimate_statistics,
     using_statistics,
 )
+from pdenet_repro.training.interruptible import StoppedWhileCompiling
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import projected_sgd
 from pdenet_repro.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import torch
+
+Result = TypeVar("Result")
+
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
 
 
 def make_trainer(
@@ -53,7 +59,10 @@ def make_trainer(
     """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
     reversible = facts_of(config.dynamic, config.dynamic_file).reversible
     # not the memory that is free now: a run that is resumed must choose the same
-    mode = memory.memory_mode(config.network, reversible, config.schedule.batch_size, device.whole_memory(where))
+    number = 8 if config.precision == "float64" else 4
+    mode = memory.memory_mode(
+        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number
+    )
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)
     optimizer = projected_sgd(network, config)
@@ -61,11 +70,11 @@ def make_trainer(
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
     if compilation.is_worthwhile(config, len(images), where):
         evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
-        compilation.compile_run(trainer, evaluated, warn)
+        trainer.compiler = compilation.compile_run(trainer, evaluated, warn)
     return trainer
 
 
-class Session:
+class TrainingRun:
     """One run, in the process that holds its folder's lock.
 
     The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
@@ -74,6 +83,7 @@ class Session:
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
         provenance.git_commit()  # remembered for the summary
+        use_writable_compiler_cache(log.warn)
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = draw_subset(dataset.train.labels, config.data, config.seed, dataset.folds)
@@ -84,7 +94,8 @@ class Session:
         self.test = DeviceImages(dataset.test.pixels, dataset.test.labels, self.device)
         self.trainer = make_trainer(config, self.train, self.device, log.warn)
         self.network = self.trainer.network
-        self.checkpoints = Checkpoints(folder.path / "checkpoints", config_digest(config))
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", config)
+        self.attempts: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self.seconds = 0.0  # of training in the current epoch
@@ -95,12 +106,12 @@ class Session:
         self.wall_seconds_before = 0.0  # of the attempts that this one goes on from
         self.evaluated, self.evaluation_seconds = 0, 0.0  # images, and how long they took, in this attempt
 
-    def carry_out(self) -> dict[str, Any]:
+    def execute(self) -> dict[str, Any]:
         """Train what is still to train, evaluate, write the results; returns the summary."""
         self.log.say(self._plan())
         self._resume()
         trainer, epochs = self.trainer, self.config.schedule.epochs
-        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch)
+        events = Events(self.folder.path / "tensorboard", trainer.progress.epoch, self.log.warn)
         self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken, alone=not self.log.prefix)
         self.saved_at = time.monotonic()
         try:
@@ -109,14 +120,18 @@ class Session:
                 events.epoch(self.rows[-1], self.timings[-1])
             self._save()
             outcome = self._outcome()
-            summary = write_results(outcome, self.folder, self.device) | {
-                "wall_seconds": round(self._wall_seconds(), 3)
-            }
+            summary = self._persistently(lambda: write_results(outcome, self.folder, self.device))
+            summary["wall_seconds"] = round(self._wall_seconds(), 3)
             events.result(self.config, summary, outcome.confusion, self.network)
+        except StoppedWhileCompiling as stop:
+            raise Interrupted(
+                f"stopped by {stop} while compiling, before anything else was computed that is not saved in "
+                f"{self.folder.path}: the same command goes on from there"
+            ) from None
         finally:
             self.bars.close()
             events.close()
-        self.folder.finish(summary)
+        self._persistently(lambda: self.folder.finish(summary))
         self.checkpoints.clear()
         remove(self.folder.path / PROGRESS)
         return summary
@@ -135,13 +150,38 @@ class Session:
         )
 
     def _resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one, and begin the record of this attempt."""
         checkpoint = self.checkpoints.load(self.log.warn)
-        if checkpoint is None:
-            return
+        if checkpoint is not None:
+            try:
+                self._restore(checkpoint)
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise CheckpointError(
+                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} is not one of this version "
+                    f"({first_line(error)}); go on with the version that wrote it, or move that folder away"
+                ) from error
+        attempt = attempts.begin(
+            device.hardware(self.device),
+            (self.folder.path / "command.txt").read_text().strip(),
+            min(self.trainer.progress.epoch, self.config.schedule.epochs),
+            compiled=self.trainer.compiled,
+            memory=str(self.network.units[0].memory),
+        )
+        if self.attempts and (change := attempts.compare(self.attempts[-1], attempt, self.config)):
+            self.log.warn(change)
+        self.attempts.append(attempt)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         values = checkpoint.values
+        images = dict(self.dataset.checksums)
+        if values.get("data_md5", images) != images:  # version 0.1 did not keep them
+            raise CheckpointError(
+                f"the checkpoints in {self.checkpoints.folder} are of a run on other images of {self.config.data.name}; train on "
+                f"those (data.root=...), or give this run its own name=..."
+            )
         self.trainer.restore(checkpoint.tensors, values["progress"])
         self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
-        self.best = values["best"]
+        self.best, self.attempts = values["best"], values.get("attempts", [])
         self.wall_seconds_before = values.get("wall_seconds", 0.0)  # not in checkpoints of version 0.1
         self.best_weights = {
             name.removeprefix("best."): tensor.to(self.device)
@@ -155,6 +195,8 @@ class Session:
 
     def _save(self) -> None:
         tensors, progress = self.trainer.state()
+        epoch = progress["epoch"] if progress["step"] else progress["epoch"] - 1
+        attempts.advance(self.attempts[-1], epoch, compiled=self.trainer.compiled)
         tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
         values = {
             "progress": progress,
@@ -163,9 +205,27 @@ class Session:
             "seconds": self.seconds,
             "best": self.best,
             "wall_seconds": self._wall_seconds(),
+            "attempts": self.attempts,
+            "data_md5": dict(self.dataset.checksums),
         }
-        self.checkpoints.save(Checkpoint(self.trainer.steps_taken, tensors, values))
+        checkpoint = Checkpoint(self.trainer.steps_taken, tensors, values)
+
+        def write() -> None:
+            self.folder.confirm()
+            self.checkpoints.save(checkpoint)
+
+        self._persistently(write)
         self.saved_at = time.monotonic()
+
+    def _persistently(self, write: Callable[[], Result]) -> Result:
+        """Call ``write``, again and again for minutes where that fails: the run cannot do without what it writes."""
+        for delay in RETRY_DELAYS:
+            try:
+                return write()
+            except StorageError as error:
+                self.log.warn(f"{error}; trying again in {delay} s")
+                time.sleep(delay)
+        return write()
 
     def _leave_if_asked(self) -> None:
         if self.stop.received:
@@ -206,15 +266,20 @@ class Session:
             "reversal_drift": drift,
         }
         self.seconds = 0.0
-        if drift is not None and not drift <= memory.TOLERANCE:
+        precision = self.config.precision
+        if drift is not None and not drift <= (tolerated := memory.TOLERATED_DRIFT[precision]):
             self.log.warn(
-                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm: the "
-                f"gradients are not to be trusted; use network.memory=recompute, or a smaller network.step_size"
+                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm, more than "
+                f"the {tolerated:.0e} that is usual for precision={precision}: the gradients are not to be trusted; use "
+                f"network.memory=recompute, or a smaller network.step_size"
             )
         self.rows.append(row)
         self.timings.append(timing)
-        self.folder.write_rows("metrics.csv", self.rows)
-        self.folder.write_rows("timings.csv", self.timings)
+        try:
+            self.folder.write_rows("metrics.csv", self.rows)
+            self.folder.write_rows("timings.csv", self.timings)
+        except StorageError as error:  # they are written again, from the checkpoint, after every epoch and at the end
+            self.log.warn(f"{error}; the training goes on")
         epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
         self.log.say(epoch_line(row, timing, epochs, seconds_left))
         with suppress(StorageError):  # of interest while the run goes on, no part of its result
@@ -261,10 +326,14 @@ class Session:
 
         images: DeviceImages = getattr(self, split)
         kind, begin = statistics or self.config.evaluation.statistics, time.monotonic()
-        with using_statistics(self.network, kind, self._reestimate):
-            found = class_probabilities(
-                self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
-            )
+        try:
+            with using_statistics(self.network, kind, self._reestimate):
+                found = class_probabilities(
+                    self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+                )
+        except StoppedWhileCompiling:
+            self._leave_if_asked()  # an evaluation changes nothing, so that all is saved
+            raise
         self.evaluated += len(images)
         self.evaluation_seconds += time.monotonic() - begin
         return found
@@ -286,7 +355,7 @@ class Session:
         if not batch_norms(self.network):
             return {}
         row = self.rows[epoch - 1]
-        known = {kind: row[f"test_accuracy_{kind}"] for kind in STATISTICS}
+        known: dict[str, Any] = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
         if None in known.values():
             known |= self._with_other_statistics()
             assert self.test_probabilities is not None
@@ -317,4 +386,5 @@ class Session:
             accuracy_by_statistics=by_statistics,
             rows=self.rows,
             timings=self.timings,
+            attempts=self.attempts,
         )

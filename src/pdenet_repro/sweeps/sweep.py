@@ -4,6 +4,7 @@ A sweep that is started again skips what is finished, goes on with what was inte
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,6 +100,13 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
         except UserError as error:  # the other studies have reports too, and what is missing is still to be named
             print(error, file=sys.stderr)
             code = code or error.exit_code
+        except Exception as error:  # a fault of ours: the runs are trained all the same
+            traceback.print_exception(error)
+            print(
+                f"the report of {study} failed; its runs are finished, and the same command reports again",
+                file=sys.stderr,
+            )
+            code = code or 1
     for path, found in missing.items():
         print(f"{found.state}: {name[path]}: {found.reason}", file=sys.stderr)
     if failures.hopeless:

@@ -1,8 +1,9 @@
-"""Options of the commands that are no runs: wrong ones are refused in one sentence, without argparse's usage dump."""
+"""Options of the report and analysis commands: wrong ones are refused in one sentence, without argparse's usage text."""
 
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from pdenet_repro.system.errors import InvalidConfig
@@ -31,12 +32,19 @@ class Parser(argparse.ArgumentParser):
         raise InvalidConfig(message)
 
 
+def folder(word: str) -> Path:
+    """A type of option: a folder's name; an empty one would mean the working folder."""
+    if not word:
+        raise argparse.ArgumentTypeError("'': must be a folder; . is the one you are in")
+    return Path(word)
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """A type of option: a whole number of at least ``least``."""
 
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]+", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {least}")
-        return int(text)
+    def read(word: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]+", word) or int(word) < least:
+            raise argparse.ArgumentTypeError(f"{word}: must be a whole number of at least {least}")
+        return int(word)
 
     return read

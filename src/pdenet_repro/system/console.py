@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from pdenet_repro.system.files import storage_errors
 from pdenet_repro.system.formatting import duration
 
 Item = TypeVar("Item")
@@ -77,6 +76,7 @@ class Log:
 
     def __init__(self, name: str = "") -> None:
         self.path: Path | None = None
+        self.failed = False  # whether a line could not be written there
         self.prefix = f"{name}: " if name else ""
 
     def say(self, line: str) -> None:
@@ -90,9 +90,18 @@ class Log:
     def _put(self, line: str, stream: Any) -> None:
         tqdm.write(self.prefix + line, file=stream)
         stream.flush()
-        if self.path is not None:
-            with storage_errors(self.path), self.path.open("a") as file:
+        if self.path is None:
+            return
+        try:
+            with self.path.open("a") as file:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+        except OSError as error:  # what is lost are lines, not the work
+            if not self.failed:
+                tqdm.write(
+                    f"{self.prefix}warning: cannot write {self.path}: {error.strerror or error}; lines are missing there",
+                    file=sys.stderr,
+                )
+            self.failed = True
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:

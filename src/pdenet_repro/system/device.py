@@ -1,4 +1,4 @@
-"""The compute device: what was asked for, whether it is there, how it is set up."""
+"""The compute device: which one a configuration means, whether it is there, how it is set up."""
 
 import ctypes
 import getpass
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.lock import try_lock
 from pdenet_repro.system.memory_limits import memory_limits
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHOWN = "PDENET_SHOWN_GPUS"  # environment variable, for jobs on this machine
 
 
 class Settings(Protocol):
-    """What a configuration says of the device: ``auto``, ``cpu``, ``cuda:N``; the arithmetic; reproducible kernels."""
+    """What a configuration says of the device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; the arithmetic; the kernels."""
 
     device: str
     precision: str
@@ -32,7 +33,7 @@ class Settings(Protocol):
 
 
 def refuse_missing_gpu(config: Settings) -> None:
-    """InvalidConfig where a GPU is asked for and no driver for one is there; takes milliseconds, loads no torch."""
+    """Raise InvalidConfig where a configuration needs a GPU and no driver for one is there; loads no torch."""
     wants_gpu = config.device.startswith("cuda")
     if (wants_gpu or config.precision == "tf32") and not _driver_sees_gpus():
         key = f"device={config.device}" if wants_gpu else "precision=tf32"
@@ -71,21 +72,23 @@ def set_up(config: Settings) -> "torch.device":
     import torch
 
     name = config.device
-    if name == "auto":
-        name = f"cuda:{_claim_gpu()}" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        name = f"cuda:{_claim_gpu()}"
+    device = torch.device("cpu" if name == "auto" else name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise InvalidConfig(
                 f"device={name}: this PyTorch ({torch.__version__}) cannot use the GPU; must be device=cpu"
             )
-        if (device.index or 0) >= torch.cuda.device_count():
+        if device.index >= torch.cuda.device_count():
             raise InvalidConfig(
                 f"device={name}: must be one of the {torch.cuda.device_count()} GPUs here, cuda:0 and up"
             )
         torch.cuda.set_device(device)
     elif config.precision == "tf32":
-        raise InvalidConfig("precision=tf32: must be float32 or bfloat16 on the CPU; tf32 is arithmetic of NVIDIA GPUs")
+        raise InvalidConfig(
+            "precision=tf32: must be float32, bfloat16 or float64 on the CPU; tf32 is arithmetic of NVIDIA GPUs"
+        )
     if device.type == "cpu":
         _keep_freed_memory()
     forget_peak_memory(device)
@@ -97,7 +100,7 @@ def set_up(config: Settings) -> "torch.device":
     return device
 
 
-_claimed: dict[int, Any] = {}  # GPU -> its lock, held until this process ends
+_claimed: dict[int, int] = {}  # GPU -> descriptor of its locked file, open until this process ends
 
 
 def _claim_gpu() -> int:
@@ -106,20 +109,19 @@ def _claim_gpu() -> int:
     Where all are taken, several processes share one.
     """
     import torch
-    from filelock import FileLock, Timeout
 
     if _claimed:
         return min(_claimed)  # one GPU a process: the only entry
     count: int = torch.cuda.device_count()
     for index in range(count):
         identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
-        lock = FileLock(Path(tempfile.gettempdir()) / f"pdenet-{_user()}-gpu-{identity}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            continue
-        _claimed[index] = lock
-        return index
+        with suppress(OSError):  # where no file can be locked, processes share a GPU
+            path = Path(tempfile.gettempdir()) / f"pdenet-{_user()}-gpu-{identity}.lock"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if try_lock(descriptor):
+                _claimed[index] = descriptor
+                return index
+            os.close(descriptor)
     return os.getpid() % count
 
 
@@ -148,7 +150,7 @@ def _keep_freed_memory() -> None:
 
 
 def synchronize(device: "torch.device") -> None:
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device has computed everything that was given to it."""
     import torch
 
     if device.type == "cuda":

@@ -1,10 +1,10 @@
-"""What can go wrong for a reason the user can mend: one sentence each, and an exit code a script can tell apart."""
+"""Errors that a user can mend: one sentence each, and an exit code that a script can tell apart."""
 
 import re
 
 
 class UserError(Exception):
-    """Something asked for that cannot be had; ``str(error)`` is the one sentence shown on stderr."""
+    """A failure whose cause the user can mend; ``str(error)`` is the one sentence shown on stderr."""
 
     exit_code = 2
 
@@ -22,13 +22,17 @@ class RunFolderError(UserError):
 
 
 class OtherConfiguration(RunFolderError):
-    """A run folder that holds a run with other settings than those asked for."""
+    """A run folder that holds a run with other settings than the command has."""
 
 
-class NonFiniteLoss(UserError):
-    """The objective became infinite or NaN; the weights of the step before are untouched."""
+class NonFiniteNumbers(UserError):
+    """The objective, a gradient, a weight or a prediction is infinite or NaN; nothing of it is saved."""
 
     exit_code = 3
+
+
+class CheckpointError(RunFolderError):
+    """A checkpoint that exists and that the run cannot go on from."""
 
 
 class StorageError(UserError):
@@ -56,3 +60,8 @@ NO_MEMORY = "OutOfMemoryError|out of memory|ALLOC_FAILED|can't allocate memory"
 def is_of_memory(error: Exception) -> bool:
     """Whether an allocation failed."""
     return isinstance(error, MemoryError) or bool(re.search(NO_MEMORY, repr(error)))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 200 characters, for a sentence of ours."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

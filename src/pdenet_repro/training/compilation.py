@@ -12,6 +12,7 @@ import torch
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.cost import training_flops
+from pdenet_repro.training.interruptible import make_compilation_interruptible
 
 if TYPE_CHECKING:
     from pdenet_repro.training.trainer import Trainer
@@ -41,7 +42,7 @@ def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
     return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE[device.type]
 
 
-def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> None:
+def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> "Compiler":
     """Make the trainer's steps, and its network's probabilities of ``evaluated`` images, compile at their first call.
 
     They are compiled as a whole where units are short and store their steps; otherwise each time step is compiled.
@@ -64,6 +65,7 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
             return uncompiled(images)
 
     network.probabilities = of_one_size  # type: ignore[method-assign]
+    return compiled
 
 
 def not_compiled() -> AbstractContextManager[None]:
@@ -81,6 +83,7 @@ class Compiler:
             warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # of a missing GPU, which is no fault
         torch._dynamo.reset()  # each run of a sweep is compiled for itself; the limit on recompilations is for one
+        make_compilation_interruptible()
 
     @property
     def works(self) -> bool:

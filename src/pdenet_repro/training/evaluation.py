@@ -9,6 +9,7 @@ import torch
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.norms import BatchNorm
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.system.seeds import stream
 
 STATISTICS = ("running", "batch", "reestimated")  # that batch norms can use at test time
@@ -33,10 +34,15 @@ def class_probabilities(
     autocast: Callable[[], AbstractContextManager[None]],
     after_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """Probabilities (N, classes) float32 of all images, in evaluation mode; the network's mode is restored afterwards.
+    """Probabilities (N, classes) of all images, in evaluation mode; the network's mode is restored afterwards.
 
     Batches are of nearly equal size, at most ``batch_size`` (a small last one would harm a norm over the batch).
     ``after_batch(done, total)`` is called with the numbers of images.
+
+    Raises
+    ------
+    NonFiniteNumbers
+        A probability is infinite or NaN.
     """
     was_training = network.training
     network.eval()
@@ -47,9 +53,15 @@ def class_probabilities(
                 parts.append(network.probabilities(pixels).cpu())
             done += len(pixels)
             after_batch(done, len(images))
-        return torch.cat(parts).numpy()
+        found = torch.cat(parts).numpy()
     finally:
         network.train(was_training)
+    if wrong := int((~np.isfinite(found)).any(1).sum()):
+        raise NonFiniteNumbers(
+            f"the class probabilities of {wrong} of {len(images)} images are not finite, so they are no result; choose "
+            f"another network.norm, or a smaller schedule.learning_rate"
+        )
+    return found
 
 
 def batch_norms(network: PDENet) -> list[BatchNorm]:

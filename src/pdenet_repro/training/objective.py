@@ -81,7 +81,7 @@ class Objective:
         return self.weight_of_a_step * config.alpha1 * above
 
     def _smoothness(self) -> Tensor:
-        config, zero = self.config, torch.zeros((), device=self.classifier[0].device)
+        config, zero = self.config, self.classifier[0].new_zeros(())
         if config.smoothness == "tv":
             return config.alpha1 * sum(
                 (total_variation(p, self.step_size, config.eps) for p in self.time_dependent), zero
@@ -92,7 +92,7 @@ class Objective:
 
     def decay(self) -> Tensor:
         """``alpha2 / 2`` times the sum of squares of the decaying weights."""
-        alpha2, zero = self.config.alpha2, torch.zeros((), device=self.classifier[0].device)
+        alpha2, zero = self.config.alpha2, self.classifier[0].new_zeros(())
         of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
         inner = sum((p.square().sum() for p in self.decaying), zero)
         outer = sum((p.square().sum() for p in self.classifier), zero)

@@ -35,6 +35,24 @@ class ProjectedSGD(torch.optim.Optimizer):
             torch._foreach_clamp_max_(group["params"], group["bound"])
 
     @torch.no_grad()
+    def size_after_step(self) -> Tensor:
+        """A bound on every weight and velocity after ``step`` with the gradients in ``.grad``, as a scalar tensor.
+
+        It is the sum of all absolute values that the step adds up. It is infinite or NaN where a gradient is, and where
+        the step would overflow.
+        """
+        total = torch.zeros(())
+        for group in self.param_groups:
+            x = group["params"]
+            summands = (
+                (1.0, x),
+                (group["momentum"], [self.state[p]["velocity"] for p in x]),
+                (group["lr"] * group["rate_factor"], [p.grad for p in x]),
+            )
+            total = sum((factor * torch.stack(torch._foreach_norm(part, 1)).sum() for factor, part in summands), total)
+        return total
+
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the gradients in ``.grad``."""
         for group in self.param_groups:

@@ -12,7 +12,8 @@ from torch import Tensor
 from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.system.errors import NonFiniteLoss
+from pdenet_repro.system.errors import NonFiniteNumbers
+from pdenet_repro.training.compilation import Compiler
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate
@@ -31,22 +32,6 @@ class Progress:
     images: int = 0
 
 
-class ToHost:
-    """Copies a tensor's values from a GPU; waiting for them does not wait for the work that the GPU is given afterwards."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.host, self.copied = tensor.to("cpu", non_blocking=True), None
-        if tensor.is_cuda:
-            self.copied = torch.cuda.Event()
-            self.copied.record(torch.cuda.current_stream(tensor.device))
-
-    def values(self) -> list[float]:
-        """The values, as soon as the copy is complete."""
-        if self.copied is not None:
-            self.copied.synchronize()
-        return self.host.tolist()
-
-
 class Trainer:
     """Minimises the objective over shuffled batches; its whole state goes in and out as named tensors and values."""
 
@@ -63,6 +48,7 @@ class Trainer:
         self.batches, self.schedule, self.autocast = batches, schedule, autocast
         # compilation replaces it by a compiled one
         self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._forward
+        self.compiler: Compiler | None = None  # of its steps, where they are compiled
         self.progress = Progress()
 
     @property
@@ -70,6 +56,11 @@ class Trainer:
         """The learning rate of the current epoch."""
         schedule = self.schedule
         return learning_rate(self.progress.epoch, schedule.learning_rate, schedule.milestones, schedule.factor)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are computed by compiled code, as far as is known before the next one."""
+        return self.compiler is not None and self.compiler.works
 
     @property
     def steps_taken(self) -> int:
@@ -81,8 +72,9 @@ class Trainer:
 
         Raises
         ------
-        NonFiniteLoss
-            Before the update of the step that found it; the weights are those of the step before.
+        NonFiniteNumbers
+            The objective or its gradient is infinite or NaN, or the step would overflow. The weights are those of the
+            step before.
         """
         self.network.train()
         self.batches.start_epoch(self.progress.epoch)
@@ -96,23 +88,17 @@ class Trainer:
         """The objective of a batch of standardised images, and its report: three terms and the number classified rightly."""
         with self.autocast():
             scores = self.network.forward_standardized(images)
-        terms = self.objective(scores.float(), labels)
+        terms = self.objective(scores.to(self.network.dtype), labels)
         correct = (scores.argmax(1) == labels).sum()
         return terms.total, torch.stack([*terms, correct.to(terms.data.dtype)]).detach()
 
     def _one_step(self, images: Tensor, labels: Tensor) -> None:
         total, report = self.forward(images, labels)
-        copy = ToHost(report)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        data, smoothness, decay, correct = copy.values()
-        if not math.isfinite(data + smoothness + decay):
-            raise NonFiniteLoss(
-                f"the objective is {data + smoothness + decay} (data {data:g}, smoothness {smoothness:g}, decay {decay:g}) at "
-                f"epoch {self.progress.epoch}, step {self.progress.step + 1}, learning rate {self.rate:g}; the weights of "
-                f"the step before are kept. Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 "
-                f"where it is smoothness or decay that is not finite, or choose another network.norm"
-            )
+        size = self.optimizer.size_after_step()
+        data, smoothness, decay, correct, size_after_step = torch.cat([report, size.to(report)[None]]).tolist()
+        self._refuse_non_finite(data, smoothness, decay, size_after_step)
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
@@ -121,6 +107,26 @@ class Trainer:
         progress.decay += decay
         progress.correct += int(correct)
         progress.images += len(labels)
+
+    def _refuse_non_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
+        loss = data + smoothness + decay
+        if math.isfinite(loss) and math.isfinite(size_after_step):
+            return
+        fault = f"the objective is {loss} (data {data:g}, smoothness {smoothness:g}, decay {decay:g})"
+        advice = (
+            "Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 where it is smoothness or decay "
+            "that is not finite, or choose another network.norm"
+        )
+        if math.isfinite(loss):
+            fault = f"the objective is finite ({loss:g}), but its gradient, or the step along it, is not"
+            advice = (
+                "Raise objective.eps or network.norm_eps where they are small, or lower schedule.learning_rate or "
+                "network.step_size"
+            )
+        raise NonFiniteNumbers(
+            f"{fault} at epoch {self.progress.epoch}, step {self.progress.step + 1}, learning rate {self.rate:g}; the weights "
+            f"of the step before are kept. {advice}"
+        )
 
     def finish_epoch(self) -> dict[str, Any]:
         """The means over the epoch's steps and the largest weight; moves on to the next epoch."""
@@ -133,7 +139,7 @@ class Trainer:
             "smoothness": done.smoothness / done.step,
             "decay": done.decay / done.step,
             "train_accuracy": done.correct / done.images,
-            "largest_weight": max(p.detach().abs().max().item() for p in self.network.parameters()),
+            "largest_weight": torch.stack([p.detach().abs().max() for p in self.network.parameters()]).max().item(),
         }
         self.progress = Progress(epoch=done.epoch + 1)
         return row

@@ -1,0 +1,45 @@
+"""Pictures are drawn with settings of our own, whatever the shell, a notebook or a matplotlibrc says."""
+
+import os
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+from pdenet_repro.runs.tensorboard import confusion_figure, pixels
+from pdenet_repro.system.pictures import own_settings
+
+
+def picture():
+    with own_settings():
+        return pixels(confusion_figure(np.arange(4).reshape(2, 2), ["one", "two"]))
+
+
+@pytest.mark.parametrize("settings", [{"text.usetex": True}, {"font.size": 30, "axes.facecolor": "red"}])
+def test_settings_of_others_change_no_picture_and_return(settings):
+    expected = picture()
+    with matplotlib.rc_context(settings):
+        assert np.array_equal(picture(), expected)
+        assert all(matplotlib.rcParams[key] == value for key, value in settings.items())
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "no-such-backend"])
+def test_a_backend_that_is_not_here_disturbs_no_report(backend, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    code = (
+        "import os; from pdenet_repro.report.figures import Figure; import numpy as np\n"
+        "from pdenet_repro.runs.tensorboard import confusion_figure, pixels\n"
+        "from pdenet_repro.system.pictures import own_settings\n"
+        "with own_settings(): print(pixels(confusion_figure(np.eye(2), ['a', 'b'])).shape, os.environ['MPLBACKEND'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == backend

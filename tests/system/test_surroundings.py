@@ -1,0 +1,49 @@
+"""What a process finds around it: a compiler cache that cannot be written, a working folder that is gone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pdenet_repro.cli import analysis, report
+from pdenet_repro.cli.command import execute
+from pdenet_repro.system.surroundings import COMPILER_CACHE, use_writable_compiler_cache
+
+
+def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
+    warnings = []
+    monkeypatch.setenv(COMPILER_CACHE, "/proc/x")
+    use_writable_compiler_cache(warnings.append)
+    assert "cannot write /proc/x" in warnings[0]
+    assert Path(os.environ[COMPILER_CACHE]).is_dir()
+    monkeypatch.setenv(COMPILER_CACHE, str(tmp_path / "mine"))
+    use_writable_compiler_cache(warnings.append)
+    assert (len(warnings), os.environ[COMPILER_CACHE]) == (1, str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [lambda: execute(["--cfg", "job"]), lambda: report.main(["outputs"]), lambda: analysis.main(["energy", "x"])],
+    ids=["train", "report", "analysis"],
+)
+def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path, monkeypatch, capsys, command):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert command() == 2
+    assert "the folder in which this command was typed is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--output="], [""]])
+def test_an_empty_folder_is_not_the_working_folder(words, capsys):
+    assert report.main([*words] if words == [""] else ["outputs", *words]) == 2
+    assert "must be a folder" in capsys.readouterr().err
+
+
+def test_a_data_root_of_a_user_who_does_not_exist_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setenv("PDENET_DATA_ROOT", "~nosuchuser/x")
+    assert execute([]) == 2
+    assert "data.root=~nosuchuser/x: there is no user ~nosuchuser" in capsys.readouterr().err.replace(
+        "user nosuch", "user ~nosuch"
+    )
