@@ -326,7 +326,7 @@ def test_raw_pixels_and_standardised_images_are_not_confused(precision):
             assert torch.equal(network(raw), network.forward_standardized(expected))
             assert torch.equal(network.standardize(raw), expected)
             probabilities = network.probabilities(raw)
-        assert probabilities.dtype == torch.float32
+        assert probabilities.dtype == torch.promote_types(precision, torch.float32)
         assert torch.allclose(probabilities.sum(1), torch.ones(2))
     for autocast in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):

@@ -36,16 +36,16 @@ def test_in_float32_the_error_is_a_few_roundings():
 
 def test_they_are_for_wide_layers_in_compiled_float32_on_the_cpu(monkeypatch):
     Y, K = features(1, 64, 8, 8, dtype=torch.float32), features(64, 64, 3, 3, dtype=torch.float32)
-    assert not winograd.pays(Y, K)
+    assert not winograd.is_faster(Y, K)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert winograd.pays(Y, K)
-    assert not winograd.pays(Y.double(), K.double())
-    assert not winograd.pays(Y[:, :, :6], K)
-    assert not winograd.pays(Y[:, :32], K[:32, :32])
-    assert not winograd.pays(Y, K[:, :, :1, :1])
-    assert not winograd.pays(Y.to("meta"), K)
+    assert winograd.is_faster(Y, K)
+    assert not winograd.is_faster(Y.double(), K.double())
+    assert not winograd.is_faster(Y[:, :, :6], K)
+    assert not winograd.is_faster(Y[:, :32], K[:32, :32])
+    assert not winograd.is_faster(Y, K[:, :, :1, :1])
+    assert not winograd.is_faster(Y.to("meta"), K)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not winograd.pays(Y, K)
+        assert not winograd.is_faster(Y, K)
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_a_setting_with_its_default_changes_no_digest(tmp_path, monkeypatch):
     config = small(tmp_path)
     before = config_digest(config)
     known = [(key, entry) for key, entry in all_settings() if key != "deterministic"]
-    monkeypatch.setattr("pdenet_repro.runs.folder.settings", lambda: known)
+    monkeypatch.setattr("pdenet_repro.runs.folder.all_settings", lambda: known)
     assert config_digest(config) == before
     monkeypatch.undo()
     assert config_digest(replace(config, deterministic=True)) != before

@@ -48,11 +48,12 @@ def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1
 
 
 def renew_statistics(
-    subject: Subject, network: PDENet, images: int, seed: int, prepare: Callable[[Tensor], Tensor] = lambda Y: Y
+    subject: Subject, network: PDENet, images: int, seed: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> None:
     """Give the batch norms of a changed network the statistics of ``images`` training images at its own weights.
 
-    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network is given. Nothing changes where it has no batch norms.
+    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network takes; None: standardises them. Nothing changes where
+    the network has no batch norms.
     """
     if not batch_norms(network):
         return
@@ -60,21 +61,21 @@ def renew_statistics(
     train = subject.dataset.train
     chosen = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))[:images].numpy()
     pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], where)
-    pixels.pixels = prepare(pixels.pixels)
-    reestimate_statistics(network, pixels, min(images, 32), seed, autocast(where, subject.config.precision))
+    context = autocast(where, subject.config.precision)
+    reestimate_statistics(network, pixels, min(images, 32), seed, context, prepare)
 
 
 @torch.no_grad()
 def predictions(
-    subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] = lambda Y: Y
+    subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> np.ndarray:
     """Classes (N,) that a network gives raw images (N, 3, H, W) uint8, in the precision of the subject's training.
 
-    ``prepare`` makes of a batch of them what the network is given; batches are of nearly equal size, at most ``batch``.
+    ``prepare`` makes of a batch of them what the network takes; None: standardises it. Batches are of nearly equal size, at most ``batch``.
     """
     context = autocast(images.device, subject.config.precision)
     found = []
     for part in images.tensor_split(batch_count(len(images), batch)):
         with context():
-            found.append(network(prepare(part)).argmax(1))
+            found.append(network.forward_standardized((prepare or network.standardize)(part)).argmax(1))
     return torch.cat(found).cpu().numpy()

@@ -144,11 +144,11 @@ class PDENet(nn.Module):
         return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8, in the weights' precision.
+        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8; float64 where weights are, else float32.
 
         Differentiable by the weights, so use it within ``torch.no_grad()``. Raises what ``network(images)`` raises.
         """
-        return torch.softmax(self(images).to(self.dtype), dim=1)
+        return torch.softmax(self(images).to(torch.promote_types(self.dtype, torch.float32)), dim=1)
 
     def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
         """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""

@@ -76,8 +76,11 @@ def reestimate_statistics(
     batch_size: int,
     seed: int,
     autocast: Callable[[], AbstractContextManager[None]],
+    prepare: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> None:
     """Replace running means and variances of the batch norms by those at the weights as they are.
+
+    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network takes; None: standardises them.
 
     They are the mean and the variance of each norm's input for at most 1,024 training images, drawn with ``seed``, in
     batches of ``batch_size``, each normalised by its own statistics, as in training ("precise BatchNorm", Wu & Johnson
@@ -92,7 +95,8 @@ def reestimate_statistics(
             norm.rate = 1.0  # the running statistics become those of the last batch
         for part in np.array_split(drawn, batch_count(len(drawn), batch_size)):
             with autocast():
-                network(images.pixels[torch.from_numpy(part).to(images.pixels.device)])
+                pixels = images.pixels[torch.from_numpy(part).to(images.pixels.device)]
+                network.forward_standardized((prepare or network.standardize)(pixels))
             for norm, (first, second) in zip(norms, moments, strict=True):
                 share = len(part) / len(drawn)
                 first.add_(norm.running_mean, alpha=share)

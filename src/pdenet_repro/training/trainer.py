@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.errors import NonFiniteNumbers
-from pdenet_repro.training.compilation import Compiler
 from pdenet_repro.training.objective import Objective
 from pdenet_repro.training.optimizer import ProjectedSGD
 from pdenet_repro.training.schedule import learning_rate
@@ -32,6 +31,14 @@ class Progress:
     images: int = 0
 
 
+class StepCompiler(Protocol):
+    """What is asked of a compiler (`pdenet_repro.training.compilation.Compiler`) here."""
+
+    @property
+    def works(self) -> bool:
+        """Whether every function that was called so far is compiled."""
+
+
 class Trainer:
     """Minimises the objective over shuffled batches; its whole state goes in and out as named tensors and values."""
 
@@ -48,7 +55,7 @@ class Trainer:
         self.batches, self.schedule, self.autocast = batches, schedule, autocast
         # compilation replaces it by a compiled one
         self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._forward
-        self.compiler: Compiler | None = None  # of its steps, where they are compiled
+        self.compiler: StepCompiler | None = None  # of its steps, where they are compiled
         self.progress = Progress()
 
     @property

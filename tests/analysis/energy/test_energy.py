@@ -72,7 +72,7 @@ def test_h_is_conserved_to_order_1_and_centred_to_order_2_but_the_norm_is_not(ki
         own = torch.stack([invariants.invariant(dynamic, state, theta, activation) for state in states])
         centred = torch.stack([invariants.invariant(dynamic, a, theta, activation, b) for a, b in pairwise(states)])
         deviations.append([(each / each[0] - 1).abs().max().item() for each in (own, centred)])
-        norms.append(torch.stack([dynamic.features(state).flatten(1).norm(dim=1) for state in states]))
+        norms.append(torch.stack([dynamic.output(state).flatten(1).norm(dim=1) for state in states]))
     (own, centred), (own_finer, centred_finer) = deviations
     assert centred_finer < 2e-3
     assert invariants.observed_order(own, own_finer, 2) == pytest.approx(1, abs=0.3)

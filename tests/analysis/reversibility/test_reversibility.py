@@ -72,7 +72,7 @@ def test_refined_steps_are_shorter():
     class Watched(Hamiltonian):
         def inverse_step(self, state, theta):
             if not seen:
-                seen.append(self.features(state))
+                seen.append(self.output(state))
             return super().inverse_step(state, theta)
 
     unit.dynamic.__class__ = Watched

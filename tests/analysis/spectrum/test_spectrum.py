@@ -102,7 +102,7 @@ def test_a_crop_has_the_statistics_of_the_whole():
 def test_crops_of_all_norms(norm):
     subject = drawn("parabolic", f"network.norm={norm}")
     Y = torch.randn(1, 4, 12, 12, generator=torch.Generator().manual_seed(2))
-    for row, q in spectrum.cropped_spectra("parabolic", subject.network.units[0], Y, 64):
+    for row, q in spectrum.cropped_spectra(subject.network.units[0], Y, 64):
         assert row["asymmetry"] < 1e-12
         assert q.real.max() < 1e-9
         assert q.real.min() < -1e-3
@@ -150,7 +150,7 @@ def test_an_image_is_followed_together_with_others_where_the_norm_is_over_them()
     assert "network.connector_norm=batch_per_pixel): 20 images were followed together." in result.sentences[0]
     expected = entering_features(subject, 20, 0)[1][1:2]
     row = next(row for row in layers if (row["image"], row["unit"]) == (1, 2))
-    q = next(spectrum.cropped_spectra("parabolic", subject.network.units[1], expected, 72))[1]
+    q = next(spectrum.cropped_spectra(subject.network.units[1], expected, 72))[1]
     assert np.abs(q).max() == pytest.approx(row["largest_modulus"], rel=1e-9)
 
 
@@ -201,8 +201,8 @@ def test_at_full_size_the_largest_and_the_rightmost_are_found(dynamic):
     subject = drawn(dynamic)
     unit, generator = subject.network.units[1], torch.Generator().manual_seed(2)
     Y = torch.randn(1, 8, 8, 8, generator=generator)
-    exact = [q for row, q in spectrum.cropped_spectra(dynamic, unit, Y, 512)]  # the crop is the whole
-    found_at_all = [each for each in spectrum._full_size(dynamic, unit, Y) if each[0]["norm"] == "frozen"]
+    exact = [q for row, q in spectrum.cropped_spectra(unit, Y, 512)]  # the crop is the whole
+    found_at_all = [each for each in spectrum._full_size(unit, Y) if each[0]["norm"] == "frozen"]
     for q, (row, found) in zip(exact, found_at_all, strict=True):
         largest = np.abs(q).max()
         assert np.abs(found).max() == pytest.approx(largest, rel=2e-2)

@@ -13,7 +13,7 @@ from pdenet_repro import compose
 from pdenet_repro.analysis.depth_axes import positions
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
-from pdenet_repro.analysis.spectrum.integrators import INTEGRATORS
+from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.stability.contraction import unit_rows
 from pdenet_repro.analysis.stability.longtime import distances_over_time, exponents
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
@@ -196,7 +196,7 @@ def test_the_norm_of_a_stable_wave_grows_without_bound():
 
 def test_powers_of_a_stable_leapfrog_step_grow_like_their_exponent():
     """At an eigenvalue 0 the double root 1 is defective: what `growth` calls 1 has powers of norm k."""
-    wave_integrator = INTEGRATORS["second_order"]
+    wave_integrator = integrator_of("second_order")
     assert wave_integrator.growth(np.array([0.0, -0.5]), 1.0) == pytest.approx(1)
     step = np.array([[2.0, -1.0], [1.0, 0.0]])
     norms = [np.linalg.norm(np.linalg.matrix_power(step, k), 2) for k in (50, 100)]

@@ -170,7 +170,8 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
         axis.plot(sides, middle, how.line, color=how.colour, marker=how.marker, label=name)
         axis.fill_between(sides, low, high, color=how.colour, alpha=0.12, linewidth=0)
     axis.set_xscale("log")
-    axis.set_yscale("log")
+    if any(row["asymmetry"] > 0 for row in trend):
+        axis.set_yscale("log")
     ticks = sorted({row["side"] for row in trend})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
