@@ -327,7 +327,7 @@ def test_raw_pixels_and_standardised_images_are_not_confused(precision):
             assert torch.equal(network.standardize(raw), expected)
             probabilities = network.probabilities(raw)
         assert probabilities.dtype == torch.promote_types(precision, torch.float32)
-        assert torch.allclose(probabilities.sum(1), torch.ones(2))
+        assert torch.allclose(probabilities.sum(1), torch.ones(2, dtype=probabilities.dtype))
     for autocast in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             for scale in (1, 255):  # the same pixels as numbers

@@ -411,6 +411,7 @@ def test_float64_trains_evaluates_and_saves_in_float64(tmp_path, dataset):
     assert np.array_equal(again.numpy(), found[:10])
 
 
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")
 def test_a_stop_while_compiling_is_answered_at_once_and_saves_nothing_halfway(tmp_path, dataset, monkeypatch):
     """The compiler never ends; the signal ends the attempt."""
     from torch._inductor import compile_fx

@@ -29,7 +29,7 @@ def test_settings_of_others_change_no_picture_and_return(settings):
 def test_a_backend_that_is_not_here_disturbs_no_report(backend, tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
     code = (
-        "import os; from matplotlib.figure import Figure; import pdenet_repro.report.figures; import numpy as np\n"
+        "import os; import pdenet_repro.report.figures; import numpy as np\n"
         "from pdenet_repro.runs.tensorboard import confusion_figure, pixels\n"
         "from pdenet_repro.system.pictures import own_settings\n"
         "with own_settings(): print(pixels(confusion_figure(np.eye(2), ['a', 'b'])).shape, os.environ['MPLBACKEND'])"

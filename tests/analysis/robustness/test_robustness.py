@@ -165,7 +165,7 @@ def test_batches_are_of_nearly_equal_size(monkeypatch):
     monkeypatch.setattr(robustness, "BATCH", 7)
     sizes = []
     found = subject("parabolic")
-    found.network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    found.network.opening.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     one_each = {"noise": 60, "blur": 4, "contrast": 40, "occlusion": 80, "linf": 60, "l2": 5000}
     few = [f"--strengths={name}={strength}" for name, strength in one_each.items()]
     robustness.measure([found], options("--images=8", "--steps=2", *few))

@@ -167,7 +167,7 @@ def test_batches_are_the_same_at_every_resolution(monkeypatch, most):
     monkeypatch.setattr(stencils, "TOGETHER", 1)
     subject = subject_of("parabolic", "network.connector_norm=batch_per_pixel")
     sizes = {}
-    subject.network.register_forward_pre_hook(
+    subject.network.opening.register_forward_pre_hook(
         lambda module, inputs: sizes.setdefault(inputs[0].shape[-1], []).append(len(inputs[0]))
     )
     found = stencils.measure([subject], given(images=10))
@@ -184,7 +184,7 @@ def test_a_norm_over_the_examples_is_given_several(monkeypatch):
     )
     sizes = set()
     for subject in (alone, together):
-        subject.network.register_forward_pre_hook(lambda module, inputs: sizes.add(len(inputs[0])))
+        subject.network.opening.register_forward_pre_hook(lambda module, inputs: sizes.add(len(inputs[0])))
     assert len(stencils.measure([alone], given()).sentences) == 3
     assert sizes == {1}
     sizes.clear()

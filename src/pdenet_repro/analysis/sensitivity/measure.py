@@ -102,7 +102,7 @@ def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
             zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
         )
     ]
-    maps.append(("network", subject.network, standardized(subject, pixels)))
+    maps.append(("network", subject.network.forward_standardized, standardized(subject, pixels)))
     rows = []
     for part, map_, X in maps:
         largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
