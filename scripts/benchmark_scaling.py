@@ -19,10 +19,10 @@ import torch
 
 from pdenet_repro import compose
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.runs.training_run import make_trainer
 from pdenet_repro.system import device
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
+from pdenet_repro.training.build import make_trainer
 
 
 @dataclass(frozen=True)

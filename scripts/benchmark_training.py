@@ -29,12 +29,12 @@ from pdenet_repro import build_network, compose
 from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import training_flops, training_numbers
-from pdenet_repro.runs.training_run import make_trainer
 from pdenet_repro.runs.work import work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import aligned, duration
+from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import class_probabilities
 
 VARIANTS = {  # name: settings; the plain loop is a variant of its own

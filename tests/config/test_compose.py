@@ -13,9 +13,10 @@ import pytest
 from pdenet_repro import compose
 from pdenet_repro.cli.help import help_text
 from pdenet_repro.config import presets
+from pdenet_repro.config.check import check
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.launchers import LAUNCHERS, launcher_of
-from pdenet_repro.config.schema import all_settings, check, value_of
+from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.system.errors import InvalidConfig
 
 TABLE = {  # docs/spec.md, section 8, one column each

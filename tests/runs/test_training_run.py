@@ -96,7 +96,7 @@ def test_the_time_left_includes_the_evaluation(tmp_path, dataset):
     session.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
     left = work_left(config)
     assert session._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
-    session.evaluated, session.evaluation_seconds = 10, 20.0
+    session.evaluator.evaluated, session.evaluator.seconds = 10, 20.0
     assert session._seconds_left() == pytest.approx(0.5 * left.train + 2.0 * left.evaluate)
 
 

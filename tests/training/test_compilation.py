@@ -9,7 +9,7 @@ from pdenet_repro import build_network, compose
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import forward_flops, training_flops, training_numbers
 from pdenet_repro.networks.dynamics import DYNAMICS
-from pdenet_repro.runs.training_run import make_trainer
+from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.compilation import WORTHWHILE, is_worthwhile
 
 CPU = torch.device("cpu")

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pdenet_repro.config.check import check
 from pdenet_repro.config.compose import compose_sweep
-from pdenet_repro.config.schema import Config, check
+from pdenet_repro.config.schema import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network

@@ -71,7 +71,8 @@ def predictions(
 ) -> np.ndarray:
     """Classes (N,) that a network gives raw images (N, 3, H, W) uint8, in the precision of the subject's training.
 
-    ``prepare`` makes of a batch of them what the network takes; None: standardises it. Batches are of nearly equal size, at most ``batch``.
+    ``prepare`` makes of a batch of them what the network takes; None: standardises it. Batches are of nearly
+    equal size, at most ``batch``.
     """
     context = autocast(images.device, subject.config.precision)
     found = []

@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import refusals
+from pdenet_repro.config.check import check
 from pdenet_repro.config.dynamics import locate
 from pdenet_repro.config.presets import GROUPS, folder
-from pdenet_repro.config.schema import Config, check
+from pdenet_repro.config.schema import Config
 from pdenet_repro.system.errors import InvalidConfig
 
 VERSION = "1.3"  # of Hydra's behaviour

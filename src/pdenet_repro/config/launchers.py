@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import compose
+from pdenet_repro.config.check import fits
 from pdenet_repro.config.refusals import no_such_key
-from pdenet_repro.config.schema import all_settings, allowed, fits, setting
+from pdenet_repro.config.schema import all_settings, allowed, setting
 from pdenet_repro.system.errors import InvalidConfig
 
 

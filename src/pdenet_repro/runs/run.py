@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from pdenet_repro.config.check import check
 from pdenet_repro.config.dynamics import reversible_names
-from pdenet_repro.config.schema import CLASSES, Config, check
+from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.system import device

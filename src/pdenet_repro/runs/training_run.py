@@ -4,21 +4,18 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import Config
-from pdenet_repro.data import source
-from pdenet_repro.data.batches import DeviceImages, TrainingBatches
+from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import draw_subset
 from pdenet_repro.networks import memory
-from pdenet_repro.networks.build import build_network
 from pdenet_repro.runs import attempts, provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
+from pdenet_repro.runs.evaluator import Evaluator
 from pdenet_repro.runs.folder import PROGRESS, RunFolder
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
@@ -29,49 +26,17 @@ from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
 from pdenet_repro.system.files import remove
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.system.surroundings import use_writable_compiler_cache
-from pdenet_repro.training import compilation
-from pdenet_repro.training.compilation import not_compiled
+from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import (
     STATISTICS,
     accuracy,
     batch_norms,
-    class_probabilities,
-    largest_batch,
-    reestimate_statistics,
-    using_statistics,
 )
 from pdenet_repro.training.interruptible import StoppedWhileCompiling
-from pdenet_repro.training.objective import Objective
-from pdenet_repro.training.optimizer import projected_sgd
-from pdenet_repro.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    import torch
 
 Result = TypeVar("Result")
 
 RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
-
-
-def make_trainer(
-    config: Config, images: DeviceImages, where: "torch.device", warn: Callable[[str], None] = lambda line: None
-) -> Trainer:
-    """Network with its initial weights, objective, optimizer and batches, ready for the first step."""
-    reversible = facts_of(config.dynamic, config.dynamic_file).reversible
-    # not the memory that is free now: a run that is resumed must choose the same
-    number = 8 if config.precision == "float64" else 4
-    mode = memory.memory_mode(
-        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number
-    )
-    network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
-    objective = Objective(network, config.objective, config.network.step_size)
-    optimizer = projected_sgd(network, config)
-    batches = TrainingBatches(images, config.schedule, network.standardize, config.data.augmentation, config.seed)
-    trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
-    if compilation.is_worthwhile(config, len(images), where):
-        evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
-        trainer.compiler = compilation.compile_run(trainer, evaluated, warn)
-    return trainer
 
 
 class TrainingRun:
@@ -104,7 +69,9 @@ class TrainingRun:
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
         self.started = time.monotonic()
         self.wall_seconds_before = 0.0  # of the attempts that this one goes on from
-        self.evaluated, self.evaluation_seconds = 0, 0.0  # images, and how long they took, in this attempt
+        self.evaluator = Evaluator(
+            config, self.network, {"train": self.train, "validation": self.validation, "test": self.test}, self.autocast
+        )
 
     def execute(self) -> dict[str, Any]:
         """Train what is still to train, evaluate, write the results; returns the summary."""
@@ -113,6 +80,7 @@ class TrainingRun:
         trainer, epochs = self.trainer, self.config.schedule.epochs
         events = Events(self.folder.path / "tensorboard", trainer.progress.epoch, self.log.warn)
         self.bars = Bars(epochs, trainer.batches.steps, trainer.steps_taken, alone=not self.log.prefix)
+        self.evaluator.after_batch = self._after_evaluated_batch
         self.saved_at = time.monotonic()
         try:
             while trainer.progress.epoch <= epochs:
@@ -240,6 +208,10 @@ class TrainingRun:
                 f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command goes on from there"
             )
 
+    def _after_evaluated_batch(self, split: str, done: int, total: int) -> None:
+        self.bars.evaluated(split, done, total)
+        self._leave_if_asked()  # an evaluation changes nothing, so that all is saved
+
     def _train_epoch(self) -> None:
         trainer, bars = self.trainer, self.bars
         bars.start_epoch(trainer.progress.epoch, trainer.progress.step)
@@ -294,7 +266,7 @@ class TrainingRun:
         left = work_left(self.config, self.trainer.steps_taken)
         images = len(self.timings) * self.config.schedule.images_per_epoch(len(self.train))
         training = sum(timing["seconds"] for timing in self.timings) / images
-        evaluation = self.evaluation_seconds / self.evaluated if self.evaluated else EVALUATION * training
+        evaluation = self.evaluator.seconds_an_image or EVALUATION * training
         return float(left.train * training + left.evaluate * evaluation)
 
     def _epoch_accuracies(self) -> dict[str, float | None]:
@@ -302,53 +274,22 @@ class TrainingRun:
         found: dict[str, float | None] = {"validation_accuracy": None, "test_accuracy": None}
         found |= {f"test_accuracy_{statistics}": None for statistics in STATISTICS}
         if len(self.validation):
-            probabilities = self._probabilities("validation")
+            probabilities = self.evaluator.probabilities("validation")
             found["validation_accuracy"] = value = accuracy(probabilities, self.validation.labels.cpu().numpy())
             if value > self.best["accuracy"]:
                 self.best = {"epoch": epoch, "accuracy": value}
                 self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         last = epoch == self.config.schedule.epochs and evaluation.iterate == "last"
         if last or (evaluation.every and epoch % evaluation.every == 0):
-            self.test_probabilities = self._probabilities("test")
+            self.test_probabilities = self.evaluator.probabilities("test")
             found["test_accuracy"] = accuracy(self.test_probabilities, self.dataset.test.labels)
             if batch_norms(self.network):
                 found[f"test_accuracy_{evaluation.statistics}"] = found["test_accuracy"]
             if last or self.device.type == "cuda":  # where it costs seconds, or is done once
-                found |= {f"test_accuracy_{kind}": value for kind, value in self._with_other_statistics().items()}
+                found |= {
+                    f"test_accuracy_{kind}": value for kind, value in self.evaluator.with_other_statistics().items()
+                }
         return found
-
-    def _probabilities(self, split: str, statistics: str | None = None) -> np.ndarray:
-        """Class probabilities of all images of a part of the data, batch norms with ``statistics``; None: as configured."""
-
-        def after_batch(done: int, total: int) -> None:
-            self.bars.evaluated(split, done, total)
-            self._leave_if_asked()
-
-        images: DeviceImages = getattr(self, split)
-        kind, begin = statistics or self.config.evaluation.statistics, time.monotonic()
-        try:
-            with using_statistics(self.network, kind, self._reestimate):
-                found = class_probabilities(
-                    self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
-                )
-        except StoppedWhileCompiling:
-            self._leave_if_asked()  # an evaluation changes nothing, so that all is saved
-            raise
-        self.evaluated += len(images)
-        self.evaluation_seconds += time.monotonic() - begin
-        return found
-
-    def _reestimate(self) -> None:
-        config = self.config
-        reestimate_statistics(self.network, self.train, config.schedule.batch_size, config.seed, self.autocast)
-
-    def _with_other_statistics(self) -> dict[str, float]:
-        """Test accuracy with each kind of statistics of the batch norms that is not the configured one."""
-        if not batch_norms(self.network):
-            return {}
-        others = [kind for kind in STATISTICS if kind != self.config.evaluation.statistics]
-        with not_compiled():  # too few batches to compile the norms once more
-            return {kind: accuracy(self._probabilities("test", kind), self.dataset.test.labels) for kind in others}
 
     def _accuracy_by_statistics(self, epoch: int) -> dict[str, float]:
         """Test accuracy of the iterate to report, by statistics of the batch norms; empty where it has none."""
@@ -357,7 +298,7 @@ class TrainingRun:
         row = self.rows[epoch - 1]
         known: dict[str, Any] = {kind: row.get(f"test_accuracy_{kind}") for kind in STATISTICS}
         if None in known.values():
-            known |= self._with_other_statistics()
+            known |= self.evaluator.with_other_statistics()
             assert self.test_probabilities is not None
             known[self.config.evaluation.statistics] = accuracy(self.test_probabilities, self.dataset.test.labels)
         return known
@@ -370,11 +311,11 @@ class TrainingRun:
             self.network.load_state_dict(self.best_weights)
             self.test_probabilities = None
         if self.test_probabilities is None:  # resumed after the last epoch, or not the last iterate
-            self.test_probabilities = self._probabilities("test")
-        train_accuracy = accuracy(self._probabilities("train"), self.train.labels.cpu().numpy())
+            self.test_probabilities = self.evaluator.probabilities("test")
+        train_accuracy = accuracy(self.evaluator.probabilities("train"), self.train.labels.cpu().numpy())
         by_statistics = self._accuracy_by_statistics(epoch)
         if self.config.evaluation.statistics == "reestimated":
-            self._reestimate()  # into the weights that are saved
+            self.evaluator.reestimate()  # into the weights that are saved
         return Outcome(
             config=self.config,
             network=self.network,

@@ -22,7 +22,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     import numpy as np
 
     from pdenet_repro.data.batches import DeviceImages
-    from pdenet_repro.runs.training_run import make_trainer
+    from pdenet_repro.training.build import make_trainer
     from pdenet_repro.training.evaluation import class_probabilities
 
     device = devices.set_up(config)

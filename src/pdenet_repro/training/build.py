@@ -1,0 +1,40 @@
+"""From a configuration to a trainer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.config.schema import Config
+from pdenet_repro.data import source
+from pdenet_repro.data.batches import DeviceImages, TrainingBatches
+from pdenet_repro.networks import memory
+from pdenet_repro.networks.build import build_network
+from pdenet_repro.system import device
+from pdenet_repro.training import compilation
+from pdenet_repro.training.evaluation import largest_batch
+from pdenet_repro.training.objective import Objective
+from pdenet_repro.training.optimizer import projected_sgd
+from pdenet_repro.training.trainer import Trainer
+
+
+def make_trainer(
+    config: Config, images: DeviceImages, where: torch.device, warn: Callable[[str], None] = lambda line: None
+) -> Trainer:
+    """The trainer of a configuration, with initial weights, ready for the first step on ``images``, the training images."""
+    reversible = facts_of(config.dynamic, config.dynamic_file).reversible
+    # not the memory that is free now: a run that is resumed must choose the same
+    number = 8 if config.precision == "float64" else 4
+    mode = memory.memory_mode(
+        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number
+    )
+    network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
+    objective = Objective(network, config.objective, config.network.step_size)
+    optimizer = projected_sgd(network, config)
+    batches = TrainingBatches(images, config.schedule, network.standardize, config.data.augmentation, config.seed)
+    trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
+    if compilation.is_worthwhile(config, len(images), where):
+        evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
+        trainer.compiler = compilation.compile_run(trainer, evaluated, warn)
+    return trainer
