@@ -11,7 +11,7 @@ def main() -> int:
     streams = sys.stdout, sys.stderr
     try:
         with signals.raising_stopped():
-            console.outlive_readers()
+            console.ignore_failed_output()
             from pdenet_repro.cli import command  # Hydra takes half a second, in which a signal may come
 
             return command.execute(sys.argv[1:])

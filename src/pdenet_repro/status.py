@@ -3,8 +3,8 @@
 import sys
 
 from pdenet_repro.cli.status import show_status
-from pdenet_repro.system.console import outlive_readers
+from pdenet_repro.system.console import ignore_failed_output
 
 if __name__ == "__main__":
-    outlive_readers()
+    ignore_failed_output()
     sys.exit(show_status(sys.argv[1:]))

@@ -91,7 +91,7 @@ def subjects(
             found.append(Subject(config, build_network(config).eval(), None, say))
     for subject in found:
         subject.network.to(device)
-    return _told_apart(found)
+    return _with_unique_names(found)
 
 
 def _folder(word: str) -> Path:
@@ -101,7 +101,7 @@ def _folder(word: str) -> Path:
         raise RunFolderError(f"{word}: there is no such user; must be a run, a study or settings with =") from None
 
 
-def _told_apart(found: Sequence[Subject]) -> list[Subject]:
+def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
     """Where several have one name each gets the part of its folder that the others do not share, or a number."""
     named = []
     for subject in found:

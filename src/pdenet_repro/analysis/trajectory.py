@@ -96,8 +96,8 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
         )
     parts: list[list[Tensor]] = []
     for part in portions(subject, images):
-        passage = states(subject.network, standardized(subject, pixels[part]))
-        starts = (each for each in passage if each[0].in_unit and each[0].step == 0)
+        trajectory = states(subject.network, standardized(subject, pixels[part]))
+        starts = (each for each in trajectory if each[0].in_unit and each[0].step == 0)
         parts.append([features(subject.network, *start) for start in starts])
     return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
 

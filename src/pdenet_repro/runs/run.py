@@ -1,4 +1,4 @@
-"""One run, top to bottom: configuration, data, run folder, then the session that trains and evaluates."""
+"""One run, top to bottom: configuration, data, run folder, then the training and evaluation."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.signals import stop_request
 
 
-def refuse_nonsense(config: Config, here: bool = True) -> None:
+def refuse_unusable(config: Config, here: bool = True) -> None:
     """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy.
 
     ``here=False``: the run will train on another machine, which may have a GPU.
@@ -52,7 +52,7 @@ def run(config: Config, command: str, name: str = "") -> None:
     Interrupted
         When a signal asked to stop; the state is saved.
     """
-    refuse_nonsense(config)
+    refuse_unusable(config)
     log, folder = Log(name), RunFolder(config)
     if summary := folder.finished():
         log.say(f"already finished: {result_line(summary, folder)}")

@@ -39,7 +39,7 @@ class Job:
 
     def __call__(self, config: Config, command: str) -> int:
         """Returns an exit code; why a run failed is in its folder."""
-        console.outlive_readers()
+        console.ignore_failed_output()
         requeue = getattr(signal, "SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2"))
         signals.stop_request.signals = (requeue,)  # SIGTERM comes before it at preemption, and submitit ignores that
         with signals.stop_request as stop:

@@ -32,11 +32,11 @@ def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
     OtherConfiguration
         A folder that holds a run of another configuration.
     """
-    from pdenet_repro.runs.run import refuse_nonsense
+    from pdenet_repro.runs.run import refuse_unusable
 
     configs: dict[Path, Config] = {}
     for config in compose_sweep(words):
-        refuse_nonsense(config, here)
+        refuse_unusable(config, here)
         first = configs.setdefault(path_of(config), config)
         keys = [key for key, _ in all_settings() if value_of(config, key) != value_of(first, key)]
         if keys:

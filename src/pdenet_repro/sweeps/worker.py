@@ -36,7 +36,7 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
     ``parent`` is the command's end of a pipe: the name of a signal that comes through it, or its end when the command is
     gone, has the run save and leave; the outcome goes back through it. ``share``: how many runs share the cores.
     """
-    console.outlive_readers()
+    console.ignore_failed_output()
     tqdm.set_lock(threading.RLock())  # its own is between processes, and whoever is killed would leave a semaphore
     with signals.stop_request as stop:
         signals.allow_orders()

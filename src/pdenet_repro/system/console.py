@@ -15,7 +15,7 @@ from pdenet_repro.system.formatting import duration
 Item = TypeVar("Item")
 
 
-class Unread:
+class TolerantStream:
     """A stream whose reader may leave (``| head``) or whose disk may fill: what is lost are lines, not the work.
 
     After the first error everything goes to the null device.
@@ -61,11 +61,11 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
-def outlive_readers() -> None:
+def ignore_failed_output() -> None:
     """Have this process go on when nobody reads what it prints any more, or it was started without streams."""
     _open_closed_streams()
-    if not isinstance(sys.stdout, Unread):
-        sys.stdout, sys.stderr = Unread(sys.stdout), Unread(sys.stderr)
+    if not isinstance(sys.stdout, TolerantStream):
+        sys.stdout, sys.stderr = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
 
 
 class Log:

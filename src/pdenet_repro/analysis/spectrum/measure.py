@@ -113,11 +113,11 @@ def _together(subject: Subject, images: int) -> int:
     return max(images, others)
 
 
-def _unknowns(subjects: Sequence[Subject], asked: int | None) -> int:
+def _unknowns(subjects: Sequence[Subject], given: int | None) -> int:
     """The size of dense matrices; InvalidConfig for a size that is not possible."""
     widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
     least = max(width * _grids(side)[0] ** 2 for side, width in widths)
-    unknowns = max(UNKNOWNS, least) if asked is None else asked
+    unknowns = max(UNKNOWNS, least) if given is None else given
     if unknowns < least:
         raise InvalidConfig(
             f"--unknowns {unknowns}: must be at least {least}, the channels of the widest unit on more than one pixel"
