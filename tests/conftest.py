@@ -1,5 +1,7 @@
 """Shared fixtures: the reference numbers, small configurations."""
 
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,10 @@ from hypothesis import HealthCheck, settings
 # The same examples every time, on a loaded machine too.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+# Tests send SIGINT to commands, which leave it ignored where their parent does: as a shell's background job has it.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REFERENCE = Path(__file__).parent / "reference" / "meganet_reference.npz"
 NAMED_COMMIT = REFERENCE.with_name("meganet_named_commit.npz")  # of the commit that the paper names

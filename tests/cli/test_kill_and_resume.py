@@ -114,24 +114,23 @@ def test_a_terminal_that_is_gone_costs_lines_not_the_run(tmp_path, undisturbed):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_log_on_a_full_disk_is_one_sentence(tmp_path):
+def test_a_log_on_a_full_disk_is_one_warning(tmp_path):
     run_folder(tmp_path).mkdir(parents=True)
     (run_folder(tmp_path) / "run.log").symlink_to("/dev/full")
     code, _, err = finish(start(tmp_path))
-    assert code == 4
-    assert err.count("\n") == 1
-    assert "No space left on device" in err
+    assert code == 0, err
+    assert err.count("No space left on device") == 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_tensorboard_on_a_full_disk_is_one_sentence(tmp_path):
+def test_tensorboard_on_a_full_disk_is_one_warning(tmp_path):
     """Event files get names with the time in them; every one of them is turned to the full device."""
     (tmp_path / "sitecustomize.py").write_text(FULL_EVENTS)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     code, _, err = finish(start(tmp_path, env=environment))
-    assert code == 4
-    assert err.count("\n") == 1
-    assert "tensorboard: No space left on device" in err
+    assert code == 0, err
+    assert err.count("No space left on device") == 1
+    assert "TensorBoard" in err
 
 
 FULL_EVENTS = """

@@ -59,13 +59,13 @@ def test_the_next_run_finds_the_compiled_code_of_the_same_network(tmp_path):
     ]
     words += ["network.widths=[2]", "network.steps=1", "schedule.last_batch=drop"]
     command = [sys.executable, "-m", "pdenet_repro", "-m", *words, "seed=0,1"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
     counts = []
-    for line in process.stdout:
-        if line.startswith(("[2 of 2]", "2 of 2 runs are done")):
-            counts.append(len(calls.read_text().splitlines()))
-    assert process.wait(timeout=300) == 0, process.stderr.read()
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if line.startswith(("[2 of 2]", "2 of 2 runs are done")):
+                counts.append(len(calls.read_text().splitlines()))
+        assert process.wait(timeout=300) == 0, process.stderr.read()
     assert counts[0] > 0
     assert counts == [counts[0]] * 2
