@@ -11,6 +11,7 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.device import autocast
 from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
 
@@ -80,3 +81,14 @@ def predictions(
         with context():
             found.append(network.forward_standardized((prepare or network.standardize)(part)).argmax(1))
     return torch.cat(found).cpu().numpy()
+
+
+def compared(original: np.ndarray, changed: np.ndarray) -> dict[str, float]:
+    """Columns on where a network is right, before and after a change, (images,) bool each: accuracy, interval, McNemar's test."""
+    share = float(changed.mean())
+    low, high = exact_interval(share, len(changed))
+    lost, gained, p = mcnemar(original, changed)
+    return {
+        "test_images": len(changed), "test_accuracy": share, "low_95": low, "high_95": high,
+        "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p,
+    }  # fmt: skip

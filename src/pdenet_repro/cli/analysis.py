@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdenet_repro.system.arguments import Parser, folder, whole_number
-from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory, show
 from pdenet_repro.system.files import make_folder
 from pdenet_repro.system.pictures import own_settings
 from pdenet_repro.system.surroundings import refuse_missing_working_folder
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
             return _all(given, arguments[1:])
         _analyse(given)
     except UserError as error:
-        return _refused(error)
+        return show(error)
     except KeyboardInterrupt:
         print("stopped; nothing is written of the analysis at hand", file=sys.stderr)
         return 130
@@ -92,20 +91,12 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
             outcomes[kind] = f"does not apply: {error}"
         except UserError as error:
             outcomes[kind] = "failed, see above"
-            refused = _refused(error)
+            refused = show(error)
             code = code or refused
     print()
     for kind, outcome in outcomes.items():
         print(f"{kind:<{max(map(len, KINDS))}}  {outcome}")
     return code
-
-
-def _refused(error: UserError) -> int:
-    """One sentence on stderr; returns the exit code."""
-    if os.environ.get("PDENET_DEBUG"):
-        traceback.print_exception(error)
-    print(error, file=sys.stderr, flush=True)
-    return error.exit_code
 
 
 @contextmanager

@@ -1,14 +1,12 @@
 """One command from its words to its exit code: what is refused, what is shown, what is trained."""
 
-import os
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 
 from pdenet_repro.config import compose
 from pdenet_repro.config.launchers import Slurm, launcher_of, split
-from pdenet_repro.system.errors import InvalidConfig, UserError
+from pdenet_repro.system.errors import InvalidConfig, UserError, show
 from pdenet_repro.system.signals import Interrupted, Stopped
 from pdenet_repro.system.surroundings import refuse_missing_working_folder
 from pdenet_repro.version import __version__
@@ -32,10 +30,7 @@ def execute(words: Sequence[str]) -> int:
             return 0
         return _execute(words)
     except UserError as error:
-        if os.environ.get("PDENET_DEBUG"):
-            traceback.print_exception(error)
-        print(error, file=sys.stderr)
-        return error.exit_code
+        return show(error)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code

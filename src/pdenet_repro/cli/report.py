@@ -1,12 +1,10 @@
 """``python -m pdenet_repro.report FOLDER...``: figures, tables and a page from run folders alone; nothing is trained."""
 
 import argparse
-import os
 import sys
-import traceback
 
 from pdenet_repro.system.arguments import Parser, folder, whole_number
-from pdenet_repro.system.errors import InvalidConfig, UserError
+from pdenet_repro.system.errors import InvalidConfig, UserError, show
 from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
@@ -53,10 +51,7 @@ def main(arguments: list[str]) -> int:
         else:
             whole = write_report(given.folders, output=given.output, options=options)
     except UserError as error:
-        if os.environ.get("PDENET_DEBUG"):
-            traceback.print_exception(error)
-        print(error, file=sys.stderr)
-        return error.exit_code
+        return show(error)
     except KeyboardInterrupt:
         print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
         return 130

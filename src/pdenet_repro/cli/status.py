@@ -1,9 +1,7 @@
 """``python -m pdenet_repro.status FOLDER`` and ``python -m pdenet_repro.clean FOLDER``: the runs of a study, from its folder."""
 
-import os
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 from pdenet_repro.sweeps.state import State
 from pdenet_repro.sweeps.status import RunStatus, left_over, remove_run, status
 from pdenet_repro.system.arguments import Parser, whole_number
-from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.errors import UserError, show
 from pdenet_repro.system.formatting import aligned
 
 
@@ -76,10 +74,7 @@ def _in_one_sentence(action: Callable[[], None]) -> int:
     try:
         action()
     except UserError as error:
-        if os.environ.get("PDENET_DEBUG"):
-            traceback.print_exception(error)
-        print(error, file=sys.stderr)
-        return error.exit_code
+        return show(error)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -1,6 +1,9 @@
 """Errors that a user can mend: one sentence each, and an exit code that a script can tell apart."""
 
+import os
 import re
+import sys
+import traceback
 
 
 class UserError(Exception):
@@ -65,3 +68,11 @@ def is_of_memory(error: Exception) -> bool:
 def first_line(error: BaseException) -> str:
     """What an error says, in one line of at most 200 characters, for a sentence of ours."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def show(error: UserError) -> int:
+    """Print one sentence on stderr, with ``PDENET_DEBUG`` set the traceback before it; returns the exit code."""
+    if os.environ.get("PDENET_DEBUG"):
+        traceback.print_exception(error)
+    print(error, file=sys.stderr, flush=True)
+    return error.exit_code

@@ -24,9 +24,8 @@ from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
-from pdenet_repro.analysis.weight_variants import averaged_in_time, predictions, renew_statistics
+from pdenet_repro.analysis.weight_variants import averaged_in_time, compared, predictions, renew_statistics
 from pdenet_repro.config.schema import IMAGE_SIDE
-from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
@@ -117,13 +116,8 @@ def _averaged(subject: Subject, given: argparse.Namespace) -> list[Row]:
         if statistics == "renewed":
             renew_statistics(subject, network, STATISTICS_IMAGES, given.seed)
         right = predictions(subject, network, images, BATCH) == truth
-        low, high = exact_interval(float(right.mean()), len(right))
-        lost, gained, p = mcnemar(original, right)
-        rows.append(
-            {"network": subject.name, "dynamic": subject.dynamic, "kernels": kernels, "statistics": statistics,
-             "test_images": len(right), "test_accuracy": float(right.mean()), "low_95": low, "high_95": high,
-             "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
-        )  # fmt: skip
+        place = {"network": subject.name, "dynamic": subject.dynamic, "kernels": kernels, "statistics": statistics}
+        rows.append(place | compared(original, right))
     return rows
 
 

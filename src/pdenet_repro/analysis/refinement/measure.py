@@ -21,9 +21,8 @@ from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
-from pdenet_repro.analysis.weight_variants import predictions, refined, renew_statistics
+from pdenet_repro.analysis.weight_variants import compared, predictions, refined, renew_statistics
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.console import progress
 
 STATISTICS_IMAGES = 128
@@ -74,13 +73,8 @@ def _accuracies(subject: Subject, times: Sequence[int], given: argparse.Namespac
             if statistics == "renewed":
                 renew_statistics(subject, network, STATISTICS_IMAGES, given.seed)
             right = predictions(subject, network, images, BATCH) == truth
-            low, high = exact_interval(float(right.mean()), len(right))
-            lost, gained, p = mcnemar(original, right)
-            rows.append(
-                {"network": subject.name, "dynamic": subject.dynamic, "steps_for_one": m, "statistics": statistics,
-                 "test_images": len(right), "test_accuracy": float(right.mean()), "low_95": low, "high_95": high,
-                 "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
-            )  # fmt: skip
+            place = {"network": subject.name, "dynamic": subject.dynamic, "steps_for_one": m, "statistics": statistics}
+            rows.append(place | compared(original, right))
     return rows
 
 
