@@ -141,10 +141,6 @@ class Checkpoints:
         with storage_errors(path):
             path.rename(aside)
 
-    def newest_step(self) -> int:
-        """Step of the newest checkpoint, by its name; 0 if there is none."""
-        return max((step for step, _ in self._found()), default=0)
-
     def clear(self) -> None:
         """Remove them when the run is finished. What was set aside, or cannot be removed, stays."""
         for _, path in self._found():

@@ -12,6 +12,7 @@ from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, state_of, steps_done
 from pdenet_repro.system import device as devices
 from pdenet_repro.system.formatting import aligned, duration
+from pdenet_repro.system.surroundings import load_torch
 
 STEPS = 2  # measured, after one to warm up
 CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a small batch
@@ -19,6 +20,7 @@ CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a s
 
 def seconds_an_image(config: Config) -> tuple[float, float]:
     """Measured seconds to train on an image and to evaluate one, on random images, on the device of the configuration."""
+    load_torch()
     import numpy as np
 
     from pdenet_repro.data.batches import DeviceImages

@@ -29,8 +29,6 @@ from pdenet_repro.system.formatting import duration
 
 SAVING = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
 LEAVING = 10.0  # seconds that a run whose command was killed may still hold its folder
-PRELOADED = ["pdenet_repro.sweeps.worker", "pdenet_repro.runs.training_run"]
-MORE = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.figure"]  # what a run imports when it needs it
 
 
 class Failures:
@@ -195,8 +193,7 @@ def _context() -> Any:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # where there is a GPU, parts of PyTorch may open its driver, which a forked process cannot use
-    context.set_forkserver_preload(PRELOADED if Path("/proc/driver/nvidia").exists() else PRELOADED + MORE)
+    context.set_forkserver_preload(["pdenet_repro.sweeps.preload"])
     resource_tracker.ensure_running()  # starting it allows orders again, so it must not be started below
     with signals.orders_blocked():
         forkserver.ensure_running()

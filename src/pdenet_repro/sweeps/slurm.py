@@ -9,6 +9,7 @@ again and goes on. The ids of the jobs are kept, so that the next command waits 
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from pdenet_repro.config.launchers import Slurm
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.sweeps.jobs import JOB_NAME, RECORD, jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
 from pdenet_repro.sweeps.state import State, state_of
@@ -30,8 +32,6 @@ from pdenet_repro.system.files import make_folder, write_atomically
 
 POLL = 5.0  # seconds between two looks at the queue and the run folders
 GRACE = 30.0  # seconds in which the last files of a job that has ended may still arrive, on network file systems
-JOB_NAME = "pdenet"
-RECORD = "submitted.json"  # {job id: run folder} of one submission
 
 
 class Job:
@@ -67,9 +67,14 @@ def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: F
     Interrupted
         A signal came; the jobs go on.
     """
+    if shutil.which("squeue") is None:
+        raise InvalidConfig("launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node")
     with signals.stop_request as stop:
-        queued = _queued()
-        jobs = {path: job for path, job in _recorded(configs).items() if queued is None or job in queued}
+        queue, known = jobs_in_queue(), dict[Path, str]()
+        for study in dict.fromkeys(map(study_of, configs)):
+            known |= submitted_jobs(study)
+        jobs = {path_of(config): known.get(path_of(config).absolute(), "") for config in configs}
+        jobs = {path: job for path, job in jobs.items() if job and (queue is None or job in queue)}
         new = [c for c in configs if path_of(c) not in jobs and state_of(c).state is not State.RUNNING]
         if jobs:
             print(f"{len(jobs)} runs have jobs in the queue already", flush=True)
@@ -116,40 +121,6 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     return jobs
 
 
-def _recorded(configs: Sequence[Config]) -> dict[Path, str]:
-    """The ids of jobs that earlier commands submitted for these runs."""
-    paths = {str(path_of(config).absolute()): path_of(config) for config in configs}
-    jobs: dict[Path, str] = {}
-    for study in dict.fromkeys(map(study_of, configs)):
-        for record in sorted(study.glob(f"jobs/*/{RECORD}"), key=lambda path: path.stat().st_mtime):
-            try:
-                jobs |= {paths[path]: str(job) for job, path in json.loads(record.read_text()).items() if path in paths}
-            except (OSError, ValueError, AttributeError, TypeError):
-                continue  # another user's, or damaged
-    return jobs
-
-
-def _queued() -> set[str] | None:
-    """Ids of this user's jobs that wait or run; None where SLURM does not answer."""
-    words = [
-        "squeue",
-        "--noheader",
-        "--array",
-        f"--user={os.getuid()}",
-        f"--name={JOB_NAME}",
-        "--format=%A %F_%K",
-    ]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    except FileNotFoundError as error:
-        raise InvalidConfig(
-            "launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node"
-        ) from error
-    except subprocess.TimeoutExpired:
-        return None
-    return set(done.stdout.split()) if done.returncode == 0 else None
-
-
 def _wait(
     configs: dict[Path, Config], jobs: dict[Path, str], failures: Failures, stop: signals.StopRequest
 ) -> None:  # fmt: skip
@@ -157,13 +128,15 @@ def _wait(
     states = {path: state_of(config).state for path, config in configs.items()}
     known, gone, left = Counter[State](), dict[Path, float](), set(jobs)
     while left and not stop.received:
-        queued = _queued()
+        queue = jobs_in_queue()
         for path in sorted(left):
             _refresh(path)
             found = state_of(configs[path])
             states[path] = found.state
-            if queued is None or jobs[path] in queued:
+            if queue is None or jobs[path] in queue:
                 gone.pop(path, None)  # it waits, or was queued again
+                if queue and found.state not in (State.DONE, State.RUNNING):
+                    states[path] = State.QUEUED
             elif found.state in (State.DONE, State.FAILED):
                 left.remove(path)
                 failures.note(configs[path], found.reason)

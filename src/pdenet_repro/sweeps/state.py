@@ -16,6 +16,7 @@ class State(StrEnum):
 
     DONE = "done"
     RUNNING = "running"
+    QUEUED = "queued"  # its job waits in a cluster's queue
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
