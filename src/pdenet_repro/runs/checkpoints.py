@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class Checkpoints:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder, self.config = folder, config
 
+    @cached_property
+    def _configuration(self) -> str:
+        return to_yaml(self.config)
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Write, read back, and only then drop all but the last two.
 
@@ -57,7 +62,7 @@ class Checkpoints:
         make_folder(self.folder)
         if any(step == checkpoint.step for step, _ in self._found()):
             return
-        metadata = {"values": json.dumps(checkpoint.values), "configuration": to_yaml(self.config)}
+        metadata = {"values": json.dumps(checkpoint.values), "configuration": self._configuration}
         data = save_tensors(checkpoint.tensors, metadata)
         path = self.folder / f"step-{checkpoint.step:08d}-{_digest(data)}.safetensors"
         write_atomically(path, data)
