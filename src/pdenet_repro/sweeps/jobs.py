@@ -3,21 +3,22 @@
 import json
 import os
 import subprocess
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 JOB_NAME = "pdenet"
 RECORD = "submitted.json"  # {job id: run folder} of one submission, in STUDY/jobs/SUBMISSION
 
 
-def submitted_jobs(study: Path) -> dict[Path, str]:
-    """The id of the last job that was submitted for each run of a study, by the absolute path of the run folder."""
-    jobs: dict[Path, str] = {}
-    for record in sorted(study.glob(f"jobs/*/{RECORD}"), key=lambda path: path.stat().st_mtime):
-        try:
-            jobs |= {Path(folder): str(job) for job, folder in json.loads(record.read_text()).items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            continue  # another user's, or damaged
-    return jobs
+def submitted_jobs(folders: Collection[Path]) -> dict[Path, str]:
+    """The ids of the jobs that were submitted last for these run folders; folders without a job are left out."""
+    jobs: dict[str, str] = {}
+    for study in {folder.absolute().parents[2] for folder in folders}:
+        for record in sorted(study.glob(f"jobs/*/{RECORD}"), key=lambda path: path.stat().st_mtime):
+            with suppress(OSError, ValueError, AttributeError):  # another user's, or damaged
+                jobs |= {str(folder): str(job) for job, folder in json.loads(record.read_text()).items()}
+    return {folder: jobs[str(folder.absolute())] for folder in folders if str(folder.absolute()) in jobs}
 
 
 def jobs_in_queue() -> dict[str, str] | None:

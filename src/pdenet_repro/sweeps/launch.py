@@ -19,10 +19,9 @@ from typing import Any
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.runs.work import work_left
 from pdenet_repro.sweeps import worker
 from pdenet_repro.sweeps.plan import names
-from pdenet_repro.sweeps.state import State, state_of, steps_done
+from pdenet_repro.sweeps.state import State, state_of, work_to_do
 from pdenet_repro.system import lock, signals
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import duration
@@ -134,7 +133,7 @@ class LocalSweep:
     def _start(self, config: Config) -> None:
         self.number += 1
         name = self.names[path_of(config)]
-        flops = work_left(config, steps_done(config)).flops(config)
+        flops = work_to_do(config).flops(config)
         print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
         ours, theirs = self.context.Pipe()
         arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
@@ -181,7 +180,7 @@ class LocalSweep:
         """Of the sweep from now on, judged by the runs that are done; nothing before the first."""
         if not self.flops_done:
             return ""
-        flops += sum(work_left(config, steps_done(config)).flops(config) for config in self.waiting)
+        flops += sum(work_to_do(config).flops(config) for config in self.waiting)
         flops += sum(child.flops for child in self.running)
         elapsed = sum(time.monotonic() - child.begun for child in self.running)
         seconds = (flops * self.seconds / self.flops_done - elapsed) / self.at_a_time

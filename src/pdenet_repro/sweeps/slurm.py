@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.sweeps.jobs import JOB_NAME, RECORD, jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
-from pdenet_repro.sweeps.state import State, state_of
+from pdenet_repro.sweeps.state import State, counted, state_of
 from pdenet_repro.sweeps.worker import attempt
 from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
@@ -70,11 +69,8 @@ def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: F
     if shutil.which("squeue") is None:
         raise InvalidConfig("launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node")
     with signals.stop_request as stop:
-        queue, known = jobs_in_queue(), dict[Path, str]()
-        for study in dict.fromkeys(map(study_of, configs)):
-            known |= submitted_jobs(study)
-        jobs = {path_of(config): known.get(path_of(config).absolute(), "") for config in configs}
-        jobs = {path: job for path, job in jobs.items() if job and (queue is None or job in queue)}
+        queue, jobs = jobs_in_queue(), submitted_jobs(list(map(path_of, configs)))
+        jobs = {path: job for path, job in jobs.items() if queue is None or job in queue}
         new = [c for c in configs if path_of(c) not in jobs and state_of(c).state is not State.RUNNING]
         if jobs:
             print(f"{len(jobs)} runs have jobs in the queue already", flush=True)
@@ -101,9 +97,9 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         (study / place).mkdir(mode=0o700)
     folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
-    options = {"partition", "account", "qos", "constraint", "exclude", "gres", "comment", "signal_delay_s"}
-    options |= {"gpus_per_node", "cpus_per_task", "setup", "additional_parameters"}
-    parameters = {name: value for name in options if (value := getattr(launcher, name)) not in (None, [], {})}
+    other_names = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # for submitit
+    parameters = {name: value for name, value in vars(launcher).items() if value not in (None, [], {})}
+    parameters = {name: value for name, value in parameters.items() if name not in other_names}
     if launcher.mem_gb:
         parameters["mem"] = f"{launcher.mem_gb}GB"
     try:
@@ -126,7 +122,7 @@ def _wait(
 ) -> None:  # fmt: skip
     """Until every job has left the queue and its run's folder says how it went, or a signal comes."""
     states = {path: state_of(config).state for path, config in configs.items()}
-    known, gone, left = Counter[State](), dict[Path, float](), set(jobs)
+    said, gone, left = "", dict[Path, float](), set(jobs)
     while left and not stop.received:
         queue = jobs_in_queue()
         for path in sorted(left):
@@ -147,10 +143,9 @@ def _wait(
                 if found.state is not State.RUNNING:
                     states[path] = State.FAILED
                     RunFolder(configs[path]).record_failure(UserError(reason))
-        count = Counter(states.values())
-        if count != known:
-            print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
-            known = count
+        if (count := counted(states.values())) != said:
+            print(count, flush=True)
+            said = count
         if failures.hopeless and left:
             subprocess.run(["scancel", "--state=PENDING", *(jobs[path] for path in left)], capture_output=True)
         until = time.monotonic() + POLL

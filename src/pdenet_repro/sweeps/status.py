@@ -51,11 +51,9 @@ def status(folder: Path) -> list[RunStatus]:
         folders |= {plan.parent / run["folder"] for run in planned_runs(plan.parent)}
     if not folders:
         raise RunFolderError(f"{folder}: holds no runs and no plan of runs; name a study, for example outputs/demo")
-    jobs: dict[Path, str] = {}
-    for study in {each.absolute().parents[2] for each in folders}:
-        jobs |= submitted_jobs(study)
+    jobs = submitted_jobs(folders)
     queue = jobs_in_queue() if jobs else {}
-    return [_status(each, jobs.get(each.absolute(), ""), queue) for each in sorted(folders)]
+    return [_status(each, jobs.get(each, ""), queue) for each in sorted(folders)]
 
 
 def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatus:
