@@ -537,7 +537,7 @@ def test_an_unfinished_or_damaged_run_is_not_loaded(tmp_path, dataset):
     path, _ = go(config, dataset)
     weights = path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    with pytest.raises(RunFolderError, match=r"weights\.safetensors is damaged: SHA-256 \w+, expected \w+"):
+    with pytest.raises(RunFolderError, match=r"weights\.safetensors is damaged: its SHA-256 is \w+, expected \w+"):
         load_run(path)
     with pytest.raises(RunFolderError, match="is no run folder"):
         load_run(tmp_path)
