@@ -1,6 +1,5 @@
-"""Sweeps as whole commands: killed, run twice at once, with runs that fail, in several processes."""
+"""Sweeps as whole commands: killed, stopped, run twice at once, with runs that fail or die, in several processes."""
 
-import contextlib
 import json
 import os
 import random
@@ -11,13 +10,18 @@ import sys
 import time
 
 import pytest
+from waiting import end, wait_until
+
+from pdenet_repro.cli.status import clean, show_status
+from pdenet_repro.system.lock import held
 
 pytestmark = pytest.mark.slow
 
+# Small runs of many steps, each of which is saved: there is a moment to stop at, however fast the machine.
 SWEEP = (
-    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.steps=1",
-    "schedule=demo", "schedule.epochs=3", "dynamic=parabolic,hamiltonian",
-    "data.fraction=0.05,0.1", "evaluation.every=0", "device=cpu", "checkpoint.seconds=0.2", "name=sweep",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.steps=1", "network.connector_norm=instance",
+    "schedule=demo", "schedule.epochs=3", "schedule.batch_size=4", "data.fraction=0.05", "evaluation.every=0",
+    "dynamic=parabolic,hamiltonian,resnet", "device=cpu", "checkpoint.seconds=0", "name=sweep",
 )  # fmt: skip
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
 REPORT = ("figure1.png", "figure2.pdf", "figure3.csv", "results.md", "report.html")
@@ -31,17 +35,13 @@ def start(folder, *words):
     )  # fmt: skip
 
 
-def end(process):
-    out, err = process.communicate(timeout=200)
-    return process.returncode, out, err
-
-
-def runs(folder):
-    return sorted(path.parent for path in (folder / "outputs" / "sweep").rglob("command.txt"))
+def run(folder, dynamic):
+    return folder / "outputs/sweep" / dynamic / "fraction-0.05/seed-0"
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): [(path / name).read_bytes() for name in SAME] for path in runs(folder)}
+    paths = sorted(path.parent for path in (folder / "outputs/sweep").rglob("command.txt"))
+    return {str(path.relative_to(folder)): [(path / name).read_bytes() for name in SAME] for path in paths}
 
 
 @pytest.fixture(scope="module")
@@ -49,84 +49,124 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     code, out, err = end(start(folder))
     assert (code, err) == (0, "")
-    assert "4 of 4 runs are done" in out
+    assert "3 of 3 runs are done" in out
     assert all((folder / "outputs/sweep" / name).is_file() for name in REPORT)
     return folder
 
 
-def wait_for(folder, pattern, process):
-    """The first path that fits, as soon as there is one while the command still runs."""
-    while not (found := list(folder.rglob(pattern))):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    return found[0]
+def wait_for_new_checkpoint(folder, process):
+    before = set(folder.rglob("step-*.safetensors"))
+    wait_until(lambda: set(folder.rglob("step-*.safetensors")) - before, process)
 
 
 def training_process(folder, process):
     """The number of a process that trains for this command, not of one that was killed and left its sign of life."""
-    while True:
+    found = []
+
+    def look():
         for sign in folder.rglob("running.json"):
             try:
                 number = json.loads(sign.read_text())["process"]
-                if os.getpgid(number) == process.pid:
-                    return number
+                found.extend([number] * (os.getpgid(number) == process.pid))
             except (OSError, ValueError):
                 pass  # it has just ended
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        return found
+
+    wait_until(look, process)
+    return found[0]
 
 
-def test_killed_at_random_and_started_again_it_ends_the_same(tmp_path, undisturbed):
-    """The command is killed, or a run that trains; whichever, the command that follows goes on."""
-    moments = random.Random(1)
-    for victim, launcher in (("run", "serial"), ("command", "serial"), ("run", "local"), ("command", "local")):
-        process = start(tmp_path, f"launcher={launcher}")
-        number = training_process(tmp_path, process)
-        time.sleep(moments.uniform(0, 1))
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(process.pid if victim == "command" else number, signal.SIGKILL)
-        process.terminate()
-        process.communicate()
-    code, out, err = end(start(tmp_path))
-    assert (code, err) == (0, "")
-    assert "4 of 4 runs are done" in out
-    assert contents(tmp_path) == contents(undisturbed)
-
-
-def test_a_run_that_is_killed_is_named_with_its_signal_and_the_others_are_trained(tmp_path, undisturbed):
+def test_runs_and_commands_that_are_killed_end_the_same(tmp_path, undisturbed, capsys):
+    """A run that is killed is named with its signal, and the others are trained; the same command goes on."""
     process = start(tmp_path)
-    wait_for(tmp_path, "step-*.safetensors", process)
+    wait_for_new_checkpoint(tmp_path, process)
     os.kill(training_process(tmp_path, process), signal.SIGKILL)
     code, out, err = end(process)
     assert code == 1
-    assert "3 of 4 runs are done" in out
-    assert (
-        "failed: parabolic, fraction 0.05, seed 0: its process was ended by SIGKILL, perhaps because the memory" in err
-    )
+    assert "2 of 3 runs are done" in out
+    assert "failed: parabolic, fraction 0.05, seed 0: its process was ended by SIGKILL, perhaps because the" in err
     assert "Traceback" not in err
-    shown = subprocess.run(
-        [sys.executable, "-m", "pdenet_repro.status", "outputs/sweep"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert "4 runs: 3 done, 1 failed" in shown.stdout
-    assert "ended by SIGKILL" in shown.stdout
+    assert show_status([str(tmp_path / "outputs/sweep")]) == 0
+    shown = capsys.readouterr().out
+    assert "3 runs: 2 done, 1 failed" in shown
+    assert "ended by SIGKILL" in shown
+
+    shutil.rmtree(run(tmp_path, "hamiltonian"))
+    process = start(tmp_path, "launcher=local")
+    training_process(tmp_path, process)
+    time.sleep(random.Random(1).uniform(0, 1))  # any moment will do
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not any(held(lock.parent) for lock in tmp_path.rglob("run.lock")))  # its runs save and leave
     code, out, err = end(start(tmp_path))
     assert (code, err) == (0, "")
-    assert "going on from the checkpoint" in out
+    assert "3 of 3 runs are done" in out
     assert contents(tmp_path) == contents(undisturbed)
 
 
-def test_started_twice_at_once_they_share_the_work(tmp_path, undisturbed):
-    both = [start(tmp_path) for _ in range(2)]
-    ends = [end(process) for process in both]
+DYING = """
+import ctypes
+import os
+import signal
+
+from pdenet_repro.networks.dynamics import Facts, Parabolic
+
+
+class Killed(Parabolic):
+    facts = Facts("killed as the system does when the memory runs out")
+
+    def step(self, state, theta):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Faulty(Parabolic):
+    facts = Facts("reads where there is nothing")
+
+    def step(self, state, theta):
+        ctypes.string_at(0)
+
+
+class Hungry(Parabolic):
+    facts = Facts("allocates more than there is")
+
+    def step(self, state, theta):
+        return super().step((state[0].new_empty(2**60),), theta)
+"""
+
+
+def test_runs_that_die_are_named_and_the_others_trained(tmp_path, undisturbed):
+    (tmp_path / "dying.py").write_text(DYING)
+    names = ("Killed", "Faulty", "Hungry")
+    code, out, err = end(start(tmp_path, f"dynamic={','.join(f'./dying.py:{name}' for name in names)},parabolic"))
+    assert code == 1
+    assert "1 of 4 runs are done" in out
+    for name, reason in zip(
+        names, ("ended by SIGKILL", "ended by SIGSEGV", "the memory does not suffice"), strict=True
+    ):
+        assert any(line.startswith(f"failed: {name}, ") and reason in line for line in err.splitlines()), err
+    assert "Traceback" not in err
+    (done,) = [key for key in contents(undisturbed) if "parabolic" in key]
+    assert [(run(tmp_path, "parabolic") / name).read_bytes() for name in SAME] == contents(undisturbed)[done]
+
+
+def test_started_twice_at_once_several_at_a_time_they_share_the_work(tmp_path, undisturbed, capsys):
+    ends = [end(process) for process in [start(tmp_path, "launcher=local", "launcher.n=3") for _ in range(2)]]
     assert {code for code, _, _ in ends} <= {0, 1}
     for code, _, err in ends:
         if code == 1:  # it had nothing left to do while the other still trained
             assert "is being trained by another process" in err
             assert "Traceback" not in err
-    code, out, _ = end(start(tmp_path))
-    assert code == 0
-    assert "0 of 4 runs to do" in out
+    assert any("parabolic, fraction 0.05, seed 0: epoch 3/3" in out for _, out, _ in ends)  # whose lines these are
     assert contents(tmp_path) == contents(undisturbed)
+
+    study, unfinished = str(tmp_path / "outputs/sweep"), run(tmp_path, "parabolic")
+    (unfinished / "summary.json").unlink()
+    assert clean([study]) == 0
+    assert "1 runs: 1 to do" in capsys.readouterr().out
+    assert (unfinished / "weights.safetensors").is_file()
+    assert clean([study, "--yes"]) == 0
+    assert not unfinished.exists()
+    assert len(contents(tmp_path)) == 2
 
 
 def test_failed_and_damaged_runs_are_listed_and_the_figures_drawn_from_the_rest(tmp_path, undisturbed):
@@ -134,17 +174,16 @@ def test_failed_and_damaged_runs_are_listed_and_the_figures_drawn_from_the_rest(
     study = tmp_path / "outputs" / "sweep"
     for name in REPORT:
         (study / name).unlink()
-    damaged, lost = study / "parabolic/fraction-0.05/seed-0", study / "hamiltonian/fraction-0.10/seed-0"
+    damaged, lost = run(tmp_path, "parabolic"), run(tmp_path, "hamiltonian")
     (damaged / "predictions.npz").write_bytes(b"cut")
     shutil.rmtree(lost)
-    lost.parent.mkdir(exist_ok=True)
     lost.write_text("a file where the folder of a run belongs")
     code, out, err = end(start(tmp_path))
     assert code == 1
-    assert "2 of 4 runs are done" in out
+    assert "1 of 3 runs are done" in out
     assert "predictions.npz is damaged" in err
     assert "cannot write" in err
-    assert "2 of 4 runs are missing; the same command tries again" in err
+    assert "2 of 3 runs are missing; the same command tries again" in err
     assert "Traceback" not in err
     assert all((study / name).is_file() for name in REPORT)
     assert "Missing: 2 runs" in (study / "report.html").read_text()
@@ -152,71 +191,61 @@ def test_failed_and_damaged_runs_are_listed_and_the_figures_drawn_from_the_rest(
     shutil.rmtree(damaged)
     code, out, err = end(start(tmp_path))
     assert (code, err) == (0, "")
-    assert "2 of 4 runs to do" in out
+    assert "2 of 3 runs to do" in out
     assert contents(tmp_path) == contents(undisturbed)
 
 
-def test_runs_that_fail_for_the_same_reason_end_the_sweep_if_that_is_wanted(tmp_path):
-    words = (
-        "schedule.learning_rate=1e30",
-        "optimizer.bound=null",
-        "dynamic=parabolic",
-        "seed=0,1,2",
-        "data.fraction=0.1",
-    )
+def test_runs_that_fail_for_the_same_reason_end_the_sweep_if_that_is_wanted(tmp_path, capsys):
+    words = ("schedule.learning_rate=1e30", "optimizer.bound=null", "dynamic=parabolic", "seed=0,1,2")
     code, out, err = end(start(tmp_path, *words, "launcher.give_up_after=2"))
     assert code == 1
     assert "0 of 3 runs are done" in out
     assert "[2 of 3]" in out
     assert "[3 of 3]" not in out
-    assert "failed: parabolic, fraction 0.1, seed 0: the objective is" in err
+    assert "failed: parabolic, fraction 0.05, seed 0: the objective is" in err
     assert "the first 2 runs failed for the same reason, so no more were started" in err
-    plan = start(tmp_path, *words, "--plan").communicate(timeout=100)[0]
-    assert "3 runs: 2 failed, 1 to do" in plan
+    assert show_status([str(tmp_path / "outputs/sweep")]) == 0
+    assert "3 runs: 2 failed, 1 to do" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("launcher", "order", "to"),
-    [("local", signal.SIGINT, "group"), ("serial", signal.SIGTERM, "group"), ("local", signal.SIGHUP, "command")],
-)
-def test_runs_have_saved_when_a_stopped_sweep_leaves(tmp_path, undisturbed, launcher, order, to):
+def test_runs_have_saved_when_a_stopped_sweep_leaves(tmp_path, undisturbed):
     """A terminal's Ctrl-C and ``kill -- -GROUP`` reach all processes; ``make`` and ``timeout`` send the order twice."""
-    process = start(tmp_path, f"launcher={launcher}", "data.fraction=0.1")
-    wait_for(tmp_path, "step-*.safetensors", process)
-    for _ in range(2):
-        os.killpg(process.pid, order) if to == "group" else process.send_signal(order)
-    process.send_signal(order)
-    assert process.wait(timeout=120) == 75
-    assert not list(tmp_path.rglob("running.json")), "a run goes on, or was killed"
-    _, err = process.communicate()
-    assert err.startswith(f"stopped by {order.name}")
-    assert "the same command goes on" in err
-    assert err.count("\n") == 1
-    assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
-    code, out, _ = end(start(tmp_path, "data.fraction=0.1"))
+    for launcher, order, to in (
+        ("local", signal.SIGINT, "group"),
+        ("serial", signal.SIGTERM, "group"),
+        ("local", signal.SIGHUP, "command"),
+    ):
+        process = start(tmp_path, f"launcher={launcher}")
+        wait_for_new_checkpoint(tmp_path, process)
+        for _ in range(2):
+            os.killpg(process.pid, order) if to == "group" else process.send_signal(order)
+        process.send_signal(order)
+        code, _, err = end(process)
+        assert code == 75, err
+        assert not list(tmp_path.rglob("running.json")), "a run goes on, or was killed"
+        assert err.startswith(f"stopped by {order.name}")
+        assert "the same command goes on" in err
+        assert err.count("\n") == 1
+        assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
+    code, out, _ = end(start(tmp_path))
     assert code == 0
-    assert "2 of 2 runs are done" in out
+    assert "3 of 3 runs are done" in out
     assert "going on from the checkpoint" in out
-    ours, theirs = contents(tmp_path), contents(undisturbed)
-    assert ours == {key: theirs[key] for key in ours}
+    assert contents(tmp_path) == contents(undisturbed)
 
 
-def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path):
-    process = start(tmp_path, "data.fraction=0.05")
-    while not list(tmp_path.rglob("weights.safetensors")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.002)
+def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, capsys):
+    process = start(tmp_path)
+    wait_until(lambda: list(tmp_path.rglob("weights.safetensors")), process)
     process.send_signal(signal.SIGTERM)
     code, out, err = end(process)
     assert code == 75
-    assert (
-        err
-        == "stopped by SIGTERM after the run parabolic, fraction 0.05, seed 0; the same command goes on from there\n"
+    assert err == (
+        "stopped by SIGTERM after the run parabolic, fraction 0.05, seed 0; the same command goes on from there\n"
     )
     assert out.splitlines()[-1].startswith("parabolic, 100 training images, seed 0: test accuracy ")  # it was whole
-    code, out, err = end(start(tmp_path, "data.fraction=0.05"))
-    assert (code, err) == (0, "")
-    assert "1 of 2 runs to do" in out
+    assert show_status([str(tmp_path / "outputs/sweep")]) == 0
+    assert "3 runs: 1 done, 2 to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -234,19 +263,3 @@ sys.exit(__main__.main())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 128 + getattr(signal, name)
     assert done.stderr == f"stopped by {name} while nothing was being trained; nothing is lost\n"
-
-
-def test_at_a_time_on_shared_cores_it_ends_the_same(tmp_path, undisturbed):
-    code, out, err = end(start(tmp_path, "launcher=local", "launcher.n=3"))
-    assert (code, err) == (0, "")
-    assert "parabolic, fraction 0.05, seed 0: epoch 3/3" in out  # lines say which run they are of
-    assert contents(tmp_path) == contents(undisturbed)
-    unfinished = runs(tmp_path)[0]
-    (unfinished / "summary.json").unlink()
-    clean = [sys.executable, "-m", "pdenet_repro.clean", "outputs/sweep"]
-    shown = subprocess.run(clean, cwd=tmp_path, capture_output=True, text=True)
-    assert "1 runs: 1 to do" in shown.stdout
-    assert (unfinished / "weights.safetensors").is_file()
-    assert subprocess.run([*clean, "--yes"], cwd=tmp_path).returncode == 0
-    assert not unfinished.exists()
-    assert len(runs(tmp_path)) == 3

@@ -284,9 +284,15 @@ def test_a_failure_of_tensorboard_or_a_picture_ends_no_training(tmp_path, datase
     assert (path / "run.log").read_text().count("no more events for TensorBoard are written") == 1
 
 
-def test_a_run_log_that_cannot_be_written_ends_no_training(tmp_path, dataset, capsys):
+@pytest.mark.parametrize("fault", ["a folder", "a full disk"])
+def test_a_run_log_that_cannot_be_written_ends_no_training(tmp_path, dataset, capsys, fault):
     config = configuration(tmp_path)
-    (RunFolder(config).path / "run.log").mkdir(parents=True)
+    path = RunFolder(config).path
+    path.mkdir(parents=True)
+    if fault == "a folder":
+        (path / "run.log").mkdir()
+    else:
+        (path / "run.log").symlink_to("/dev/full")
     path, _ = go(config, dataset)
     assert load_summary(path)
     assert capsys.readouterr().err.count("cannot write") == 1
@@ -531,7 +537,7 @@ def test_an_unfinished_or_damaged_run_is_not_loaded(tmp_path, dataset):
     path, _ = go(config, dataset)
     weights = path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    with pytest.raises(RunFolderError, match=r"weights\.safetensors is damaged: SHA-256 \w+, expected \w+"):
+    with pytest.raises(RunFolderError, match=r"weights\.safetensors is damaged: its SHA-256 is \w+, expected \w+"):
         load_run(path)
     with pytest.raises(RunFolderError, match="is no run folder"):
         load_run(tmp_path)

@@ -12,7 +12,7 @@ from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.sweeps.plan import write_plans
 from pdenet_repro.sweeps.state import State
-from pdenet_repro.sweeps.status import status
+from pdenet_repro.sweeps.status import left_over, status
 from pdenet_repro.system.errors import UserError
 
 WORDS = ("data=shapes", "network=tiny", "schedule=short", "name=sweep")
@@ -52,6 +52,36 @@ def test_every_state_is_shown_with_its_reason(study, capsys):
     for line, expected in zip(lines[1:6], words, strict=True):
         assert expected in line
     assert "5 runs: 1 done, 1 running, 1 interrupted, 1 failed, 1 to do; 2.0 MB on disk" in lines[-1]
+
+
+@pytest.fixture
+def submitted(study, monkeypatch, tmp_path):
+    """All runs of the study have jobs, and ``squeue`` names those of the failed run and the one that is to do."""
+    folders = [str(run.folder.absolute()) for run in status(study)]
+    (study / "jobs/submission").mkdir(parents=True)
+    (study / "jobs/submission/submitted.json").write_text(json.dumps({f"7_{i}": f for i, f in enumerate(folders)}))
+    squeue = tmp_path / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\necho '9 7_2 PENDING'\necho '10 7_4 CONFIGURING'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(squeue.parent))
+    return study
+
+
+def test_a_run_whose_job_waits_is_queued_and_kept(submitted):
+    found = status(submitted)
+    assert [run.state for run in found] == [
+        State.DONE, State.INTERRUPTED, State.QUEUED, State.RUNNING, State.QUEUED
+    ]  # fmt: skip
+    assert (found[2].words, found[4].words) == ("job 7_2 is pending", "job 7_4 is configuring")
+    assert {run.folder for run in left_over(submitted)} == {found[1].folder}
+
+
+def test_where_squeue_does_not_answer_that_is_said(submitted, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = status(submitted)
+    assert found[4].state is State.TO_DO
+    assert found[4].words.startswith("submitted as job 7_4, and squeue does not say")
 
 
 def test_a_run_that_trains_here_is_running(study, tmp_path):

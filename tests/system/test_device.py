@@ -30,26 +30,6 @@ def test_too_little_memory_is_told_from_other_errors(error):
     assert out_of_memory(RuntimeError("shapes do not match"), compose()) is None
 
 
-@pytest.mark.parametrize(
-    ("seen", "given", "found"),
-    [(None, "", None), ("2,3", "", "2,3"), (None, "0", "0"), ("2,3", "1", "1")],
-    ids=["all", "some", "chosen of all", "chosen of some"],
-)
-def test_jobs_see_the_gpus_of_the_command(monkeypatch, seen, given, found):
-    """submitit's local executor gives its jobs an empty CUDA_VISIBLE_DEVICES, or the GPUs it was told to choose."""
-    monkeypatch.setattr(os, "environ", {} if seen is None else {"CUDA_VISIBLE_DEVICES": seen})
-    device.show_gpus_to_jobs()
-    os.environ["CUDA_VISIBLE_DEVICES"] = given
-    device.see_shown_gpus()
-    assert os.environ.get("CUDA_VISIBLE_DEVICES") == found
-
-
-def test_without_such_a_command_nothing_is_changed(monkeypatch):
-    monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": ""})
-    device.see_shown_gpus()
-    assert os.environ == {"CUDA_VISIBLE_DEVICES": ""}
-
-
 def on_gpus(monkeypatch, tmp_path, count):
     """Have torch tell of so many GPUs; what is set for them is returned."""
     chosen = []

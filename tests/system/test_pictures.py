@@ -25,9 +25,15 @@ def test_settings_of_others_change_no_picture_and_return(settings):
         assert all(matplotlib.rcParams[key] == value for key, value in settings.items())
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "no-such-backend"])
-def test_a_backend_that_is_not_here_disturbs_no_report(backend, tmp_path):
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+@pytest.mark.parametrize(
+    ("backend", "settings"),
+    [
+        ("module://matplotlib_inline.backend_inline", b"text.usetex: True\n"),
+        ("no-such-backend", "font.family: données\n".encode("latin-1")),
+    ],
+)
+def test_a_backend_that_is_not_here_and_an_unreadable_matplotlibrc_disturb_no_report(backend, settings, tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(settings)
     code = (
         "import os; import pdenet_repro.report.figures; import numpy as np\n"
         "from pdenet_repro.runs.tensorboard import confusion_figure, pixels\n"

@@ -1,6 +1,8 @@
 """What a process finds around it: a compiler cache that cannot be written, a working folder that is gone."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,30 @@ def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypat
     monkeypatch.setenv(COMPILER_CACHE, str(tmp_path / "mine"))
     use_writable_compiler_cache(warnings.append)
     assert (len(warnings), os.environ[COMPILER_CACHE]) == (1, str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [("TORCH_LOGS", "nonsense", "unset what is wrong"), ("PYTORCH_ALLOC_CONF", "nonsense", "must be NAME:VALUE")],
+)
+def test_a_variable_that_keeps_pytorch_from_being_loaded_is_one_sentence(name, value, advice):
+    """Also at the second attempt: PyTorch itself would then complain of something else."""
+    program = """
+from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.surroundings import load_torch
+for _ in range(2):
+    try:
+        load_torch()
+    except InvalidConfig as error:
+        print(error)
+"""
+    clean = {key: value for key, value in os.environ.items() if "TORCH" not in key}
+    done = subprocess.run([sys.executable, "-c", program], env=clean | {name: value}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first == second
+    assert first.startswith(f"{name}={value}: ")
+    assert advice in first
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory, show
 from pdenet_repro.system.files import make_folder
 from pdenet_repro.system.pictures import own_settings
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
+from pdenet_repro.system.surroundings import load_torch, refuse_missing_working_folder
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -111,6 +111,7 @@ def _sentence_where_memory_ends() -> Iterator[None]:
 
 @_sentence_where_memory_ends()
 def _subjects(given: argparse.Namespace) -> list["Subject"]:
+    load_torch()
     from pdenet_repro.analysis.subjects import subjects
     from pdenet_repro.config.compose import compose
     from pdenet_repro.system import device

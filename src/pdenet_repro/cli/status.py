@@ -2,11 +2,10 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pdenet_repro.sweeps.state import State
+from pdenet_repro.sweeps.state import counted
 from pdenet_repro.sweeps.status import RunStatus, left_over, remove_run, status
 from pdenet_repro.system.arguments import Parser, whole_number
 from pdenet_repro.system.errors import UserError, show
@@ -59,9 +58,7 @@ def clean(arguments: Sequence[str]) -> int:
 def _table(folder: Path, runs: Sequence[RunStatus]) -> str:
     rows = [("run", "state", "", "MB")]
     rows += [(_name(folder, run), str(run.state), run.words, f"{run.bytes / 1e6:,.1f}") for run in runs]
-    count = Counter(run.state for run in runs)
-    states = ", ".join(f"{count[state]} {state}" for state in State if count[state])
-    size = sum(run.bytes for run in runs) / 1e6
+    states, size = counted(run.state for run in runs), sum(run.bytes for run in runs) / 1e6
     return "\n".join([*aligned(rows, left=(0, 1, 2)), "", f"{len(runs)} runs: {states}; {size:,.1f} MB on disk"])
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class Checkpoints:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder, self.config = folder, config
 
+    @cached_property
+    def _configuration(self) -> str:
+        return to_yaml(self.config)
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Write, read back, and only then drop all but the last two.
 
@@ -57,7 +62,7 @@ class Checkpoints:
         make_folder(self.folder)
         if any(step == checkpoint.step for step, _ in self._found()):
             return
-        metadata = {"values": json.dumps(checkpoint.values), "configuration": to_yaml(self.config)}
+        metadata = {"values": json.dumps(checkpoint.values), "configuration": self._configuration}
         data = save_tensors(checkpoint.tensors, metadata)
         path = self.folder / f"step-{checkpoint.step:08d}-{_digest(data)}.safetensors"
         write_atomically(path, data)
@@ -140,10 +145,6 @@ class Checkpoints:
         warn(f"checkpoint {path} cannot be used ({reason}); it is set aside as {aside.name}")
         with storage_errors(path):
             path.rename(aside)
-
-    def newest_step(self) -> int:
-        """Step of the newest checkpoint, by its name; 0 if there is none."""
-        return max((step for step, _ in self._found()), default=0)
 
     def clear(self) -> None:
         """Remove them when the run is finished. What was set aside, or cannot be removed, stays."""

@@ -13,7 +13,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING as NO_DEFAULT
 from decimal import Decimal
@@ -224,11 +224,14 @@ def checksum_of(summary: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
-def verify(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Compare the files of a finished run with their checksums; RunFolderError names the first that is damaged or gone."""
+def verify(folder: Path, summary: Mapping[str, Any], names: Sequence[str] = ()) -> None:
+    """Compare files of a finished run with their checksums, all where none is named.
+
+    RunFolderError names the first that is damaged or gone.
+    """
     remedy = "restore it from a copy, or remove the run's folder to have it trained again"
-    for name, expected in summary["files_sha256"].items():
-        path = folder / name
+    for name in names or summary["files_sha256"]:
+        path, expected = folder / name, summary["files_sha256"].get(name)
         try:
             found = sha256(path)
         except FileNotFoundError:

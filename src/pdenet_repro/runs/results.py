@@ -19,7 +19,7 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.checkpoints import refuse_non_finite
 from pdenet_repro.runs.confusion import confusion_matrix
-from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary
+from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary, verify
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import RunFolderError
 from pdenet_repro.system.files import sha256
@@ -28,8 +28,9 @@ from pdenet_repro.training.evaluation import accuracy
 if TYPE_CHECKING:
     import torch
 
+WEIGHTS = "weights.safetensors"
 ARTEFACTS = (
-    "config.yaml", "metrics.csv", "timings.csv", "weights.safetensors", "predictions.npz", "examples.npz", "confusion.csv"
+    "config.yaml", "metrics.csv", "timings.csv", WEIGHTS, "predictions.npz", "examples.npz", "confusion.csv"
 )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
     folder.write_rows("timings.csv", outcome.timings)
     weights = {name: tensor.contiguous() for name, tensor in outcome.network.state_dict().items()}
     refuse_non_finite(weights, "at the end")
-    folder.write("weights.safetensors", save_tensors(weights, {"config": config_digest(outcome.config)}))
+    folder.write(WEIGHTS, save_tensors(weights, {"config": config_digest(outcome.config)}))
     test = outcome.dataset.test
     folder.write(
         "predictions.npz",
@@ -150,13 +151,7 @@ def load_run(folder: str | Path) -> tuple[PDENet, Config]:
     config, summary = load_config(path), load_summary(path)
     if summary is None:
         raise RunFolderError(f"{path} is not finished: it has no summary.json; start its command again to go on")
-    weights = path / "weights.safetensors"
-    try:
-        found, expected = sha256(weights), summary["files_sha256"]["weights.safetensors"]
-    except (OSError, KeyError) as error:
-        raise RunFolderError(f"cannot read {weights} ({error}); restore it or train the run again") from error
-    if found != expected:
-        raise RunFolderError(f"{weights} is damaged: SHA-256 {found}, expected {expected}; restore it")
+    verify(path, summary, [WEIGHTS])
     network = build_network(config)
-    network.load_state_dict(load_tensors(weights.read_bytes()))
+    network.load_state_dict(load_tensors((path / WEIGHTS).read_bytes()))
     return network.eval(), config

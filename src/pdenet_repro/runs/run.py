@@ -12,6 +12,7 @@ from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.signals import stop_request
+from pdenet_repro.system.surroundings import load_torch
 
 
 def refuse_unusable(config: Config, here: bool = True) -> None:
@@ -62,11 +63,10 @@ def run(config: Config, command: str, name: str = "") -> None:
         if not (summary := folder.finished()):  # another process may have held the lock and finished it meanwhile
             log.path = folder.path / "run.log"
             folder.begin(command)
-            from pdenet_repro.runs.training_run import (
-                TrainingRun,  # torch takes seconds to import: only now that it is needed
-            )
-
             try:
+                load_torch()  # it takes seconds: only now that it is needed
+                from pdenet_repro.runs.training_run import TrainingRun
+
                 summary = TrainingRun(config, dataset, folder, log, stop).execute()
             except Exception as error:
                 mendable = out_of_memory(error, config) or error

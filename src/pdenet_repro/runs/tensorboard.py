@@ -11,7 +11,7 @@ import numpy as np
 from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 from pdenet_repro.system.errors import first_line
-from pdenet_repro.system.pictures import own_settings
+from pdenet_repro.system.pictures import load_matplotlib, own_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +39,7 @@ class Events:
         self.folder, self.warn, self.writer = folder, warn, None
         threading.excepthook = _ignore_failed_writes
         with self._warning_of_failures():
+            load_matplotlib()
             from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
             self.writer = SummaryWriter(str(folder), purge_step=first_epoch)

@@ -27,11 +27,7 @@ from pdenet_repro.system.files import remove
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.system.surroundings import use_writable_compiler_cache
 from pdenet_repro.training.build import make_trainer
-from pdenet_repro.training.evaluation import (
-    STATISTICS,
-    accuracy,
-    batch_norms,
-)
+from pdenet_repro.training.evaluation import STATISTICS, accuracy, batch_norms
 from pdenet_repro.training.interruptible import StoppedWhileCompiling
 
 Result = TypeVar("Result")

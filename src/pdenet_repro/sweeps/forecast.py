@@ -1,17 +1,17 @@
 """What a sweep still has to do and how long that takes here, from a short calibration; starts nothing."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pdenet_repro.config.schema import IMAGE_SIDE, Config
 from pdenet_repro.runs.folder import path_of
-from pdenet_repro.runs.work import Work, work_left
+from pdenet_repro.runs.work import Work
 from pdenet_repro.sweeps.plan import names
-from pdenet_repro.sweeps.state import State, state_of, steps_done
+from pdenet_repro.sweeps.state import State, counted, state_of, work_to_do
 from pdenet_repro.system import device as devices
 from pdenet_repro.system.formatting import aligned, duration
+from pdenet_repro.system.surroundings import load_torch
 
 STEPS = 2  # measured, after one to warm up
 CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a small batch
@@ -19,6 +19,7 @@ CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a s
 
 def seconds_an_image(config: Config) -> tuple[float, float]:
     """Measured seconds to train on an image and to evaluate one, on random images, on the device of the configuration."""
+    load_torch()
     import numpy as np
 
     from pdenet_repro.data.batches import DeviceImages
@@ -54,41 +55,32 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
 
 def show(configs: Sequence[Config]) -> None:
     """Print every run with its state, image passes and seconds left, then the sums."""
-    states, name = [state_of(config) for config in configs], names(configs)
-    left = [
-        Work(0, 0) if found.state is State.DONE else work_left(config, steps_done(config))
-        for config, found in zip(configs, states, strict=True)
-    ]
-    speeds: dict[str, tuple[float, float]] = {}
-    for config, work in zip(configs, left, strict=True):
-        if work.train + work.evaluate and _network(config) not in speeds:
+    name, speeds = names(configs), dict[str, tuple[float, float]]()
+    rows, states, failed = [("run", "state", "passes to train", "to evaluate", "time")], [], []
+    train = evaluate = 0
+    seconds = 0.0
+    for config in configs:
+        found, path = state_of(config), path_of(config)
+        work = Work(0, 0) if found.state is State.DONE else work_to_do(config)
+        if work != Work(0, 0) and _network(config) not in speeds:
             speeds[_network(config)] = seconds_an_image(config)
-    seconds = [
-        work.train * training + work.evaluate * evaluation
-        for config, work in zip(configs, left, strict=True)
-        for training, evaluation in [speeds.get(_network(config), (0.0, 0.0))]
-    ]
-    rows = [("run", "state", "passes to train", "to evaluate", "time")]
-    for config, found, work, time_left in zip(configs, states, left, seconds, strict=True):
-        rows.append(
-            (name[path_of(config)], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(time_left))
-        )
+        training, evaluation = speeds.get(_network(config), (0.0, 0.0))
+        left = work.train * training + work.evaluate * evaluation
+        rows.append((name[path], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(left)))
+        states.append(found.state)
+        failed += [f"failed: {name[path]}: {found.reason}"] * (found.state is State.FAILED)
+        train, evaluate, seconds = train + work.train, evaluate + work.evaluate, seconds + left
     print("\n".join(aligned(rows, left=(0, 1))))
-    count = Counter(found.state for found in states)
-    print(f"\n{len(configs)} runs: {', '.join(f'{count[state]} {state}' for state in State if count[state])}")
-    print(
-        f"{sum(work.train for work in left):,} image passes to train, {sum(work.evaluate for work in left):,} to evaluate"
-    )
+    print(f"\n{len(configs)} runs: {counted(states)}")
+    print(f"{train:,} image passes to train, {evaluate:,} to evaluate")
     if speeds:
         hardware = devices.hardware(devices.set_up(configs[0]))
         where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
         print(
-            f"about {duration(sum(seconds))} on {where}, one run after the other, judged from {STEPS} steps of each network "
+            f"about {duration(seconds)} on {where}, one run after the other, judged from {STEPS} steps of each network "
             f"that are not compiled (long runs are, and take less)"
         )
-    for config, found in zip(configs, states, strict=True):
-        if found.state is State.FAILED:
-            print(f"failed: {name[path_of(config)]}: {found.reason}")
+    print("\n".join(failed), end="\n" * bool(failed))
 
 
 def _network(config: Config) -> str:

@@ -19,18 +19,15 @@ from typing import Any
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.runs.work import work_left
 from pdenet_repro.sweeps import worker
 from pdenet_repro.sweeps.plan import names
-from pdenet_repro.sweeps.state import State, state_of, steps_done
+from pdenet_repro.sweeps.state import State, state_of, work_to_do
 from pdenet_repro.system import lock, signals
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import duration
 
 SAVING = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
 LEAVING = 10.0  # seconds that a run whose command was killed may still hold its folder
-PRELOADED = ["pdenet_repro.sweeps.worker", "pdenet_repro.runs.training_run"]
-MORE = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.figure"]  # what a run imports when it needs it
 
 
 class Failures:
@@ -136,7 +133,7 @@ class LocalSweep:
     def _start(self, config: Config) -> None:
         self.number += 1
         name = self.names[path_of(config)]
-        flops = work_left(config, steps_done(config)).flops(config)
+        flops = work_to_do(config).flops(config)
         print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
         ours, theirs = self.context.Pipe()
         arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
@@ -183,7 +180,7 @@ class LocalSweep:
         """Of the sweep from now on, judged by the runs that are done; nothing before the first."""
         if not self.flops_done:
             return ""
-        flops += sum(work_left(config, steps_done(config)).flops(config) for config in self.waiting)
+        flops += sum(work_to_do(config).flops(config) for config in self.waiting)
         flops += sum(child.flops for child in self.running)
         elapsed = sum(time.monotonic() - child.begun for child in self.running)
         seconds = (flops * self.seconds / self.flops_done - elapsed) / self.at_a_time
@@ -195,8 +192,7 @@ def _context() -> Any:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # where there is a GPU, parts of PyTorch may open its driver, which a forked process cannot use
-    context.set_forkserver_preload(PRELOADED if Path("/proc/driver/nvidia").exists() else PRELOADED + MORE)
+    context.set_forkserver_preload(["pdenet_repro.sweeps.preload"])
     resource_tracker.ensure_running()  # starting it allows orders again, so it must not be started below
     with signals.orders_blocked():
         forkserver.ensure_running()

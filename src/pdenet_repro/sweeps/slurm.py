@@ -9,20 +9,21 @@ again and goes on. The ids of the jobs are kept, so that the next command waits 
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pdenet_repro.config.launchers import Slurm
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.sweeps.jobs import JOB_NAME, RECORD, jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
-from pdenet_repro.sweeps.state import State, state_of
+from pdenet_repro.sweeps.state import State, counted, state_of
 from pdenet_repro.sweeps.worker import attempt
 from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
@@ -30,8 +31,6 @@ from pdenet_repro.system.files import make_folder, write_atomically
 
 POLL = 5.0  # seconds between two looks at the queue and the run folders
 GRACE = 30.0  # seconds in which the last files of a job that has ended may still arrive, on network file systems
-JOB_NAME = "pdenet"
-RECORD = "submitted.json"  # {job id: run folder} of one submission
 
 
 class Job:
@@ -67,9 +66,11 @@ def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: F
     Interrupted
         A signal came; the jobs go on.
     """
+    if shutil.which("squeue") is None:
+        raise InvalidConfig("launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node")
     with signals.stop_request as stop:
-        queued = _queued()
-        jobs = {path: job for path, job in _recorded(configs).items() if queued is None or job in queued}
+        queue, jobs = jobs_in_queue(), submitted_jobs(list(map(path_of, configs)))
+        jobs = {path: job for path, job in jobs.items() if queue is None or job in queue}
         new = [c for c in configs if path_of(c) not in jobs and state_of(c).state is not State.RUNNING]
         if jobs:
             print(f"{len(jobs)} runs have jobs in the queue already", flush=True)
@@ -96,9 +97,9 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         (study / place).mkdir(mode=0o700)
     folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
-    options = {"partition", "account", "qos", "constraint", "exclude", "gres", "comment", "signal_delay_s"}
-    options |= {"gpus_per_node", "cpus_per_task", "setup", "additional_parameters"}
-    parameters = {name: value for name in options if (value := getattr(launcher, name)) not in (None, [], {})}
+    other_names = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # for submitit
+    parameters = {name: value for name, value in vars(launcher).items() if value not in (None, [], {})}
+    parameters = {name: value for name, value in parameters.items() if name not in other_names}
     if launcher.mem_gb:
         parameters["mem"] = f"{launcher.mem_gb}GB"
     try:
@@ -116,54 +117,22 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     return jobs
 
 
-def _recorded(configs: Sequence[Config]) -> dict[Path, str]:
-    """The ids of jobs that earlier commands submitted for these runs."""
-    paths = {str(path_of(config).absolute()): path_of(config) for config in configs}
-    jobs: dict[Path, str] = {}
-    for study in dict.fromkeys(map(study_of, configs)):
-        for record in sorted(study.glob(f"jobs/*/{RECORD}"), key=lambda path: path.stat().st_mtime):
-            try:
-                jobs |= {paths[path]: str(job) for job, path in json.loads(record.read_text()).items() if path in paths}
-            except (OSError, ValueError, AttributeError, TypeError):
-                continue  # another user's, or damaged
-    return jobs
-
-
-def _queued() -> set[str] | None:
-    """Ids of this user's jobs that wait or run; None where SLURM does not answer."""
-    words = [
-        "squeue",
-        "--noheader",
-        "--array",
-        f"--user={os.getuid()}",
-        f"--name={JOB_NAME}",
-        "--format=%A %F_%K",
-    ]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    except FileNotFoundError as error:
-        raise InvalidConfig(
-            "launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node"
-        ) from error
-    except subprocess.TimeoutExpired:
-        return None
-    return set(done.stdout.split()) if done.returncode == 0 else None
-
-
 def _wait(
     configs: dict[Path, Config], jobs: dict[Path, str], failures: Failures, stop: signals.StopRequest
 ) -> None:  # fmt: skip
     """Until every job has left the queue and its run's folder says how it went, or a signal comes."""
     states = {path: state_of(config).state for path, config in configs.items()}
-    known, gone, left = Counter[State](), dict[Path, float](), set(jobs)
+    said, gone, left = "", dict[Path, float](), set(jobs)
     while left and not stop.received:
-        queued = _queued()
+        queue = jobs_in_queue()
         for path in sorted(left):
             _refresh(path)
             found = state_of(configs[path])
             states[path] = found.state
-            if queued is None or jobs[path] in queued:
+            if queue is None or jobs[path] in queue:
                 gone.pop(path, None)  # it waits, or was queued again
+                if queue and found.state not in (State.DONE, State.RUNNING):
+                    states[path] = State.QUEUED
             elif found.state in (State.DONE, State.FAILED):
                 left.remove(path)
                 failures.note(configs[path], found.reason)
@@ -174,10 +143,9 @@ def _wait(
                 if found.state is not State.RUNNING:
                     states[path] = State.FAILED
                     RunFolder(configs[path]).record_failure(UserError(reason))
-        count = Counter(states.values())
-        if count != known:
-            print(", ".join(f"{count[state]} {state}" for state in State if count[state]), flush=True)
-            known = count
+        if (count := counted(states.values())) != said:
+            print(count, flush=True)
+            said = count
         if failures.hopeless and left:
             subprocess.run(["scancel", "--state=PENDING", *(jobs[path] for path in left)], capture_output=True)
         until = time.monotonic() + POLL

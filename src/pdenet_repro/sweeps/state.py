@@ -1,12 +1,15 @@
 """How far a run has come, read from its folder."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
+from pdenet_repro.runs.work import Work, work_left
 from pdenet_repro.system import lock
 from pdenet_repro.system.errors import RunFolderError
 
@@ -16,6 +19,7 @@ class State(StrEnum):
 
     DONE = "done"
     RUNNING = "running"
+    QUEUED = "queued"  # its job waits in a cluster's queue
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
@@ -61,6 +65,12 @@ def steps_saved(folder: Path) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def steps_done(config: Config) -> int:
-    """Training steps that a run need not take again."""
-    return steps_saved(path_of(config))
+def work_to_do(config: Config) -> Work:
+    """What is left of a run after its newest checkpoint."""
+    return work_left(config, steps_saved(path_of(config)))
+
+
+def counted(states: Iterable[State]) -> str:
+    """``3 done, 1 failed``."""
+    count = Counter(states)
+    return ", ".join(f"{count[state]} {state}" for state in State if count[state])

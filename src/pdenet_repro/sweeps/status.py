@@ -6,13 +6,14 @@ Also what unfinished and failed attempts have left there, and its removal.
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pdenet_repro.runs.folder import PROGRESS, load_summary
+from pdenet_repro.sweeps.jobs import jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
 from pdenet_repro.sweeps.state import State, state_of_unfinished, steps_saved
@@ -50,10 +51,13 @@ def status(folder: Path) -> list[RunStatus]:
         folders |= {plan.parent / run["folder"] for run in planned_runs(plan.parent)}
     if not folders:
         raise RunFolderError(f"{folder}: holds no runs and no plan of runs; name a study, for example outputs/demo")
-    return [_status(each) for each in sorted(folders)]
+    jobs = submitted_jobs(folders)
+    queue = jobs_in_queue() if jobs else {}
+    return [_status(each, jobs.get(each, ""), queue) for each in sorted(folders)]
 
 
-def _status(folder: Path) -> RunStatus:
+def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatus:
+    """The status of one run; ``job``: the id of its last job on a cluster; ``queue``: None where that cannot be known."""
     size = sum(path.stat().st_size for path in _files(folder))
     try:
         summary = load_summary(folder)
@@ -69,13 +73,19 @@ def _status(folder: Path) -> RunStatus:
         with suppress(OSError):
             if time.time() - (folder / "running.json").stat().st_mtime < FRESH:
                 state = State.RUNNING
+    waiting = ""
+    if job and state is not State.RUNNING:
+        if queue is None:
+            waiting = f"submitted as job {job}, and squeue does not say here whether that still waits"
+        elif job in queue:
+            state, waiting = State.QUEUED, f"job {job} is {queue[job].lower()}"
     if state is State.RUNNING:
         left = f"{duration(progress['seconds_left'])} left" if "seconds_left" in progress else ""
         words = ", ".join(filter(None, [f"on {host}" if host else "", epoch or "no epoch done yet", left]))
-    elif state is State.INTERRUPTED:
-        words = ", ".join(filter(None, [epoch, f"saved at step {steps_saved(folder)}"]))
     else:
-        words = found.reason if state is State.FAILED else ""
+        steps = steps_saved(folder)
+        saved = [epoch, f"saved at step {steps}"] if steps and state is not State.FAILED else []
+        words = ", ".join(filter(None, [*saved, found.reason if state is State.FAILED else "", waiting]))
     return RunStatus(folder, state, words, size)
 
 

@@ -8,9 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from pdenet_repro.system.formatting import duration
+
+try:
+    from tqdm import tqdm
+except ValueError:  # of a variable of its own that is no number, as TQDM_MININTERVAL=x
+    for name in [name for name in os.environ if name.startswith("TQDM_")]:
+        del os.environ[name]
+    from tqdm import tqdm
 
 Item = TypeVar("Item")
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     import torch
 
 
-_SHOWN = "PDENET_SHOWN_GPUS"  # environment variable, for jobs on this machine
-
-
 class Settings(Protocol):
     """What a configuration says of the device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; the arithmetic; the kernels."""
 
@@ -48,22 +45,6 @@ def _driver_sees_gpus() -> bool:
         return False
     count = ctypes.c_int()
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-
-
-def show_gpus_to_jobs() -> None:
-    """Before jobs are started on this machine: tell them which GPUs this process may see."""
-    os.environ[_SHOWN] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
-
-
-def see_shown_gpus() -> None:
-    """In such a job, from which submitit's local executor hides every GPU unless it is to choose them: see those again."""
-    shown = os.environ.get(_SHOWN)
-    if shown is None or os.environ.get("CUDA_VISIBLE_DEVICES") != "":
-        return
-    if shown == "all":
-        del os.environ["CUDA_VISIBLE_DEVICES"]
-    else:
-        os.environ["CUDA_VISIBLE_DEVICES"] = shown
 
 
 def set_up(config: Settings) -> "torch.device":

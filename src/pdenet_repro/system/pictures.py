@@ -4,18 +4,28 @@ A figure depends on matplotlib's settings when it is made and again when it is s
 """
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
+from importlib.util import find_spec
 
 
 def load_matplotlib() -> None:
-    """Import matplotlib, also where MPLBACKEND names a backend that does not exist, for which the import would fail.
+    """Import matplotlib, also where its import would fail: MPLBACKEND names no backend, or a matplotlibrc is not UTF-8.
 
     A user's own choice of a backend stays; nothing here uses one, since figures are drawn without ``pyplot``.
     """
     backend = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
+    except UnicodeDecodeError:  # of the matplotlibrc that a warning of matplotlib names
+        for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+            del sys.modules[name]
+        (package,) = find_spec("matplotlib").submodule_search_locations  # type: ignore[union-attr, misc]
+        with chdir(
+            os.path.join(package, "mpl-data")
+        ):  # a matplotlibrc in the working folder is read in place of others
+            import matplotlib
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend

@@ -1,14 +1,46 @@
 """What a process finds around it and its libraries would trip over: checked before they do."""
 
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from pdenet_repro.system.errors import InvalidConfig, StorageError
+from pdenet_repro.system.errors import InvalidConfig, StorageError, UserError, first_line
 from pdenet_repro.system.files import make_folder
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+READ_SETTINGS = ("torch", "torch._dynamo.config", "torch._inductor.config")
+_refusal: UserError | None = None  # of PyTorch, which a process cannot import a second time after that failed
+
+
+def load_torch(modules: Sequence[str] = READ_SETTINGS) -> None:
+    """Import the modules of PyTorch that read its variables in the environment.
+
+    Raises
+    ------
+    InvalidConfig
+        PyTorch cannot be imported as its variables in the environment are set, for example ``TORCH_LOGS=nonsense``.
+    """
+    global _refusal
+    if _refusal is not None:
+        raise _refusal
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        if (value := os.environ.get(name)) and ":" not in value:  # the whole process would be aborted
+            raise InvalidConfig(f"{name}={value}: must be NAME:VALUE, as in expandable_segments:True; or unset it")
+    try:
+        for module in modules:
+            import_module(module)
+    except Exception as error:
+        names = [name for name in os.environ if re.match("(AOTINDUCTOR|INDUCTOR|PYTORCH|TORCH)", name)]
+        if not names:
+            raise
+        settings = " ".join(f"{name}={os.environ[name]}" for name in names)
+        _refusal = InvalidConfig(
+            f"{settings}: PyTorch cannot be loaded with this in the environment ({first_line(error)}); unset what is wrong"
+        )
+        raise _refusal from error
 
 
 def use_writable_compiler_cache(warn: Callable[[str], None]) -> None:
