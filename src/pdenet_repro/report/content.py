@@ -14,7 +14,7 @@ from pdenet_repro.report.tables import Row, Words, shown, to_markdown, to_text
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 TERMINAL = (
-    "dynamic", "images", "published %", "test %", "n", "sd", "verdict", "training %, final", "weights", "training time",
+    "dynamic", "images", "published %", "test %", "n", "sd", "verdict", "training %", "weights", "training time",
     "images/s, median", "peak MiB",
 )  # fmt: skip
 
@@ -24,8 +24,8 @@ LEGENDS = {
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
-        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed. Training %, final: the reported "
-        "network in evaluation mode; epoch's mean: during the last epoch, while the weights change. Training time: without "
+        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed. Training %: the reported "
+        "network in evaluation mode; running training %: mean over the last epoch, while the weights change. Training time: without "
         "evaluation; wall time: with everything, where it was recorded. images/s: the "
         "median epoch's; the first epoch is longer by the time of compiling."
     ),

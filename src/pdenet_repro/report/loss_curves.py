@@ -14,7 +14,7 @@ from pdenet_repro.report.runs import Run
 PANELS = (
     ("mean cross-entropy", ("data_loss",)),
     ("regulariser (11): smoothness and decay", ("smoothness", "decay")),
-    ("training accuracy, mean over the epoch's batches", ("train_accuracy",)),
+    ("running training accuracy", ("running_train_accuracy",)),
 )
 
 
@@ -67,10 +67,17 @@ def _sum(run: Run, columns: Sequence[str]) -> dict[int, float]:
 
 
 def _rows(run: Run) -> Numbers:
-    names = {"train_accuracy": "training_accuracy_epoch_mean"}
-    kept = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "train_accuracy", "validation_accuracy")
+    kept = (
+        "learning_rate",
+        "loss",
+        "data_loss",
+        "smoothness",
+        "decay",
+        "running_train_accuracy",
+        "validation_accuracy",
+    )
     columns: dict[str, dict[int, float]] = {name: run.by_epoch(name) for name in kept}
     rows: list[dict[str, Any]] = []
     for epoch in columns["data_loss"]:
-        rows.append({"epoch": epoch, **{names.get(name, name): values.get(epoch) for name, values in columns.items()}})
+        rows.append({"epoch": epoch, **{name: values.get(epoch) for name, values in columns.items()}})
     return rows
