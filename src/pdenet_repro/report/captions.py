@@ -34,6 +34,17 @@ FIGURES = {
         "their mean.",
     ),
 }
+TABLES = {
+    "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
+    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same images.",
+    "per_class": "Accuracy by class on the most training images of each dynamic and group.",
+    "runs": "A row for each run: accuracy, cost, and where it comes from.",
+    "figure1": "Probabilities of all classes for the test images of Figure 1.",
+    "figure2_left": "Test accuracy of each run against the number of training images: Figure 2, left.",
+    "figure2_right": "Test accuracy of each run by epoch: Figure 2, right.",
+    "figure3": "Entries of the confusion matrices of Figure 3.",
+    "loss_curves": "Terms of the objective and accuracies by epoch.",
+}
 
 
 def data_name(runs: Sequence[Run]) -> str:
