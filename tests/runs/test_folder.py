@@ -55,10 +55,10 @@ def test_a_configuration_comes_back_from_its_folder(tmp_path):
 def test_configurations_that_differ_in_the_seed_alone_are_parsed_once_and_are_their_own(tmp_path):
     before = _parsed.cache_info().misses
     configs = [replace(small(tmp_path, "name=seeds"), seed=seed) for seed in (0, 7, 123)]
-    first, second, third = loaded = [from_yaml(to_yaml(config)) for config in configs]
+    loaded = [from_yaml(to_yaml(config)) for config in configs]
     assert loaded == configs
     assert _parsed.cache_info().misses == before + 1
-    third.data.fraction = 0.5
+    loaded[2].data.fraction = 0.5
     assert from_yaml(to_yaml(configs[2])) == configs[2]
     for wrong in ("seed: 1\nseed: 2\n", "seed: many\n", "seed: -\n"):
         with pytest.raises(ValueError, match=r"."):

@@ -143,10 +143,9 @@ def columns(digits: int) -> list[Column]:
 
 
 def per_class(grouping: Grouping) -> list[Row]:
-    """A row for each line and class: share of the class's test images that is right, mean over the runs on the most images."""
+    """A row for each line that can be shown beside the others, and class: share of the class's test images that is right."""
     rows: list[Row] = []
-    for line in grouping.lines:
-        cell = line.largest
+    for line, cell in grouping.comparable.items():
         matrix = np.mean([run.confusion for run in cell.runs], axis=0)
         shares = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
         rows += [

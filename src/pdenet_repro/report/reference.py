@@ -65,7 +65,7 @@ def _row(run: Run, reference: Run | None) -> Row:
         return {**row, "verdict": NO_REFERENCE}
     difference = run.accuracy - reference.accuracy
     same_images = run.summary.get("subset_sha256") == reference.summary.get("subset_sha256")
-    verdict = REPRODUCED if same_images and abs(difference) <= TOLERANCE else NOT_REPRODUCED
+    verdict = REPRODUCED if same_images and abs(difference) <= TOLERANCE + 1e-9 else NOT_REPRODUCED
     return {
         **row,
         "reference": reference.accuracy,

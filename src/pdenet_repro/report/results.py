@@ -184,14 +184,16 @@ def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
     return (median(rates) if rates else None), (mean(extra) if extra else None)
 
 
-def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
-    """How the table of accuracies is shown to people."""
+def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:
+    """How the rows are shown to people: a table of test accuracies, and one of training and cost."""
     digits = 2 if rows and min(row["test_images"] for row in rows) >= 2000 else 1
     share, difference = percent(digits), points(digits)
-    return [
+    keys = [
         Column("dynamic", ("dynamic",), str),
         *(Column(key, (key,), str) for key in group_keys),
         Column("images", ("images",), number(0)),
+    ]
+    accuracy = [
         Column("published %", ("published_accuracy",), percent(2)),
         Column("test %", ("test_accuracy",), share),
         Column("n", ("n",), number(0)),
@@ -202,6 +204,9 @@ def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
         Column("90 % of the difference", ("difference_90_low", "difference_90_high"), difference),
         Column("p, one more draw", ("p_one_more_draw",), probability),
         Column("verdict", ("verdict",), str),
+        Column("notes", ("notes",), str),
+    ]
+    training = [
         *(Column(f"test %, {kind}", (f"test_accuracy_{kind}",), share) for kind in STATISTICS),
         Column("training %", ("train_accuracy",), share),
         Column("running training %", ("running_train_accuracy",), share),
@@ -211,5 +216,5 @@ def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
         Column("images/s, median", ("images_per_second_median",), number(1)),
         Column("first epoch longer by", ("first_epoch_extra_seconds",), hours),
         Column("peak MiB", ("peak_memory_mib",), number(0)),
-        Column("notes", ("notes",), str),
     ]
+    return {"results": [*keys, *accuracy], "training": [*keys, *training]}

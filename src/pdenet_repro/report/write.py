@@ -43,11 +43,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, the rows of its CSV files by name, and the runs it shows."""
+    """A figure, the rows of its CSV files by name, the runs it shows, and what it does not show."""
 
     figure: Figure
     numbers: dict[str, Sequence[Row]]
     runs: Sequence[Run]
+    absent: str = ""
 
 
 @own_settings()
@@ -155,7 +156,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     tables = {name: Table(rows, captions.TABLES[name], told.caption, told.origin) for name, rows in told.rows.items()}
     figures = []
     for name, each in drawn.items():
-        line = captions.line(each.runs, len(found.missing), grouping.naming) if each.runs else told.caption
+        line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
         origin, (heading, explanation) = (
             captions.origin(each.runs or found.runs, found.commands),
             captions.FIGURES[name],
@@ -203,15 +204,21 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
         print(f"Figure 1 is left out: {error}", file=sys.stderr)
     else:
         figure, numbers, of = figure1(grouping, shown)
-        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of)
-    figure, by_size, by_epoch, _ = figure2(grouping)
-    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs)
+        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, _not_shown(grouping, of))
+    figure, by_size, by_epoch, of = figure2(grouping)
+    absent = _not_shown(grouping, of, "not on the right") if of else ""
+    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, absent)
     figure, numbers, of = figure3(grouping)
     drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of)
     if curves := loss_curves(grouping):
         figure, numbers, of = curves
-        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of)
+        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, _not_shown(grouping, of))
     return drawn
+
+
+def _not_shown(grouping: Grouping, runs: Sequence[Run], where: str = "not shown") -> str:
+    names = grouping.without(runs)
+    return f"{where}: {names}" if names else ""
 
 
 def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[page.Shown]) -> str:

@@ -138,8 +138,9 @@ class Trainer:
     def finish_epoch(self) -> dict[str, Any]:
         """The means over the epoch's steps and the largest weight; moves on to the next epoch.
 
-        ``running_train_accuracy``: share of the epoch's training images that were classified rightly, each by the weights of its
-        step and with its batch's statistics in batch norms. (A run's ``train_accuracy`` is of the final network in evaluation mode.)
+        ``running_train_accuracy`` is the share of the epoch's training images that were classified rightly, each by the weights
+        of its step, with the batch's statistics in batch norms; a run's ``train_accuracy`` is its final network's, in evaluation
+        mode.
         """
         done = self.progress
         row = {
