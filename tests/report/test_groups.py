@@ -2,6 +2,7 @@
 
 import pytest
 
+from pdenet_repro.report.comparisons import comparisons
 from pdenet_repro.report.groups import Grouping, counted, listed, shared_size
 from pdenet_repro.report.runs import collect
 from pdenet_repro.system.errors import InvalidConfig
@@ -118,6 +119,15 @@ def test_a_number_of_images_that_two_lines_share():
     assert [shared_size(each) for each in ([], [[1, 2]], [[1], [2]], [[1, 2], [2]], [[1, 2], [1], [3]])] == [
         None, 2, None, 2, 1,
     ]  # fmt: skip
+
+
+def test_a_seed_and_a_fold_are_no_pair(maker, tmp_path):
+    for number in (0, 1):
+        maker("dynamic=parabolic", "data.fraction=0.2", f"seed={number}", right=range(90 + number), images=1000)
+        maker("dynamic=parabolic", f"data.fold={number}", right=range(100 + number), images=1000)
+        maker("dynamic=resnet", f"data.fold={number}", right=range(100 - number), images=1000)
+    (row,) = comparisons(grouping(tmp_path / "made"))
+    assert (row["about"], row["n"]) == ("the mean of folds", 2)
 
 
 def test_the_largest_common_size_and_the_commonest_seed(study, maker):

@@ -42,7 +42,8 @@ def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
         against_first = one.dynamic == other.dynamic and reference in (one.group, other.group)
         if same_group or against_first:
             for images in sorted(set(one.cells) & set(other.cells)):
-                yield one.cells[images], other.cells[images]
+                if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed and a fold are no pair
+                    yield one.cells[images], other.cells[images]
 
 
 def _compare(one: Cell, other: Cell, own: Alikeness | None, others_own: Alikeness | None) -> Row | None:

@@ -65,9 +65,7 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
                 axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
                           transform=beside)  # fmt: skip
             numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
-            if _star(axis, cell, cell.images, style, beside):
-                drawn.add("published")
-    if "published" in drawn:
+    if _stars(axis, {cell: cell.images for cell in grouping.cells}, looks):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
         axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
@@ -90,8 +88,8 @@ def _beside(axis: Axes, place: float) -> Transform:
 def _frame(axis: Axes, values: Sequence[int]) -> None:
     """Horizontal limits for these values; those that matplotlib finds depend on what is moved sideways."""
     low, high = min(values), max(values)
-    room = 0.07 * ((high - low) or high)
-    axis.set_xlim(low - room, high + room)
+    room = (high - low) or high
+    axis.set_xlim(low - 0.07 * room, high + 0.14 * room)  # to the right there may be stars
 
 
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
@@ -126,12 +124,14 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
     return {INTERVAL}
 
 
-def _star(axis: Axes, cell: Cell, at: float, style: Style, beside: Transform) -> bool:
-    value = published(cell.runs[0])
-    if value is not None:
-        axis.plot([at], [value], "*", color=style.colour, markeredgecolor="white", markersize=13, zorder=5, clip_on=False,
-                  transform=beside)  # fmt: skip
-    return value is not None
+def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
+    """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
+    colour = {line.dynamic: style.colour for line, style in reversed(looks.items())}
+    values = {(cell.dynamic, value): at for cell, at in cells.items() if (value := published(cell.runs[0])) is not None}
+    for number, ((dynamic, value), at) in enumerate(values.items()):
+        axis.plot([at], [value], "*", color=colour[dynamic], markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
+                  transform=_beside(axis, len(looks) / 2 + 1 + 1.3 * number))  # fmt: skip
+    return bool(values)
 
 
 def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
@@ -148,7 +148,8 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
     numbers: Numbers = []
     shown: list[Run] = []
     looks, others = styles(grouping), set()
-    for number, (line, cells) in enumerate(curves.items()):
+    ends: dict[Cell, int] = {}
+    for line, cells in curves.items():
         cell = line.cells[size or max(cells)]
         runs = cells[cell.images]
         shown += runs
@@ -158,8 +159,8 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
         for run in runs:
             others |= _other_statistics(axis, run, looks[line])
             numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
-        beside = _beside(axis, number - (len(curves) - 1) / 2)
-        _star(axis, cell, max(max(epochs) for epochs in values), looks[line], beside)
+        ends[cell] = max(max(epochs) for epochs in values)
+    _stars(axis, ends, looks)
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"
