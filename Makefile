@@ -1,6 +1,6 @@
 # Every target makes the environment it needs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo analyse bench bench-gpu bench-memory bench-scaling reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
+.PHONY: help setup demo analyse bench bench-gpu bench-memory bench-scaling reproduce reproduce-fig1 reproduce-fig2 reproduce-fig3 review plan-fig1 plan-fig2 plan-fig3 test lint unit tools slow clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,8 @@ SEEDS ?=
 EXTRA ?=
 # For the analyse target: the study whose networks are measured
 FOLDER ?= outputs/demo
+# For the review target: reference results to compare with
+REFERENCE ?= docs/results
 STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),'data.root=$(DATA_ROOT)') $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
 help: ## show this list
@@ -41,6 +43,11 @@ reproduce: setup ## Figures 1 to 3 on STL-10 (DATA_ROOT=FOLDER SEEDS=0,1,2 EXTRA
 
 plan-fig1 plan-fig2 plan-fig3: plan-%: setup ## what Figure 1 still needs, how long that takes here; starts nothing (-fig2, -fig3)
 	$(STUDY) study=$* --plan
+
+review: setup ## a reviewer's two hours: three networks on a tenth of STL-10, compared with the reference (DATA_ROOT=FOLDER)
+	@find '$(REFERENCE)' -path '*/fraction-0.10/seed-0/summary.json' | grep -q . || { echo "$(REFERENCE): holds no reference run on a tenth of STL-10; name the folder of the published study with REFERENCE=FOLDER" >&2; exit 2; }
+	$(STUDY) dynamic=parabolic,hamiltonian,second_order data.fraction=0.1 precision=bfloat16 name=review
+	$(BIN)/python -m pdenet_repro.report outputs/review --compare '$(REFERENCE)'
 
 bench: setup ## speed of training on the CPU: a plain loop, this package, the bound (about 40 minutes)
 	$(BIN)/python scripts/benchmark_training.py

@@ -55,7 +55,7 @@ class Maker:
         probabilities = np.full((tests, classes), 0.05, np.float32)
         probabilities[np.arange(tests), guessed] = 0.55
         rows = [
-            {"epoch": i + 1, "data_loss": 2.0 / (i + 1), "smoothness": 0.1, "decay": 0.1, "train_accuracy": 0.5,
+            {"epoch": i + 1, "data_loss": 2.0 / (i + 1), "smoothness": 0.1, "decay": 0.1, "running_train_accuracy": 0.5,
              "test_accuracy": accuracy, **{name: values[i] for name, values in (columns or {}).items()}}
             for i, accuracy in enumerate(by_epoch)
         ]  # fmt: skip

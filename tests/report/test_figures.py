@@ -1,6 +1,7 @@
 """Figures 1 to 3 and the loss curves: what is drawn of which runs, and what is not."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -86,9 +87,30 @@ def test_networks_on_different_numbers_of_images_are_not_compared_by_epoch(study
     assert {row["images"] for row in rows} == {200}  # the largest that all have
     assert "200 images" in figure.axes[1].get_title()
     maker("dynamic=resnet", "data.fraction=0.4", right=range(150), images=800, by_epoch=(0.1, 0.2, 0.75))
-    figure, _, rows, _ = figure2(grouping(study))
+    found = grouping(study)
+    figure, _, rows, runs = figure2(found)
+    assert {row["images"] for row in rows} == {200}  # the largest that most have
+    assert found.without(runs) == "ResNet"
+    for dynamic in ("hamiltonian", "second_order"):
+        shutil.rmtree(study / dynamic)
+    figure, _, rows, _ = figure2(grouping(study))  # no two networks have a number of images in common
     names = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
     assert {"parabolic, n = 1, 400 images", "ResNet, n = 1, 800 images"} <= set(names)
+
+
+def test_stars_and_points_at_one_number_of_images_hide_nothing(maker, tmp_path):
+    for dynamic in ("parabolic", "hamiltonian", "second_order"):
+        maker(f"dynamic={dynamic}", right=range(150), images=5000, base=PAPER)
+    axis = figure2(grouping(tmp_path / "made"))[0].axes[0]
+    drawn_at = {}
+    for line in axis.lines:
+        if line.get_marker() in ("o", "s", "D", "*") and len(line.get_xdata()):
+            assert list(line.get_xdata()) == [5000]  # moved on the paper, not in the numbers
+            drawn_at[line.get_marker(), line.get_color()] = line.get_transform().transform((5000, 0.75))[0]
+    places = sorted(drawn_at.values())
+    assert len(places) == 6
+    assert min(np.diff(places)) > 5
+    assert {marker for (marker, _), place in drawn_at.items() if place in places[3:]} == {"*"}
 
 
 def test_the_band_is_of_several_seeds_only(maker, tmp_path):
@@ -210,4 +232,4 @@ def test_loss_curves_are_of_the_largest_common_size_and_mean_over_seeds(study, m
     assert {row["images"] for row in rows} == {200}
     assert drawn(figure.axes[0], "parabolic, n = 2") == [(1, 2.0), (2, 1.0), (3, pytest.approx(2 / 3))]
     assert drawn(figure.axes[1], "parabolic, n = 2") == [(1, 0.2), (2, 0.2), (3, 0.2)]
-    assert {"training_accuracy_epoch_mean", "data_loss", "seed", "fold"} <= set(rows[0])
+    assert {"running_train_accuracy", "data_loss", "seed", "fold"} <= set(rows[0])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pdenet_repro.report.groups import Grouping, counted, listed
+from pdenet_repro.report.comparisons import comparisons
+from pdenet_repro.report.groups import Grouping, counted, listed, shared_size
 from pdenet_repro.report.runs import collect
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -94,10 +95,45 @@ def test_seeds_of_a_fold_are_averaged_and_folds_are_the_repetitions(maker, tmp_p
     assert cell.accuracies == pytest.approx([0.55, 0.7])
 
 
+def test_networks_are_shown_beside_each_other_on_the_images_that_most_have(study, maker, tmp_path):
+    """One dynamic has its run on the most images with another setting: each number of images has three of four lines."""
+    for seed in (0, 1):
+        (study / "hamiltonian" / "fraction-0.10" / f"seed-{seed}").rename(tmp_path / f"seed-{seed}")
+    assert shared_size([line.cells for line in grouping(study).lines]) == 100
+    maker(
+        "dynamic=hamiltonian", "data.fraction=0.1", "optimizer.momentum=0.5", "name=other", right=range(9), images=200
+    )
+    runs = [run for part in collect(tmp_path).values() for run in part.runs if run.folder.parent != tmp_path]
+    found = Grouping(runs)
+    assert {line.name: cell.images for line, cell in found.comparable.items()} == {
+        "parabolic, optimizer.momentum=0.9": 200,
+        "Hamiltonian, optimizer.momentum=0.5": 200,
+        "second-order, optimizer.momentum=0.9": 200,
+    }
+    shown = [run for cell in found.comparable.values() for run in cell.runs]
+    assert found.without(shown) == "Hamiltonian, optimizer.momentum=0.9"
+    assert found.without(runs) == ""
+
+
+def test_a_number_of_images_that_two_lines_share():
+    assert [shared_size(each) for each in ([], [[1, 2]], [[1], [2]], [[1, 2], [2]], [[1, 2], [1], [3]])] == [
+        None, 2, None, 2, 1,
+    ]  # fmt: skip
+
+
+def test_a_seed_and_a_fold_are_no_pair(maker, tmp_path):
+    for number in (0, 1):
+        maker("dynamic=parabolic", "data.fraction=0.2", f"seed={number}", right=range(90 + number), images=1000)
+        maker("dynamic=parabolic", f"data.fold={number}", right=range(100 + number), images=1000)
+        maker("dynamic=resnet", f"data.fold={number}", right=range(100 - number), images=1000)
+    (row,) = comparisons(grouping(tmp_path / "made"))
+    assert (row["about"], row["n"]) == ("the mean of folds", 2)
+
+
 def test_the_largest_common_size_and_the_commonest_seed(study, maker):
     maker("dynamic=parabolic", "data.fraction=0.2", "seed=1", right=range(50), images=400)
     found = grouping(study)
-    assert found.common_size(found.lines) == 200
+    assert {cell.images for cell in found.comparable.values()} == {200}
     assert found.common_repetition(found.cells) == 0
     assert found.sizes == [100, 200, 400]
 

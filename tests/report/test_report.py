@@ -1,5 +1,7 @@
 """The report of hand-made runs: its numbers, its files, its gaps."""
 
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -95,7 +97,7 @@ def test_table_comparisons_and_classes(study):
     assert several["published_accuracy"] == ""  # not STL-10
     assert float(several["images_per_second_median"]) == 25  # of 100/9, 50, 25 images a second in the three epochs
     assert float(several["first_epoch_extra_seconds"]) == 5
-    assert (several["training_accuracy_final"], several["training_accuracy_epoch_mean"]) == ("0.75", "0.5")
+    assert (several["train_accuracy"], several["running_train_accuracy"]) == ("0.75", "0.5")
     pairs = {(row["first"], row["second"], row["images"]): row for row in read_csv(study / "comparisons.csv")}
     assert len(pairs) == 6  # three pairs, two numbers of images
     pair = pairs["parabolic", "Hamiltonian", "200"]  # 120, 130 and 110, 120 right: one difference, no spread
@@ -346,7 +348,34 @@ def test_every_table_and_file_says_what_it_is_of(study):
     listed = {
         name for line in text.split("## Files")[1].splitlines() for name in line[2:].split(": ")[0].split(", ") if name
     }
-    assert {path.name for path in study.glob("*.csv")} <= listed
+    tables = {path.name: path for path in study.glob("*.csv")}
+    assert set(tables) <= listed
+    described = {each["path"]: each for each in json.loads((study / "datapackage.json").read_text())["resources"]}
+    assert set(described) == set(tables)
+    for name, path in tables.items():
+        rows, fields = read_csv(path), described[name]["schema"]["fields"]
+        assert [field["name"] for field in fields] == list(rows[0])
+        for field in fields:
+            values = [row[field["name"]] for row in rows if row[field["name"]]]
+            if field["type"] in ("integer", "number"):
+                assert all(float(value) == {"integer": int, "number": float}[field["type"]](value) for value in values)
+        assert "The built-in shapes, not STL-10; recipe paper; " in described[name]["description"]
+        assert any("commits of the runs" in source["title"] for source in described[name]["sources"])
+
+
+def test_a_run_whose_column_had_another_name_is_reported_alike(study):
+    """Versions before called the running mean ``train_accuracy`` too."""
+    assert main([str(study)]) == 0
+    names = ("results.csv", "loss_curves.csv")
+    before = [(study / name).read_text() for name in names]
+    for path in study.rglob("metrics.csv"):
+        older = path.read_text().replace("running_train_accuracy", "train_accuracy")
+        path.write_text(older)
+        sums = load_summary(path.parent)["files_sha256"]
+        change_summary(path.parent, files_sha256={**sums, "metrics.csv": hashlib.sha256(older.encode()).hexdigest()})
+    assert main([str(study)]) == 0
+    assert [(study / name).read_text() for name in names] == before
+    assert "running_train_accuracy" in before[1]
 
 
 def test_attempts_of_a_resumed_run_are_shown(study):

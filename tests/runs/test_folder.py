@@ -10,7 +10,16 @@ import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.config.schema import all_settings
-from pdenet_repro.runs.folder import RunFolder, config_digest, differences, load_config, path_of
+from pdenet_repro.runs.folder import (
+    RunFolder,
+    _parsed,
+    config_digest,
+    differences,
+    from_yaml,
+    load_config,
+    path_of,
+    to_yaml,
+)
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.files import make_folder
 
@@ -41,6 +50,19 @@ def test_a_configuration_comes_back_from_its_folder(tmp_path):
         folder.begin("python -m pdenet_repro ...")
     assert load_config(folder.path) == config
     assert folder.finished() is None
+
+
+def test_configurations_that_differ_in_the_seed_alone_are_parsed_once_and_are_their_own(tmp_path):
+    before = _parsed.cache_info().misses
+    configs = [replace(small(tmp_path, "name=seeds"), seed=seed) for seed in (0, 7, 123)]
+    loaded = [from_yaml(to_yaml(config)) for config in configs]
+    assert loaded == configs
+    assert _parsed.cache_info().misses == before + 1
+    loaded[2].data.fraction = 0.5
+    assert from_yaml(to_yaml(configs[2])) == configs[2]
+    for wrong in ("seed: 1\nseed: 2\n", "seed: many\n", "seed: -\n"):
+        with pytest.raises(ValueError, match=r"."):
+            from_yaml(to_yaml(configs[0]).replace("seed: 0\n", wrong))
 
 
 def test_differences_are_those_that_change_the_result(tmp_path):

@@ -16,7 +16,12 @@ def study(tmp_path):
         config = compose("data=shapes", "network=tiny", f"dynamic={dynamic}", f"output_root={tmp_path}", "name=study")
         events = Events(path_of(config) / "tensorboard", 1, print)
         for epoch in (1, 2):
-            row = {"epoch": epoch, "loss": 2.0 / epoch, "train_accuracy": 0.5, "test_accuracy": accuracy * epoch / 2}
+            row = {
+                "epoch": epoch,
+                "loss": 2.0 / epoch,
+                "running_train_accuracy": 0.5,
+                "test_accuracy": accuracy * epoch / 2,
+            }
             events.epoch(row, {"epoch": epoch, "seconds": 1.0})
         summary = {"test_accuracy": accuracy, "train_accuracy": 0.5, "class_names": list("abcdefghij")}
         events.result(config, summary, np.eye(10, dtype=int), build_network(config))
@@ -47,6 +52,7 @@ def test_runs_by_name_settings_and_one_chart_for_all(study):
             title: tags for title, (_, tags) in CHARTS["study"].items()
         }
     tags = {tag for run in runs for tag in runs[run]["scalars"]}
+    assert {"accuracy/running_train", "result/train_accuracy"} <= tags  # two quantities, two names
     assert {tag for _, names in CHARTS["study"].values() for tag in names} <= tags
 
 

@@ -347,7 +347,7 @@ def test_a_run_goes_on_with_its_own_images_only(tmp_path, dataset):
 
 
 def test_a_checkpoint_of_version_0_1_is_gone_on_from(tmp_path, dataset):
-    """It had neither attempts nor checksums, and fewer columns."""
+    """It had neither attempts nor checksums, fewer columns, and one under another name."""
     undisturbed, _ = go(configuration(tmp_path / "whole"), dataset)
     config = configuration(tmp_path / "old")
     with pytest.raises(Interrupted):
@@ -359,6 +359,7 @@ def test_a_checkpoint_of_version_0_1_is_gone_on_from(tmp_path, dataset):
     for row in values["rows"]:
         for kind in STATISTICS:
             del row[f"test_accuracy_{kind}"]
+        row["train_accuracy"] = row.pop("running_train_accuracy")
     data = save(load_file(newest), {"values": json.dumps(values), "run": "old digest"})
     newest.unlink()
     (newest.parent / f"{newest.name[:14]}{hashlib.sha256(data).hexdigest()[:16]}.safetensors").write_bytes(data)

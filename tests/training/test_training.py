@@ -167,7 +167,7 @@ def test_an_epoch_visits_its_images_once_and_reports_their_means():
     assert row["smoothness"] == pytest.approx(smoothness, rel=1e-5)
     assert row["decay"] == pytest.approx(decay, rel=1e-5)
     assert row["loss"] == pytest.approx(data + smoothness + decay, rel=1e-5)
-    assert row["train_accuracy"] == right / 16
+    assert row["running_train_accuracy"] == right / 16
     assert row["epoch"] == 1
     assert trainer.progress.epoch == 2
 

@@ -36,11 +36,25 @@ def main(arguments: list[str]) -> int:
         metavar="FOLDER",
         help="copy a study there without weights, small enough for a repository",
     )
+    parser.add_argument(
+        "--compare",
+        type=folder,
+        metavar="REFERENCE",
+        help="only say for each run whether it reproduces the run of the same settings there; exit code 1 if one does not",
+    )
     try:
         refuse_missing_working_folder()
         given = parser.parse_args(arguments)
         if given.publish and given.output:
             raise InvalidConfig(f"--output {given.output}: must not be given with --publish, which says where files go")
+        if given.compare and (other := given.publish or given.output):
+            raise InvalidConfig(
+                f"--compare {given.compare}: writes no files; --publish and --output, here {other}, must not be given with it"
+            )
+        if given.compare:
+            from pdenet_repro.report.reference import compare
+
+            return 0 if compare(given.folders, given.compare) else 1
         from pdenet_repro.report.write import Options, write_report
 
         options = Options(given.images, given.image_seed, given.by, given.data_root)

@@ -19,7 +19,8 @@ FIGURES = {
         "Figure 2: accuracy by training images and by epoch",
         "Left: test accuracy of the reported iterate against the number of training images; lines: mean over seeds; dots: single "
         "runs; wide bars: one standard deviation over seeds; narrow bars: exact 95 % interval of one network on these test "
-        "images, where there is one seed; a gap: no run; dotted: chance; stars: published. Right: during training; thin lines: "
+        "images, where there is one seed; a gap: no run; dotted: chance; stars: published; networks on as many images are drawn "
+        "beside each other. Right: during training; thin lines: "
         "single runs; thick lines: their mean at epochs that all of them have, with one standard deviation; crosses: other "
         "statistics of the batch norms, where they were recorded.",
     ),
@@ -33,6 +34,17 @@ FIGURES = {
         "Mean over the batches of each epoch, with the weights as they were at each batch. Thin lines: single runs; thick lines: "
         "their mean.",
     ),
+}
+TABLES = {
+    "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
+    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same images.",
+    "per_class": "Accuracy by class, on the number of training images that most dynamics and groups have.",
+    "runs": "A row for each run: accuracy, cost, and where it comes from.",
+    "figure1": "Probabilities of all classes for the test images of Figure 1.",
+    "figure2_left": "Test accuracy of each run against the number of training images: Figure 2, left.",
+    "figure2_right": "Test accuracy of each run by epoch: Figure 2, right.",
+    "figure3": "Entries of the confusion matrices of Figure 3.",
+    "loss_curves": "Terms of the objective and accuracies by epoch.",
 }
 
 
@@ -56,10 +68,10 @@ def seeds(runs: Sequence[Run]) -> str:
     return words + (f", {'folds' if len(folds) > 1 else 'fold'} {listed(folds)}" if folds else "")
 
 
-def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = ()) -> str:
+def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), absent: str = "") -> str:
     """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps.
 
-    ``differing``: settings that tell groups of the runs apart.
+    ``differing``: settings that tell groups of the runs apart; ``absent``: what is not shown, and why.
     """
     parts = [
         data_name(runs),
@@ -71,6 +83,8 @@ def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = ()) -
     ]
     if differing:
         parts.append(f"groups differ in {', '.join(differing)}")
+    if absent:
+        parts.append(absent)
     if missing:
         parts.append(f"{counted(missing, 'run')} missing")
     words = "; ".join(parts)

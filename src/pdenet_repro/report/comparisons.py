@@ -42,7 +42,8 @@ def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
         against_first = one.dynamic == other.dynamic and reference in (one.group, other.group)
         if same_group or against_first:
             for images in sorted(set(one.cells) & set(other.cells)):
-                yield one.cells[images], other.cells[images]
+                if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed and a fold are no pair
+                    yield one.cells[images], other.cells[images]
 
 
 def _compare(one: Cell, other: Cell, own: Alikeness | None, others_own: Alikeness | None) -> Row | None:
@@ -143,10 +144,9 @@ def columns(digits: int) -> list[Column]:
 
 
 def per_class(grouping: Grouping) -> list[Row]:
-    """A row for each line and class: share of the class's test images that is right, mean over the runs on the most images."""
+    """A row for each line that can be shown beside the others, and class: share of the class's test images that is right."""
     rows: list[Row] = []
-    for line in grouping.lines:
-        cell = line.largest
+    for line, cell in grouping.comparable.items():
         matrix = np.mean([run.confusion for run in cell.runs], axis=0)
         shares = matrix.diagonal() / np.maximum(matrix.sum(1), 1)
         rows += [

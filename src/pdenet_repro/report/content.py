@@ -14,9 +14,16 @@ from pdenet_repro.report.tables import Row, Words, shown, to_markdown, to_text
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 TERMINAL = (
-    "dynamic", "images", "published %", "test %", "n", "sd", "verdict", "training %, final", "weights", "training time",
+    "dynamic", "images", "published %", "test %", "n", "sd", "verdict", "training %", "weights", "training time",
     "images/s, median", "peak MiB",
 )  # fmt: skip
+
+HEADINGS = {
+    "results": "Results",
+    "training": "Training and cost",
+    "comparisons": "Networks compared",
+    "per_class": "Accuracy by class",
+}  # of the tables of results.md and the page
 
 LEGENDS = {
     "results": (
@@ -24,10 +31,13 @@ LEGENDS = {
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
-        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed. Training %, final: the reported "
-        "network in evaluation mode; epoch's mean: during the last epoch, while the weights change. Training time: without "
-        "evaluation; wall time: with everything, where it was recorded. images/s: the "
-        "median epoch's; the first epoch is longer by the time of compiling."
+        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed."
+    ),
+    "training": (
+        "Test % by the statistics of batch norms, where they were recorded. Training %: the reported network in evaluation "
+        "mode; running training %: mean over the last epoch, while the weights change. Training time: without evaluation; wall "
+        "time: with everything, where it was recorded. images/s: the median epoch's; the first epoch is longer by the time of "
+        "compiling."
     ),
     "comparisons": (
         "Rows about the mean of seeds: the mean paired difference over the seeds that both have, with Student's interval and "
@@ -36,7 +46,8 @@ LEGENDS = {
         "prediction: share of the test images; two seeds: the same for two seeds of one dynamic. Error correlation: of the "
         "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random."
     ),
-    "per_class": "Per cent of the test images of each class, mean over the runs on the most images.",
+    "per_class": "Per cent of the test images of each class that are right, mean over the runs on the number of images that most "
+    "dynamics and groups have; those without such a run have no row.",
 }
 
 
@@ -68,7 +79,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
-        "results": shown(rows["results"], results.columns(rows["results"], grouping.naming)),
+        **{name: shown(rows["results"], of) for name, of in results.columns(rows["results"], grouping.naming).items()},
         "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }
@@ -106,8 +117,7 @@ def as_markdown(told: Content) -> str:
     parts = [f"# {told.title}", told.lead]
     for heading, sentences in warnings(told):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
-    headings = {"results": "Results", "comparisons": "Networks compared", "per_class": "Accuracy by class"}
-    for name, heading in headings.items():
+    for name, heading in HEADINGS.items():
         if told.words[name]:
             parts += [f"## {heading}", to_markdown(told.words[name]).rstrip(), told.caption + ". " + LEGENDS[name]]
     parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in told.origin)]
@@ -116,7 +126,7 @@ def as_markdown(told: Content) -> str:
 
 def as_text(told: Content, keys: Sequence[str]) -> str:
     """The table of accuracies for a terminal, with its caption."""
-    words = told.words["results"]
+    words = [{**one, **other} for one, other in zip(told.words["results"], told.words["training"], strict=True)]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]
     return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{told.caption}"
@@ -124,8 +134,8 @@ def as_text(told: Content, keys: Sequence[str]) -> str:
 
 def page_values(told: Content) -> dict[str, Any]:
     """What the page's template is given beside pictures and analyses."""
+    tables = [(name, heading, told.words[name], LEGENDS[name]) for name, heading in HEADINGS.items()]
     return {
         "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
-        "results": told.words["results"], "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
-        "legends": LEGENDS, "runs": told.rows["runs"], "origin": told.origin,
+        "tables": [each for each in tables if each[2]], "runs": told.rows["runs"], "origin": told.origin,
     }  # fmt: skip

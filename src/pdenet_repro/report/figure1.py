@@ -19,7 +19,8 @@ FIRST = 5  # classes shown, where there are many
 def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Numbers, list[Run]]:
     """Test images and, for each network, its class probabilities as bars; the numbers, and the runs shown."""
     shown = shown_runs(grouping)[:NETWORKS]
-    colour = [style.colour for style in styles(grouping).values()][:NETWORKS]
+    looks = styles(grouping)
+    colour = [looks[line].colour for line in grouping.comparable]
     names = shown[0][1].class_names
     many = len(names) > MANY_CLASSES
     figure = Figure(

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Transform, offset_copy
 
 from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
-from pdenet_repro.report.groups import Cell, Grouping, Line
+from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
 from pdenet_repro.report.published import published
 from pdenet_repro.report.runs import STATISTICS, Run
 from pdenet_repro.report.statistics import exact_interval
@@ -25,7 +26,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
 
     Left: the mean over seeds, every run a dot. A line is broken at a number of images of which its dynamic has no run.
     Several seeds have a bar of one standard deviation; one seed has its exact interval on the test images, if it holds.
-    Right: the runs on the most images that all lines with such runs have; the mean at epochs that every run shown has.
+    Right: runs on the number of images that most lines have with such runs; the mean at epochs that every run shown has.
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -48,22 +49,23 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
 def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
     numbers: Numbers = []
     drawn: set[str] = set()
-    for line, style in styles(grouping).items():
+    looks = styles(grouping)
+    for number, (line, style) in enumerate(looks.items()):
+        beside = _beside(axis, number - (len(looks) - 1) / 2)
         sizes = _sizes(grouping, line)
         middle = [mean(line.cells[size].accuracies) if size in line.cells else np.nan for size in sizes]
         axis.plot(
             sizes, middle, color=style.colour, label=line.name, marker=style.marker, linestyle=style.dashes, markersize=5,
-            linewidth=1.8,
+            linewidth=1.8, transform=beside,
         )  # fmt: skip
         for cell in line.cells.values():
-            drawn |= _bar(axis, cell.images, cell, style)
+            drawn |= _bar(axis, cell.images, cell, style, beside)
             values = cell.accuracies
             if len(values) > 1:
-                axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7)
+                axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
+                          transform=beside)  # fmt: skip
             numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
-            if _star(axis, cell, cell.images, style):
-                drawn.add("published")
-    if "published" in drawn:
+    if _stars(axis, {cell: cell.images for cell in grouping.cells}, looks):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
         axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
@@ -72,10 +74,22 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
     axis.set_xlabel("training images")
     axis.set_ylabel("test accuracy")
     axis.set_title("after training", fontsize=11)
-    axis.margins(x=0.06)
+    _frame(axis, grouping.planned_sizes)
     if len(grouping.planned_sizes) <= 6:
         axis.set_xticks(grouping.planned_sizes, [f"{n:,}" for n in grouping.planned_sizes])
     return numbers
+
+
+def _beside(axis: Axes, place: float) -> Transform:
+    """The axes' own coordinates, moved sideways by so many times seven points: what is at one number of images hides nothing."""
+    return offset_copy(axis.transData, axis.figure, x=7 * place, units="points")
+
+
+def _frame(axis: Axes, values: Sequence[int]) -> None:
+    """Horizontal limits for these values; those that matplotlib finds depend on what is moved sideways."""
+    low, high = min(values), max(values)
+    room = (high - low) or high
+    axis.set_xlim(low - 0.07 * room, high + 0.14 * room)  # to the right there may be stars
 
 
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
@@ -94,28 +108,30 @@ def _is_fraction(grouping: Grouping, size: int, fraction: float | None) -> bool:
     return fraction is not None and whole is not None and size == round(fraction * whole)
 
 
-def _bar(axis: Axes, at: float, cell: Cell, style: Style) -> set[str]:
+def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> set[str]:
     """How far the cell's mean, or its one network, is known; which of the two bars it is, none where neither holds."""
     values, run = cell.accuracies, cell.runs[0]
     if len(values) > 1:
         spread = stdev(values)
         axis.plot([at, at], [mean(values) - spread, mean(values) + spread], color=style.colour, linewidth=6, alpha=0.25,
-                  solid_capstyle="butt")  # fmt: skip
+                  solid_capstyle="butt", transform=beside)  # fmt: skip
         return {SPREAD}
     if run.test_images_share_statistics:
         return set()
     low, high = exact_interval(values[0], run.summary["test_images"])
-    axis.errorbar(at, values[0], [[values[0] - low], [high - values[0]]], color=style.colour, linewidth=1, capsize=3)
+    axis.errorbar(at, values[0], [[values[0] - low], [high - values[0]]], color=style.colour, linewidth=1, capsize=3,
+                  transform=beside)  # fmt: skip
     return {INTERVAL}
 
 
-def _star(axis: Axes, cell: Cell, at: float, style: Style) -> bool:
-    value = published(cell.runs[0])
-    if value is not None:
-        axis.plot(
-            [at], [value], "*", color=style.colour, markeredgecolor="white", markersize=13, zorder=5, clip_on=False
-        )
-    return value is not None
+def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
+    """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
+    colour = {line.dynamic: style.colour for line, style in reversed(looks.items())}
+    values = {(cell.dynamic, value): at for cell, at in cells.items() if (value := published(cell.runs[0])) is not None}
+    for number, ((dynamic, value), at) in enumerate(values.items()):
+        axis.plot([at], [value], "*", color=colour[dynamic], markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
+                  transform=_beside(axis, len(looks) / 2 + 1 + 1.3 * number))  # fmt: skip
+    return bool(values)
 
 
 def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
@@ -127,10 +143,12 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
         axis.text(0.5, 0.5, "no run recorded it (evaluation.every=1)", ha="center", transform=axis.transAxes)
         axis.set_xticks([])
         return [], []
-    size = max(set.intersection(*(set(cells) for cells in curves.values())), default=None)
+    size = shared_size(list(curves.values()))
+    curves = {line: cells for line, cells in curves.items() if size is None or size in cells}
     numbers: Numbers = []
     shown: list[Run] = []
     looks, others = styles(grouping), set()
+    ends: dict[Cell, int] = {}
     for line, cells in curves.items():
         cell = line.cells[size or max(cells)]
         runs = cells[cell.images]
@@ -141,7 +159,8 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
         for run in runs:
             others |= _other_statistics(axis, run, looks[line])
             numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
-        _star(axis, cell, max(max(epochs) for epochs in values), looks[line])
+        ends[cell] = max(max(epochs) for epochs in values)
+    _stars(axis, ends, looks)
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"
@@ -149,6 +168,7 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
     norms = f"; batch norms with {' or '.join(kinds)} statistics" if kinds else ""
     axis.set_title(f"during training, {images}{norms}", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    _frame(axis, [epoch for run in shown for epoch in run.by_epoch("test_accuracy")])
     axis.legend(fontsize=8, framealpha=0.7, edgecolor="none")
     return numbers, shown
 

@@ -61,9 +61,8 @@ def origin(cell: Cell, run: Run) -> dict[str, Any]:
 
 
 def shown_runs(grouping: Grouping) -> list[tuple[Cell, Run]]:
-    """A run for each line: on the most images that all lines have (else on its own most), one seed as far as there is one."""
-    size = grouping.common_size(grouping.lines)
-    cells = [line.cells[size] if size else line.largest for line in grouping.lines]
+    """A run for each line that can be shown beside the others, one seed as far as there is one."""
+    cells = list(grouping.comparable.values())
     repetition = grouping.common_repetition(cells)
     return [(cell, run_of(cell, repetition) or cell.runs[0]) for cell in cells]
 

@@ -6,7 +6,7 @@ settings that tell it from the other groups. A *line* is the cells of one dynami
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
@@ -139,10 +139,17 @@ class Grouping:
         fractions = {each.fraction for each in self.missing if each.fraction is not None}
         return sorted({*self.sizes, *(round(fraction * whole) for fraction in fractions if whole)})
 
-    def common_size(self, lines: Sequence[Line]) -> int | None:
-        """The largest number of training images that all lines have; None without one."""
-        shared = set.intersection(*(set(line.cells) for line in lines)) if lines else set()
-        return max(shared, default=None)
+    @property
+    def comparable(self) -> dict[Line, Cell]:
+        """The cells to show beside each other: on the number of images that most lines have, else each on its own most."""
+        size = shared_size([line.cells for line in self.lines])
+        return {line: line.cells.get(size, line.largest) for line in self.lines if size is None or size in line.cells}
+
+    def without(self, runs: Sequence[Run]) -> str:
+        """Names of the lines that none of the runs is of, with blanks between them."""
+        shown = {id(run) for run in runs}
+        of_lines = {line.name: {id(run) for cell in line.cells.values() for run in cell.runs} for line in self.lines}
+        return "; ".join(name for name, own in of_lines.items() if not own & shown)
 
     def common_repetition(self, cells: Iterable[Cell]) -> int | None:
         """The seed (or fold) that most of the cells have, the lowest of those; None without cells."""
@@ -186,6 +193,13 @@ class Grouping:
                     cells[images] = Cell(group, tuple(chosen))
                 lines.append(Line(dynamic, group, number, cells))
         return sorted(lines, key=lambda line: (rank(line.dynamic), line.number))
+
+
+def shared_size(sizes: Sequence[Collection[int]]) -> int | None:
+    """Of the numbers of images that each line has: that of most lines, the largest of those; None where no two share one."""
+    counts = Counter(size for each in sizes for size in each)
+    best = max(counts, key=lambda size: (counts[size], size), default=None)
+    return best if best is not None and counts[best] > min(1, len(sizes) - 1) else None
 
 
 def check_keys(by: Sequence[str]) -> None:

@@ -8,28 +8,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pdenet_repro.report.figures import Numbers, clear, origin, percent_axis, styles
-from pdenet_repro.report.groups import Grouping
+from pdenet_repro.report.groups import Grouping, shared_size
 from pdenet_repro.report.runs import Run
 
 PANELS = (
     ("mean cross-entropy", ("data_loss",)),
     ("regulariser (11): smoothness and decay", ("smoothness", "decay")),
-    ("training accuracy, mean over the epoch's batches", ("train_accuracy",)),
+    ("running training accuracy", ("running_train_accuracy",)),
 )
 
 
 def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
-    """The figure, its numbers and its runs, on the most images that all lines have; None where no run recorded a loss.
+    """The figure, its numbers and its runs, on the same number of images; None where no run recorded a loss.
 
     A thin line is a run, a thick one the mean over the seeds.
     """
-    size = grouping.common_size(grouping.lines)
+    cells, looks = grouping.comparable, styles(grouping)
+    size = shared_size([line.cells for line in grouping.lines])
     figure = Figure(figsize=(13, 3.9), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     numbers: Numbers = []
     shown: list[Run] = []
-    for line, style in styles(grouping).items():
-        cell = line.cells[size] if size else line.largest
+    for line, cell in cells.items():
+        style = looks[line]
         runs = [run for run in cell.runs if run.by_epoch("data_loss")]
         shown += runs
         for run in runs:
@@ -67,10 +68,17 @@ def _sum(run: Run, columns: Sequence[str]) -> dict[int, float]:
 
 
 def _rows(run: Run) -> Numbers:
-    names = {"train_accuracy": "training_accuracy_epoch_mean"}
-    kept = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "train_accuracy", "validation_accuracy")
+    kept = (
+        "learning_rate",
+        "loss",
+        "data_loss",
+        "smoothness",
+        "decay",
+        "running_train_accuracy",
+        "validation_accuracy",
+    )
     columns: dict[str, dict[int, float]] = {name: run.by_epoch(name) for name in kept}
     rows: list[dict[str, Any]] = []
     for epoch in columns["data_loss"]:
-        rows.append({"epoch": epoch, **{names.get(name, name): values.get(epoch) for name, values in columns.items()}})
+        rows.append({"epoch": epoch, **{name: values.get(epoch) for name, values in columns.items()}})
     return rows

@@ -58,7 +58,7 @@ def _picture(
 def _run(row: Row) -> dict[str, Any]:
     """A run's line, and what is behind it in words."""
     fold = "" if row["fold"] is None else f", fold {row['fold']}"
-    formats = {"test_accuracy": percent(2), "training_accuracy_final": percent(2), "training_seconds": hours,
+    formats = {"test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": hours,
                "wall_seconds": hours, "images_per_second_median": number(1), "first_epoch_extra_seconds": hours}  # fmt: skip
     known = {key: value for key, value in row.items() if value is not None and value != ""}
     words = {key.replace("_", " "): formats.get(key, str)(value) for key, value in known.items()}

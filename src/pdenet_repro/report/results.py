@@ -40,8 +40,8 @@ def _result(cell: Cell) -> Row:
         "interval_of_this_network_high": exact_high,
         **_against_published(cell),
         **{f"test_accuracy_{kind}": _mean(_by_statistics(run).get(kind) for run in runs) for kind in STATISTICS},
-        "training_accuracy_final": _mean(run.summary.get("train_accuracy") for run in runs),
-        "training_accuracy_epoch_mean": _mean(_last(run, "train_accuracy") for run in runs),
+        "train_accuracy": _mean(run.summary.get("train_accuracy") for run in runs),
+        "running_train_accuracy": _mean(_last(run, "running_train_accuracy") for run in runs),
         "weights": runs[0].summary.get("weights"),
         "training_seconds": _mean(run.summary.get("training_seconds") for run in runs),
         "wall_seconds": _mean(run.summary.get("wall_seconds") for run in runs),
@@ -125,7 +125,7 @@ def _origin(cell: Cell, run: Run) -> Row:
         "seed": run.config.seed,
         "fold": run.config.data.fold,
         "test_accuracy": run.accuracy,
-        "training_accuracy_final": summary.get("train_accuracy"),
+        "train_accuracy": summary.get("train_accuracy"),
         "epochs": run.config.schedule.epochs,
         "epoch_reported": summary.get("epoch_reported"),
         "statistics": run.statistics,
@@ -184,14 +184,16 @@ def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
     return (median(rates) if rates else None), (mean(extra) if extra else None)
 
 
-def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
-    """How the table of accuracies is shown to people."""
+def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:
+    """How the rows are shown to people: a table of test accuracies, and one of training and cost."""
     digits = 2 if rows and min(row["test_images"] for row in rows) >= 2000 else 1
     share, difference = percent(digits), points(digits)
-    return [
+    keys = [
         Column("dynamic", ("dynamic",), str),
         *(Column(key, (key,), str) for key in group_keys),
         Column("images", ("images",), number(0)),
+    ]
+    accuracy = [
         Column("published %", ("published_accuracy",), percent(2)),
         Column("test %", ("test_accuracy",), share),
         Column("n", ("n",), number(0)),
@@ -202,14 +204,17 @@ def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> list[Column]:
         Column("90 % of the difference", ("difference_90_low", "difference_90_high"), difference),
         Column("p, one more draw", ("p_one_more_draw",), probability),
         Column("verdict", ("verdict",), str),
+        Column("notes", ("notes",), str),
+    ]
+    training = [
         *(Column(f"test %, {kind}", (f"test_accuracy_{kind}",), share) for kind in STATISTICS),
-        Column("training %, final", ("training_accuracy_final",), share),
-        Column("training %, epoch's mean", ("training_accuracy_epoch_mean",), share),
+        Column("training %", ("train_accuracy",), share),
+        Column("running training %", ("running_train_accuracy",), share),
         Column("weights", ("weights",), number(0)),
         Column("training time", ("training_seconds",), hours),
         Column("wall time", ("wall_seconds",), hours),
         Column("images/s, median", ("images_per_second_median",), number(1)),
         Column("first epoch longer by", ("first_epoch_extra_seconds",), hours),
         Column("peak MiB", ("peak_memory_mib",), number(0)),
-        Column("notes", ("notes",), str),
     ]
+    return {"results": [*keys, *accuracy], "training": [*keys, *training]}

@@ -21,7 +21,14 @@ from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.report.plan import Missing as Missing
 from pdenet_repro.report.plan import failure_reason, not_begun
 from pdenet_repro.runs.confusion import confusion_matrix
-from pdenet_repro.runs.folder import config_digest, has_standard_path, load_config, load_summary, verify
+from pdenet_repro.runs.folder import (
+    config_digest,
+    has_standard_path,
+    load_config,
+    load_summary,
+    verify,
+    with_present_names,
+)
 from pdenet_repro.system.errors import RunFolderError
 
 RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
@@ -292,4 +299,4 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(newline="", errors="replace") as file:  # of an unfinished run, whose rows are only counted
-        return list(csv.DictReader(file))
+        return [with_present_names(row) for row in csv.DictReader(file)]

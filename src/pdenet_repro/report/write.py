@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
 from pdenet_repro.report.content import Content, as_markdown, as_text, content
+from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
+from pdenet_repro.report.datapackage import Table, data_package
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import figure3
@@ -41,11 +43,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, the rows of its CSV files by name, and the runs it shows."""
+    """A figure, the rows of its CSV files by name, the runs it shows, and what it does not show."""
 
     figure: Figure
     numbers: dict[str, Sequence[Row]]
     runs: Sequence[Run]
+    absent: str = ""
 
 
 @own_settings()
@@ -150,20 +153,22 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     drawn = _draw(grouping, options)
     told = _content(where, found, grouping)
     make_folder(where)
-    figures, files = [], [("results.md", told.caption)]
+    tables = {name: Table(rows, captions.TABLES[name], told.caption, told.origin) for name, rows in told.rows.items()}
+    figures = []
     for name, each in drawn.items():
-        line = captions.line(each.runs, len(found.missing), grouping.naming) if each.runs else told.caption
-        png = save(each.figure, where / name, f"{captions.FIGURES[name][0]}. {line}.")
-        figures.append(
-            page.Shown(*captions.FIGURES[name], line, captions.origin(each.runs or found.runs, found.commands), png)
+        line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
+        origin, (heading, explanation) = (
+            captions.origin(each.runs or found.runs, found.commands),
+            captions.FIGURES[name],
         )
-        files.append((f"{name}.png, {name}.pdf, {', '.join(f'{table}.csv' for table in each.numbers)}", line))
+        png = save(each.figure, where / name, f"{heading}. {line}.")
+        figures.append(page.Shown(heading, explanation, line, origin, png))
         for table, numbers in each.numbers.items():
-            write_atomically(where / f"{table}.csv", to_csv(numbers))
-    for name, rows in told.rows.items():
-        write_atomically(where / f"{name}.csv", to_csv(rows))
-        files.append((f"{name}.csv", told.caption))
-    write_atomically(where / "results.md", as_markdown(told) + _list_of_files(files))
+            tables[table] = Table(numbers, captions.TABLES[table], line, origin)
+    for name, entry in tables.items():
+        write_atomically(where / f"{name}.csv", to_csv(entry.rows))
+    write_atomically(where / DATA_PACKAGE, data_package(told.title, tables))
+    write_atomically(where / "results.md", as_markdown(told) + _list_of_files(tables, drawn, figures))
     _remove_old(where, drawn)
     record = {
         "folders": ["." if folder == where else str(folder) for folder in folders],
@@ -199,19 +204,28 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
         print(f"Figure 1 is left out: {error}", file=sys.stderr)
     else:
         figure, numbers, of = figure1(grouping, shown)
-        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of)
-    figure, by_size, by_epoch, _ = figure2(grouping)
-    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs)
+        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, _not_shown(grouping, of))
+    figure, by_size, by_epoch, of = figure2(grouping)
+    absent = _not_shown(grouping, of, "not on the right") if of else ""
+    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, absent)
     figure, numbers, of = figure3(grouping)
     drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of)
     if curves := loss_curves(grouping):
         figure, numbers, of = curves
-        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of)
+        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, _not_shown(grouping, of))
     return drawn
 
 
-def _list_of_files(files: Sequence[tuple[str, str]]) -> str:
-    return "\n## Files\n\n" + "".join(f"- {names}: {line}\n" for names, line in files)
+def _not_shown(grouping: Grouping, runs: Sequence[Run], where: str = "not shown") -> str:
+    names = grouping.without(runs)
+    return f"{where}: {names}" if names else ""
+
+
+def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[page.Shown]) -> str:
+    pictures = [(f"{name}.png, {name}.pdf", each.heading, each.line) for name, each in zip(drawn, figures, strict=True)]
+    numbers = [(f"{name}.csv", each.meaning.rstrip("."), each.line) for name, each in tables.items()]
+    lines = [f"- {names}: {meaning}. {line}.\n" for names, meaning, line in [*pictures, *numbers]]
+    return "\n## Files\n\n" + "".join(lines) + f"- {DATA_PACKAGE}: captions, columns and origin of the CSV files.\n"
 
 
 def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:

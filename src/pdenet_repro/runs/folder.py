@@ -13,10 +13,13 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import MISSING as NO_DEFAULT
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ from pdenet_repro.system.lock import FolderLock
 CHECKSUM_KEY = "summary_sha256"
 OWN_DYNAMIC = "dynamic.py"
 PROGRESS = "progress.json"  # epochs done and time left
+SEED_LINE = re.compile(r"^seed: (0|[1-9][0-9]*)$", re.MULTILINE)  # of config.yaml, the run's own key
+EARLIER_NAMES = {"train_accuracy": "running_train_accuracy"}  # of columns of metrics.csv: what they are called now
 
 
 def path_of(config: Config) -> Path:
@@ -86,6 +91,16 @@ def load_config(folder: Path) -> Config:
 
 def from_yaml(content: str) -> Config:
     """A saved configuration. A key that it lacks has its default. ValueError if it is damaged or of another version."""
+    seeds = SEED_LINE.findall(content)
+    if len(seeds) != 1:
+        return deepcopy(_parsed(content))
+    config = deepcopy(_parsed(SEED_LINE.sub("seed: 0", content)))
+    config.seed = int(seeds[0])
+    return config
+
+
+@lru_cache(256)  # parsing takes 17 ms: the seeds of a study are parsed once, which have the same file but for one line
+def _parsed(content: str) -> Config:
     try:
         loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(content)))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
@@ -202,6 +217,11 @@ class RunFolder:
         lines = [",".join(columns)] if rows else []
         lines += [",".join("" if row.get(name) is None else str(row[name]) for name in columns) for row in rows]
         self.write(name, "".join(line + "\n" for line in lines))
+
+
+def with_present_names(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``metrics.csv`` that an earlier version may have written, with the names that columns have now."""
+    return {EARLIER_NAMES.get(name, name): value for name, value in row.items()}
 
 
 def load_summary(folder: Path) -> dict[str, Any] | None:

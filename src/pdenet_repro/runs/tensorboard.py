@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHARTS = {
     "study": {
         "test accuracy": ["Multiline", ["accuracy/test"]],
-        "training accuracy, mean over the epoch's batches": ["Multiline", ["accuracy/train_epoch_mean"]],
+        "running training accuracy": ["Multiline", ["accuracy/running_train"]],
         "objective": ["Multiline", ["objective/loss"]],
     }
 }
@@ -107,8 +107,6 @@ def _ignore_failed_writes(failure: threading.ExceptHookArgs) -> None:
 
 
 def _group(name: str) -> str:
-    if name == "train_accuracy":  # while the weights change; result/train_accuracy is the final network's
-        return "accuracy/train_epoch_mean"
     if "accuracy" in name:
         return f"accuracy/{name.replace('_accuracy', '')}"
     if name in ("loss", "data_loss", "smoothness", "decay"):

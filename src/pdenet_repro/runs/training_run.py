@@ -16,7 +16,7 @@ from pdenet_repro.networks import memory
 from pdenet_repro.runs import attempts, provenance
 from pdenet_repro.runs.checkpoints import Checkpoint, Checkpoints
 from pdenet_repro.runs.evaluator import Evaluator
-from pdenet_repro.runs.folder import PROGRESS, RunFolder
+from pdenet_repro.runs.folder import PROGRESS, RunFolder, with_present_names
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
 from pdenet_repro.runs.work import EVALUATION, work_left
@@ -144,7 +144,8 @@ class TrainingRun:
                 f"those (data.root=...), or give this run its own name=..."
             )
         self.trainer.restore(checkpoint.tensors, values["progress"])
-        self.rows, self.timings, self.seconds = values["rows"], values["timings"], values["seconds"]
+        self.rows = [with_present_names(row) for row in values["rows"]]
+        self.timings, self.seconds = values["timings"], values["seconds"]
         self.best, self.attempts = values["best"], values.get("attempts", [])
         self.wall_seconds_before = values.get("wall_seconds", 0.0)  # not in checkpoints of version 0.1
         self.best_weights = {

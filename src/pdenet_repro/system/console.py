@@ -158,7 +158,7 @@ def epoch_line(row: dict[str, Any], timing: dict[str, Any], epochs: int, seconds
         f"epoch {row['epoch']}/{epochs}",
         f"rate {row['learning_rate']:g}",
         f"loss {row['loss']:.4f} (data {row['data_loss']:.4f}, smoothness {row['smoothness']:.4f}, decay {row['decay']:.4f})",
-        f"training {row['train_accuracy']:.2%}",
+        f"running training accuracy {row['running_train_accuracy']:.2%}",
     ]
     for split in ("validation", "test"):
         if row[f"{split}_accuracy"] is not None:

@@ -136,7 +136,12 @@ class Trainer:
         )
 
     def finish_epoch(self) -> dict[str, Any]:
-        """The means over the epoch's steps and the largest weight; moves on to the next epoch."""
+        """The means over the epoch's steps and the largest weight; moves on to the next epoch.
+
+        ``running_train_accuracy`` is the share of the epoch's training images that were classified rightly, each by the weights
+        of its step, with the batch's statistics in batch norms; a run's ``train_accuracy`` is its final network's, in evaluation
+        mode.
+        """
         done = self.progress
         row = {
             "epoch": done.epoch,
@@ -145,7 +150,7 @@ class Trainer:
             "data_loss": done.data_loss / done.step,
             "smoothness": done.smoothness / done.step,
             "decay": done.decay / done.step,
-            "train_accuracy": done.correct / done.images,
+            "running_train_accuracy": done.correct / done.images,
             "largest_weight": torch.stack([p.detach().abs().max() for p in self.network.parameters()]).max().item(),
         }
         self.progress = Progress(epoch=done.epoch + 1)

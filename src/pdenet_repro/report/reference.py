@@ -1,0 +1,76 @@
+"""Runs against reference results from another machine: the same settings, seed and images, so that rounding alone differs."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.tables import Column, Row, number, percent, points, shown, to_text
+from pdenet_repro.runs.folder import config_digest
+from pdenet_repro.system.errors import RunFolderError
+
+# By how much a test accuracy may differ from the reference, as a share: docs/artifact.md argues for it.
+TOLERANCE = 0.03
+REPRODUCED, NOT_REPRODUCED, NO_REFERENCE = "reproduced", "not reproduced", "no reference"
+COLUMNS = [
+    Column("dynamic", ("dynamic",), str),
+    Column("images", ("images",), number(0)),
+    Column("seed", ("seed",), str),
+    Column("reference %", ("reference",), percent(2)),
+    Column("here %", ("here",), percent(2)),
+    Column("difference", ("difference",), points(2)),
+    Column("loss of epoch 1, reference", ("reference_loss",), number(4)),
+    Column("here", ("loss",), number(4)),
+    Column("verdict", ("verdict",), str),
+]
+
+
+def compare(folders: Sequence[Path], reference: Path) -> bool:
+    """Print each run of ``folders`` beside the reference run of the same settings; True if all of them are reproduced.
+
+    Raises
+    ------
+    RunFolderError
+        No run is finished, or none has a reference.
+    """
+    found, known = _all(folders), _all([reference])
+    if not found.runs:
+        raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so nothing can be compared")
+    by_settings = {_settings(run): run for run in known.runs}
+    rows = [_row(run, by_settings.get(_settings(run))) for run in found.runs]
+    if all(row["verdict"] == NO_REFERENCE for row in rows):
+        raise RunFolderError(
+            f"{reference} holds no finished run with the settings, seed and images of a run in "
+            f"{' '.join(map(str, folders))}; name the folder of reference results that were made with the same command"
+        )
+    print(to_text(shown(rows, COLUMNS)))
+    print(
+        f"\nreproduced: the test accuracy is within {100 * TOLERANCE:g} percentage points of the reference in {reference}"
+    )
+    for missing in found.missing:
+        print(f"{'damaged' if missing.damaged else 'missing'}: {missing.name}: {missing.reason}")
+    return not found.missing and all(row["verdict"] == REPRODUCED for row in rows)
+
+
+def _all(folders: Iterable[Path]) -> Collection:
+    return combine(part for folder in folders for part in collect(folder, weights=False).values())
+
+
+def _settings(run: Run) -> tuple[object, ...]:
+    return config_digest(run.config), *run.data
+
+
+def _row(run: Run, reference: Run | None) -> Row:
+    row = {"dynamic": run.dynamic, "images": run.images, "seed": str(run.config.seed), "here": run.accuracy}
+    if reference is None:
+        return {**row, "verdict": NO_REFERENCE}
+    difference = run.accuracy - reference.accuracy
+    same_images = run.summary.get("subset_sha256") == reference.summary.get("subset_sha256")
+    verdict = REPRODUCED if same_images and abs(difference) <= TOLERANCE + 1e-9 else NOT_REPRODUCED
+    return {
+        **row,
+        "reference": reference.accuracy,
+        "difference": difference,
+        "reference_loss": reference.by_epoch("data_loss").get(1),
+        "loss": run.by_epoch("data_loss").get(1),
+        "verdict": verdict if same_images else f"{verdict}: it was trained on other images",
+    }
