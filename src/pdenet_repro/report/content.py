@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdenet_repro.report import captions, comparisons, results
+from pdenet_repro.report import captions, comparisons, effects, results
 from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Collection
@@ -19,6 +19,14 @@ TERMINAL = (
 )  # fmt: skip
 
 LEGENDS = {
+    "effects": (
+        "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
+        "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
+        "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
+        "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
+        "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
+        "corrected for the number of rows."
+    ),
     "results": (
         "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
@@ -68,6 +76,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
+        "effects": shown(effects.effects(found.runs), effects.columns(digits)),
         "results": shown(rows["results"], results.columns(rows["results"], grouping.naming)),
         "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
@@ -106,7 +115,12 @@ def as_markdown(told: Content) -> str:
     parts = [f"# {told.title}", told.lead]
     for heading, sentences in warnings(told):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
-    headings = {"results": "Results", "comparisons": "Networks compared", "per_class": "Accuracy by class"}
+    headings = {
+        "effects": "Effects",
+        "results": "Results",
+        "comparisons": "Networks compared",
+        "per_class": "Accuracy by class",
+    }
     for name, heading in headings.items():
         if told.words[name]:
             parts += [f"## {heading}", to_markdown(told.words[name]).rstrip(), told.caption + ". " + LEGENDS[name]]
@@ -126,6 +140,6 @@ def page_values(told: Content) -> dict[str, Any]:
     """What the page's template is given beside pictures and analyses."""
     return {
         "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
-        "results": told.words["results"], "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
+        "effects": told.words["effects"], "results": told.words["results"], "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
         "legends": LEGENDS, "runs": told.rows["runs"], "origin": told.origin,
     }  # fmt: skip

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
 from pdenet_repro.report.content import Content, as_markdown, as_text, content
+from pdenet_repro.report.effects import effects, effects_figure
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import figure3
@@ -191,6 +192,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     drawn: dict[str, Drawn] = {}
     runs = [run for cell in grouping.cells for run in cell.runs]
+    if changed := effects(runs):  # the paper's figures compare dynamics and numbers of images, not these runs
+        return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
     try:
         shown = examples.choose(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:
