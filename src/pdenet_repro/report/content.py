@@ -140,6 +140,7 @@ def page_values(told: Content) -> dict[str, Any]:
     """What the page's template is given beside pictures and analyses."""
     return {
         "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
-        "effects": told.words["effects"], "results": told.words["results"], "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
+        "effects": told.words["effects"], "results": told.words["results"],
+        "comparisons": told.words["comparisons"], "per_class": told.words["per_class"],
         "legends": LEGENDS, "runs": told.rows["runs"], "origin": told.origin,
     }  # fmt: skip
