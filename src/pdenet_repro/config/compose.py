@@ -117,7 +117,8 @@ def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
         presets = cache(lambda choices: hydra_compose("config", list(choices)))
         if sweep:
             studies = tuple(each.input_line or "" for each in overrides if each.key_or_group == "study")
-            parts = _parts_of_sweep(OmegaConf.to_container(presets(studies), resolve=False)["sweep"])
+            studied: Any = OmegaConf.to_container(presets(studies), resolve=False)
+            parts = _parts_of_sweep(studied["sweep"])
         elif pairs:
             raise InvalidConfig(f"{pairs[0]}: belongs to a sweep, which needs -m")
         else:

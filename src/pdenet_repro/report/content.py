@@ -76,7 +76,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
-        "effects": shown(effects.effects(found.runs), effects.columns(digits)),
+        "effects": shown(effects.effects(found.runs, found.missing), effects.columns(digits)),
         "results": shown(rows["results"], results.columns(rows["results"], grouping.naming)),
         "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],

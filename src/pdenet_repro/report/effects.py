@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from pdenet_repro.report.comparisons import THESE_NETWORKS
 from pdenet_repro.report.figures import clear
 from pdenet_repro.report.groups import counted, shown
+from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Run, label
 from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 
 SEED, STATISTICS, VARIATION = "another seed", "statistics at test time", "variation"
-MEAN = "the mean of seeds"
+MEAN, NOT_RUN = "the mean of seeds", "not run yet"
 # How a row is drawn: colour, marker, and what the legend says of it.
 DRAWN = {
     VARIATION: ("#0072b2", "o", "a variation: these two networks, paired 95 % interval over test images"),
@@ -31,12 +32,13 @@ DRAWN = {
 }
 
 
-def effects(runs: Sequence[Run]) -> list[Row]:
-    """A row for each variation and seed, and for the mean of several seeds; none for runs without variations.
+def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
+    """A row for each variation and seed, and for the mean of several seeds; none for a study without variations.
 
-    Differences and intervals are shares. ``p`` is McNemar's, corrected for the number of rows that have one (Holm).
+    A variation that is planned and not finished has a row without numbers. Differences and intervals are shares. ``p`` is
+    McNemar's, corrected for the number of rows that have one (Holm).
     """
-    if not any(run.config.variation for run in runs):
+    if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
         return []
     bases = {_place(run): run for run in runs if not run.config.variation}
     rows: list[dict[str, Any]] = []
@@ -45,6 +47,7 @@ def effects(runs: Sequence[Run]) -> list[Row]:
         if run.config.variation and base:
             rows.append(_compared(VARIATION, run.config.variation, base, run))
     rows += _means(rows)
+    rows += [row for each in missing if each.variation for row in _not_run(each, runs)]
     for place, base in bases.items():
         first = bases[min(other for other in bases if other[:3] == place[:3])]
         rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
@@ -81,6 +84,15 @@ def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
         row = _row(STATISTICS, f"statistics-{kind}", changed, base, base.accuracy, accuracy)
         low_high = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
         yield row | _interval(low_high) | {"interval": "not paired"}
+
+
+def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """A row without numbers, beside those of the same dynamic and number of images."""
+    if gap.dynamic is not None and gap.fraction is not None:
+        images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
+        empty = dict.fromkeys(_row(VARIATION, "", "", runs[0], 0.0, 0.0))
+        kept = {"kind": VARIATION, "variation": gap.variation, "dynamic": gap.dynamic, "images": images}
+        yield empty | kept | {"about": NOT_RUN}
 
 
 def _row(kind: str, name: str, changed: str, run: Run, before: float, after: float) -> dict[str, Any]:
@@ -149,6 +161,9 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axis, ((dynamic, images), of_panel) in zip(axes, panels.items(), strict=True):
         for y, row in enumerate(of_panel):
+            if row["difference"] is None:
+                axis.text(0, y, f" {NOT_RUN}", va="center", fontsize=8, color="#888888")
+                continue
             colour, marker, _ = DRAWN[row["kind"]]
             low, high = row["difference_95_low"], row["difference_95_high"]
             if low is not None:

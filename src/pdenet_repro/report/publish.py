@@ -146,7 +146,11 @@ def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:
     for each in found.missing:
         place = Path(*each.folder.absolute().parts[-3:])
         study = f"{each.folder.parents[2]}/" if len(each.folder.parents) > 2 else ""
-        configuration = {"dynamic": each.dynamic, "data.fraction": each.fraction} if each.dynamic else {}
+        configuration = (
+            {"dynamic": each.dynamic, "data.fraction": each.fraction, "variation": each.variation}
+            if each.dynamic
+            else {}
+        )
         runs.append({
             "folder": place.as_posix(), "name": each.name.replace(study, "") if study else each.name,
             "configuration": configuration, "reason": each.reason.replace(study, "") if study else each.reason,

@@ -192,7 +192,9 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     drawn: dict[str, Drawn] = {}
     runs = [run for cell in grouping.cells for run in cell.runs]
-    if changed := effects(runs):  # the paper's figures compare dynamics and numbers of images, not these runs
+    if changed := effects(
+        runs, grouping.missing
+    ):  # the paper's figures compare dynamics and numbers of images, not these runs
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
     try:
         shown = examples.choose(runs, options.indices, options.seed, options.data_root)
