@@ -91,6 +91,8 @@ def test_the_report_of_such_a_study_has_table_picture_page_and_gaps(readings, tm
     assert "| smoothness-none | objective.smoothness=none (tv) | Hamiltonian |" in words
     rows = read_csv(target / "effects.csv")
     assert float(only(rows, variation="box-none")["difference"]) == 0.0
+    gap = only(rows, variation="draw-each_step")
+    assert (gap["about"], gap["dynamic"], gap["images"], gap["difference"]) == ("not run yet", "hamiltonian", "100", "")
     assert (target / "effects.png").read_bytes().startswith(b"\x89PNG")
     assert not (target / "figure2.png").exists()
     first = (target / "effects.csv").read_text()

@@ -50,7 +50,7 @@ def _export(run: Path, name: str | None, data_root: str | None, output: Path | N
         raise InvalidConfig(f"{run}: must not be replaced by its own rounded weights; choose another --output")
     remove(place / "card.json")  # until all of it is written
     publish_run(found, place, None)
-    add_weights(place, network, provenance.command("pdenet_repro.export"))
+    add_weights(place, network)
     print(
         f"{place}: {network.accuracy:.2%} with weights in half precision, {found.accuracy:.2%} in the run; "
         f"{network.changed} predictions differ; {len(network.weights) / 1e6:.1f} MB"

@@ -28,6 +28,7 @@ from pdenet_repro.system.files import sha256, write_atomically
 from pdenet_repro.training.evaluation import accuracy, class_probabilities
 
 WEIGHTS = "weights.safetensors"
+COMMAND = "python -m pdenet_repro.export RUN"  # without the paths of the machine that it was typed on
 LARGEST_CHANGE = 0.001  # of the test accuracy by rounding: a tenth of a percentage point
 
 
@@ -102,20 +103,21 @@ def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
     }
 
 
-def add_weights(folder: Path, network: Rounded, command: str) -> None:
+def add_weights(folder: Path, network: Rounded) -> None:
     """Write weights and card into a folder that holds the run's other files, and list the weights in its summary."""
     write_atomically(folder / WEIGHTS, network.weights)
     summary = load_summary(folder)
     assert summary is not None  # it was just written
+    summary["published"]["command"] = COMMAND
     summary["files_sha256"][WEIGHTS] = sha256(folder / WEIGHTS)
     summary[CHECKSUM_KEY] = checksum_of(summary)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-    card = _card(folder.name, network, summary, command)
+    card = _card(folder.name, network, summary)
     write_atomically(folder / "README.md", _as_markdown(card))
     write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: with it the network can be loaded
 
 
-def _card(name: str, network: Rounded, summary: dict[str, Any], command: str) -> dict[str, Any]:
+def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any]:
     where = {key for key, entry in all_settings() if not entry.metadata["result"]}
     words = [word for word in shlex.split(summary["command"]) if word.partition("=")[0] not in where]
     return {
@@ -146,7 +148,7 @@ def _card(name: str, network: Rounded, summary: dict[str, Any], command: str) ->
         "weights_sha256": summary["files_sha256"][WEIGHTS],
         "weights_of_the_run_sha256": network.original_sha256,
         "configuration": {key: value_of(network.config, key) for key, _ in all_settings() if key not in where},
-        "made_by": {"command": command, "git_commit": provenance.git_commit()},
+        "made_by": {"command": COMMAND, "git_commit": provenance.git_commit()},
     }
 
 
