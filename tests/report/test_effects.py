@@ -19,7 +19,7 @@ NONE = (*BASE, "variation=smoothness-none", "objective.smoothness=none")
 @pytest.fixture
 def readings(maker, tmp_path):
     """Two seeds of the base, one variation with two seeds, one with one, and one without its base."""
-    statistics = {"test_accuracy_by_statistics": {"batch": 0.65, "reestimated": 0.55}}
+    statistics = {"test_accuracy_by_statistics": {"running": 0.5, "batch": 0.65, "reestimated": 0.55}}
     maker(*BASE, right=range(100), extra=statistics)
     maker(*BASE, "seed=1", right=range(110))
     maker(*NONE, right=range(10, 130))
@@ -66,6 +66,7 @@ def test_other_statistics_and_another_seed_are_rows_too(readings):
     assert row["difference"] == pytest.approx(0.15)
     assert (row["difference_95_low"], row["difference_95_high"]) == unpaired_interval(0.5, 0.65, 200)
     assert row["p"] is None
+    assert "statistics-running" not in {row["variation"] for row in rows}
     assert only(rows, kind=SEED)["difference"] == pytest.approx(0.05)
 
 

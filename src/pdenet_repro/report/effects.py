@@ -79,7 +79,9 @@ def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
 
 def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
     """What the other statistics of the batch norms give at test time, of which a run keeps the accuracy alone."""
-    for kind, accuracy in dict(base.summary.get("test_accuracy_by_statistics") or {}).items():
+    known: dict[str, float] = dict(base.summary.get("test_accuracy_by_statistics") or {})
+    known.pop(str(base.statistics), None)
+    for kind, accuracy in known.items():
         changed = f"evaluation.statistics={kind} ({base.statistics})"
         row = _row(STATISTICS, f"statistics-{kind}", changed, base, base.accuracy, accuracy)
         low_high = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
