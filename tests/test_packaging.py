@@ -29,11 +29,23 @@ def wheel(tmp_path_factory):
 
 
 def test_wheel_holds_every_preset_once(wheel):
-    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".yaml")]
+    every = zipfile.ZipFile(wheel).namelist()
+    names = [name for name in every if name.endswith(".yaml") and not name.startswith("pdenet_repro/pretrained/")]
     presets = [
         f"pdenet_repro/configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*.yaml")
     ]
     assert sorted(names) == sorted(presets)
+
+
+def test_wheel_holds_every_file_of_the_pretrained_networks(wheel):
+    package = ROOT / "src"
+    files = {
+        str(path.relative_to(package))
+        for path in (package / "pdenet_repro" / "pretrained").rglob("*")
+        if path.is_file()
+    }
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
+    assert "pdenet_repro/pretrained/hamiltonian/weights.safetensors" in files
 
 
 def test_wheel_composes_away_from_the_repository(wheel, tmp_path):

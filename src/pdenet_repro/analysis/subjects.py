@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.config.check import check
-from pdenet_repro.config.compose import compose_sweep
+from pdenet_repro.config.compose import compose, compose_sweep
 from pdenet_repro.config.schema import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.runs import collect, label
+from pdenet_repro.runs import pretrained
 from pdenet_repro.runs.folder import has_standard_path
 from pdenet_repro.runs.results import load_run
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
@@ -96,7 +97,7 @@ def subjects(
 
 def _folder(word: str) -> Path:
     try:
-        return Path(word).expanduser()
+        return pretrained.resolve(word).expanduser()
     except RuntimeError:
         raise RunFolderError(f"{word}: there is no such user; must be a run, a study or settings with =") from None
 
@@ -150,6 +151,8 @@ def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) ->
     found = []
     for path in chosen:
         network, config = load_run(path)
+        if path.parent == pretrained.folder():  # its run found the data set on another machine
+            config.data.root = compose(f"data={config.data.name}").data.root
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise RunFolderError(f"{path}: its weights are not all finite numbers; train it again, or leave it out")
         config.data.root = data_root or config.data.root

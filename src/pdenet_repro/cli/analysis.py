@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdenet_repro.runs import pretrained
 from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory, show
 from pdenet_repro.system.files import make_folder
@@ -31,8 +32,9 @@ KINDS = {
     "reversibility": "how exactly hyperbolic networks run backwards",
 }
 EPILOG = """\
-FOLDER is a finished run, or a study: then the run on the most images of each dynamic, first seed. Settings in place of a
-folder make networks at their initial weights: dynamic=parabolic,hamiltonian data=shapes network=small
+FOLDER is a finished run, a study (then the run on the most images of each dynamic, first seed), or pretrained:NAME, a
+network that comes with the package. Settings in place of a folder make networks at their initial weights:
+dynamic=parabolic,hamiltonian data=shapes network=small
 """
 
 
@@ -169,6 +171,7 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
     """
     from pdenet_repro.analysis.subjects import of_study, study_of
 
+    pretrained.resolve_all(given.networks, given.output)  # which refuses to write into the package
     if given.output:
         return None, given.output
     folders = {each.folder.resolve() for each in found if each.folder}

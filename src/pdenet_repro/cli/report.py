@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from pdenet_repro.runs import pretrained
 from pdenet_repro.system.arguments import Parser, folder, whole_number
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
 from pdenet_repro.system.surroundings import refuse_missing_working_folder
@@ -13,7 +14,8 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
         "folders", nargs="+", type=folder, metavar="FOLDER",
-        help="a study, for example outputs/demo, a folder of studies, or a run; several make one report, with --output",
+        help="a study, for example outputs/demo, a folder of studies, a run, or pretrained:NAME; several make one report, "
+        "with --output",
     )  # fmt: skip
     parser.add_argument("--output", type=folder, help="folder of one report of all runs; default: each study's own")
     parser.add_argument(
@@ -55,15 +57,16 @@ def main(arguments: list[str]) -> int:
             from pdenet_repro.report.reference import compare
 
             return 0 if compare(given.folders, given.compare) else 1
+        folders = pretrained.resolve_all(given.folders, given.publish or given.output)
         from pdenet_repro.report.write import Options, write_report
 
         options = Options(given.images, given.image_seed, given.by, given.data_root)
         if given.publish:
             from pdenet_repro.report.publish import publish
 
-            whole = publish(given.folders, given.publish, options)
+            whole = publish(folders, given.publish, options)
         else:
-            whole = write_report(given.folders, output=given.output, options=options)
+            whole = write_report(folders, output=given.output, options=options)
     except UserError as error:
         return show(error)
     except KeyboardInterrupt:

@@ -89,6 +89,8 @@ def _complaints(config: Config) -> Iterator[str]:
     parts = config.name.split("/")
     if not all(re.fullmatch(r"[\w.+=-]+", part) and set(part) != {"."} for part in parts):
         yield f"name={config.name}: must be a folder name of letters, digits and . _ + = - (with / between levels)"
+    if not re.fullmatch(r"[\w.+=-]*", config.variation):
+        yield f"variation={config.variation}: must be letters, digits and . _ + = -, an ending of a folder's name"
     if not config.output_root:
         yield "output_root=: must name a folder"
     yield from _path_complaints(config)
@@ -97,6 +99,7 @@ def _complaints(config: Config) -> Iterator[str]:
 def _path_complaints(config: Config) -> Iterator[str]:
     for key, path in (
         ("name", config.name),
+        ("variation", config.variation),
         ("output_root", config.output_root),
         ("data.root", config.data.root or ""),
     ):

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -31,7 +31,7 @@ from pdenet_repro.config.schema import Config
 from pdenet_repro.system.errors import InvalidConfig
 
 VERSION = "1.3"  # of Hydra's behaviour
-PATHS = ("dynamic", "name", "output_root", "data.root")  # keys whose values stay as they are typed
+PATHS = ("dynamic", "name", "variation", "output_root", "data.root")  # keys whose values stay as they are typed
 PAIR = "pair"  # pair=KEY,KEY: the keys' values are gone through together
 # values with commas between them; not those within quotes, brackets or ${...}
 VALUES = re.compile(r"""(?:\$\{[^}]*\}|\[[^\]]*\]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+""")
@@ -41,9 +41,12 @@ _hydra_in_use = threading.RLock()  # Hydra keeps its state in globals
 
 @dataclass
 class _Presets(Config):
-    """What ``configs/`` may set: a run's settings, and in a study the values that its runs go through."""
+    """What ``configs/`` may set: a run's settings, and in a study the values that its runs go through.
 
-    sweep: dict[str, Any] = field(default_factory=dict)
+    ``sweep`` is {key: values}, of which every combination is a run, or a list of such mappings, one after the other.
+    """
+
+    sweep: Any = None
 
 
 def compose(*overrides: str) -> Config:
@@ -72,7 +75,8 @@ def compose(*overrides: str) -> Config:
 def compose_sweep(words: Sequence[str]) -> list[Config]:
     """The configurations of all runs of a sweep: every combination of the values, the last key's values change fastest.
 
-    ``pair=KEY,KEY`` among the words goes through the values of these keys together instead of combining them.
+    ``pair=KEY,KEY`` among the words goes through the values of these keys together instead of combining them. Of a study
+    whose ``sweep`` is a list, the runs of each entry follow one another; what the words say holds for every entry.
 
     Raises
     ------
@@ -113,19 +117,42 @@ def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
         presets = cache(lambda choices: hydra_compose("config", list(choices)))
         if sweep:
             studies = tuple(each.input_line or "" for each in overrides if each.key_or_group == "study")
-            axes = [f"{key}={values}" for key, values in presets(studies).sweep.items()]
-            pairs = [word for word in axes if word.startswith(f"{PAIR}=")] + pairs
-            overrides = _read([word for word in axes if word not in pairs], sweep) + overrides
+            studied: Any = OmegaConf.to_container(presets(studies), resolve=False)
+            parts = _parts_of_sweep(studied["sweep"])
         elif pairs:
             raise InvalidConfig(f"{pairs[0]}: belongs to a sweep, which needs -m")
+        else:
+            parts = [[]]  # one run
         configs, before = [], None
-        for run in _combinations(overrides, pairs):
+        for run in itertools.chain.from_iterable(_runs_of(part, overrides, pairs) for part in parts):
             composed = _with_values(run, presets)
             if before is not None:
                 OmegaConf.copy_cache(before, composed)  # ${now:...} is the same time in all runs
             configs.append(_typed(composed))
             before = composed
         return configs
+
+
+def _parts_of_sweep(sweep: Any) -> list[list[str]]:
+    """The words of each part of a study's ``sweep``, as a command would give them; InvalidConfig where it is malformed."""
+    parts = sweep if isinstance(sweep, list) else [{} if sweep is None else sweep]
+    if fault := refusals.wrong_sweep(parts):
+        raise InvalidConfig(fault)
+    return [[f"{key}={_as_typed(values)}" for key, values in part.items()] for part in parts]
+
+
+def _as_typed(value: Any) -> str:
+    """A value of a YAML file as a command takes it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"[{','.join(map(_as_typed, value))}]" if isinstance(value, list) else str(value)
+
+
+def _runs_of(part: Sequence[str], overrides: Sequence[Override], pairs: Sequence[str]) -> Iterator[list[Override]]:
+    """The overrides of each run of one part of a sweep: of its own words, and of the command's, which win."""
+    own_pairs = [word for word in part if word.startswith(f"{PAIR}=")]
+    own = _read([word for word in part if word not in own_pairs], sweep=True)
+    yield from _combinations([*own, *overrides], [*own_pairs, *pairs])
 
 
 def _read(words: Sequence[str], sweep: bool) -> list[Override]:

@@ -94,6 +94,19 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
     return None
 
 
+def wrong_sweep(parts: Sequence[Any]) -> str | None:
+    """What is wrong with the parts of a study's ``sweep:``, None if nothing is."""
+    if not parts:
+        return "sweep: [] in the study's file: must hold an entry at least, like {seed: 0}"
+    for part in parts:
+        if not isinstance(part, Mapping) or not all(isinstance(key, str) for key in part):
+            return f"sweep: {part!r} in the study's file: must be entries like {{data.fraction: '0.1,0.2'}}, or a list of such"
+        for key, values in part.items():
+            if isinstance(values, Mapping):
+                return f"sweep: {key}: {values!r} in the study's file: must be values; write KEY.KEY: VALUE in one line"
+    return None
+
+
 def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[str, ...]]) -> str | None:
     """What is wrong with ``pair=KEY,KEY``; ``numbers``: of each key's values, ``axes``: keys and what is paired so far."""
     for key, number in numbers.items():

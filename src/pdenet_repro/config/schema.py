@@ -226,13 +226,19 @@ class Config:
     )
     deterministic: bool = setting("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
     name: str = setting("the study the run belongs to: a folder below output_root", result=False)
+    variation: str = setting(
+        "what sets the run apart from those it is compared with in its study: an ending of its folder's name; empty: nothing",
+        "",
+        result=False,
+    )
     output_root: str = setting("folder for all studies", "outputs", result=False)
 
     @property
     def short_name(self) -> str:
         """The run among those of its study."""
         fold = "" if self.data.fold is None else f"fold {self.data.fold}, "
-        return f"{self.dynamic}, {fold}fraction {self.data.fraction:g}, seed {self.seed}"
+        variation = f"{self.variation}, " if self.variation else ""
+        return f"{self.dynamic}, {variation}{fold}fraction {self.data.fraction:g}, seed {self.seed}"
 
 
 def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:

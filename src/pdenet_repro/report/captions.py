@@ -10,6 +10,12 @@ from pdenet_repro.runs import provenance
 
 DATA = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}
 FIGURES = {
+    "effects": (
+        "Effects: what each variation changes",
+        "Test accuracy of each network minus that of the network it is compared with: the same dynamic, training images and "
+        "seed, one setting changed. The bars say how far other test images could move the difference of these two networks; "
+        "training again with another seed moves it too, which the grey rows show.",
+    ),
     "figure1": (
         "Figure 1: test images and class probabilities",
         "Random test images, their true class, and the probability that each network gives each class (full colour: the true "
@@ -36,6 +42,7 @@ FIGURES = {
     ),
 }
 TABLES = {
+    "effects": "What each variation changes in the test accuracy, against the run without it.",
     "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
     "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same images.",
     "per_class": "Accuracy by class, on the number of training images that most dynamics and groups have.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pdenet_repro.report import captions, comparisons, results
+from pdenet_repro.report import captions, comparisons, effects, results
 from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Collection
@@ -19,6 +19,7 @@ TERMINAL = (
 )  # fmt: skip
 
 HEADINGS = {
+    "effects": "Effects",
     "results": "Results",
     "training": "Training and cost",
     "comparisons": "Networks compared",
@@ -26,6 +27,14 @@ HEADINGS = {
 }  # of the tables of results.md and the page
 
 LEGENDS = {
+    "effects": (
+        "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
+        "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
+        "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
+        "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
+        "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
+        "corrected for the number of rows."
+    ),
     "results": (
         "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
@@ -80,6 +89,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
         **{name: shown(rows["results"], of) for name, of in results.columns(rows["results"], grouping.naming).items()},
+        "effects": shown(effects.effects(found.runs, found.missing), effects.columns(digits)),
         "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }

@@ -82,7 +82,7 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
 
 def _beside(axis: Axes, place: float) -> Transform:
     """The axes' own coordinates, moved sideways by so many times seven points: what is at one number of images hides nothing."""
-    return offset_copy(axis.transData, axis.figure, x=7 * place, units="points")
+    return offset_copy(axis.transData, axis.get_figure(root=True), x=7 * place, units="points")
 
 
 def _frame(axis: Axes, values: Sequence[int]) -> None:
@@ -126,7 +126,7 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
 
 def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
     """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
-    colour = {line.dynamic: style.colour for line, style in reversed(looks.items())}
+    colour = {line.dynamic: style.colour for line, style in reversed(list(looks.items()))}
     values = {(cell.dynamic, value): at for cell, at in cells.items() if (value := published(cell.runs[0])) is not None}
     for number, ((dynamic, value), at) in enumerate(values.items()):
         axis.plot([at], [value], "*", color=colour[dynamic], markeredgecolor="white", markersize=12, zorder=5, clip_on=False,

@@ -20,6 +20,7 @@ from pdenet_repro.system.errors import InvalidConfig
 
 WITHIN = ("dynamic", "data.fraction", "seed")  # what runs of one group may differ in
 FOLD = "data.fold"
+VARIATION = "variation"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Group:
     @property
     def name(self) -> str:
         """For tables and legends: ``schedule.learning_rate=0.1``."""
-        return ", ".join(value if key == FOLD else f"{key}={value}" for key, value in self.settings)
+        return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in self.settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,8 @@ class Grouping:
 
     def __init__(self, runs: Sequence[Run], by: Sequence[str] = (), missing: Sequence[Missing] = ()) -> None:
         check_keys(by)
+        if any(run.config.variation for run in runs):
+            by = [*dict.fromkeys([*by, VARIATION])]
         self.by, self.missing = tuple(by), tuple(missing)
         keys = [*by, *(key for key in RESULT_KEYS if key not in (*WITHIN, *by))]
         self.values = {run: {key: _shown(run, key) for key in keys} for run in runs}
@@ -143,7 +146,9 @@ class Grouping:
     def comparable(self) -> dict[Line, Cell]:
         """The cells to show beside each other: on the number of images that most lines have, else each on its own most."""
         size = shared_size([line.cells for line in self.lines])
-        return {line: line.cells.get(size, line.largest) for line in self.lines if size is None or size in line.cells}
+        if size is None:
+            return {line: line.largest for line in self.lines}
+        return {line: line.cells[size] for line in self.lines if size in line.cells}
 
     def without(self, runs: Sequence[Run]) -> str:
         """Names of the lines that none of the runs is of, with blanks between them."""
@@ -235,7 +240,7 @@ def listed(values: Iterable[object]) -> str:
 def _shown(run: Run, key: str) -> str:
     if key == FOLD:
         return "no folds" if run.config.data.fold is None else "official folds"
-    return shown(value_of(run.config, key))
+    return shown(value_of(run.config, key)) or "no variation"
 
 
 def shown(value: Any) -> str:

@@ -40,6 +40,7 @@ class Missing:
     damaged: bool = False
     dynamic: str | None = None  # where they are known
     fraction: float | None = None
+    variation: str = ""
 
 
 def failure_reason(folder: Path) -> str:
@@ -86,7 +87,7 @@ def _planned(study: Path, entry: dict[str, Any]) -> tuple[Missing, dict[str, Any
     fraction = settings.get("data.fraction")
     missing = Missing(
         str(entry.get("name") or entry["folder"]), folder, str(reason), dynamic=settings.get("dynamic"),
-        fraction=None if fraction is None else float(fraction),
+        fraction=None if fraction is None else float(fraction), variation=str(settings.get("variation") or ""),
     )  # fmt: skip
     return missing, settings
 

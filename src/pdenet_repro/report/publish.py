@@ -52,7 +52,7 @@ def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
     make_folder(target)
     images = _examples(found.runs, target, options)
     for place, run in places.items():
-        _publish_run(run, target / place, images)
+        publish_run(run, target / place, images)
     write_atomically(target / "plan.json", json.dumps(_plan(found, places), indent=1) + "\n")
     whole = write_report(target, options=replace(options, page=False))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
@@ -90,7 +90,8 @@ def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None
     return hashlib.sha256(content).hexdigest()
 
 
-def _publish_run(run: Run, folder: Path, images: str | None) -> None:
+def publish_run(run: Run, folder: Path, images: str | None) -> None:
+    """Write what is published of a run into ``folder``; ``images``: checksum of its study's images of Figure 1."""
     make_folder(folder)
     before = run.summary.get("published") or {
         "summary_sha256": run.summary[CHECKSUM_KEY],
@@ -145,7 +146,11 @@ def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:
     for each in found.missing:
         place = Path(*each.folder.absolute().parts[-3:])
         study = f"{each.folder.parents[2]}/" if len(each.folder.parents) > 2 else ""
-        configuration = {"dynamic": each.dynamic, "data.fraction": each.fraction} if each.dynamic else {}
+        configuration = (
+            {"dynamic": each.dynamic, "data.fraction": each.fraction, "variation": each.variation}
+            if each.dynamic
+            else {}
+        )
         runs.append({
             "folder": place.as_posix(), "name": each.name.replace(study, "") if study else each.name,
             "configuration": configuration, "reason": each.reason.replace(study, "") if study else each.reason,

@@ -283,7 +283,8 @@ def _read(path: Path, unchecked: Sequence[str]) -> Run | Missing:
     if summary is None:
         done = len(_rows(path / "metrics.csv"))
         reason = failure_reason(path) or f"not finished: {done} of {config.schedule.epochs} epochs are done"
-        return Missing(str(path), path, reason, fraction=config.data.fraction, dynamic=config.dynamic)
+        return Missing(str(path), path, reason, fraction=config.data.fraction, dynamic=config.dynamic,
+                       variation=config.variation)  # fmt: skip
     lacking = [key for key, kind in NEEDED.items() if not isinstance(summary.get(key), kind)]
     if lacking:
         raise RunFolderError(

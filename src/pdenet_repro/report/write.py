@@ -14,6 +14,7 @@ from pdenet_repro.report import analyses, captions, examples, page
 from pdenet_repro.report.content import Content, as_markdown, as_text, content
 from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
 from pdenet_repro.report.datapackage import Table, data_package
+from pdenet_repro.report.effects import effects, effects_figure
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import figure3
@@ -196,6 +197,10 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     drawn: dict[str, Drawn] = {}
     runs = [run for cell in grouping.cells for run in cell.runs]
+    if changed := effects(
+        runs, grouping.missing
+    ):  # the paper's figures compare dynamics and numbers of images, not these runs
+        return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
     try:
         shown = examples.choose(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:

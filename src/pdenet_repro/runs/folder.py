@@ -1,6 +1,7 @@
 """The run folder is the contract: training writes it, everything else reads it.
 
-``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration alone. It holds
+``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration alone; with ``variation=VARIATION`` it is
+``fraction-0.10-VARIATION``. It holds
 
 - ``config.yaml``: the resolved configuration; ``command.txt``: what was typed
 - ``metrics.csv``: a row an epoch, the same bytes whenever the run is repeated; ``timings.csv``: what is not
@@ -46,9 +47,10 @@ def path_of(config: Config) -> Path:
     fraction = Decimal(f"{data.fraction:.10f}").normalize()
     decimals = max(2, -int(fraction.as_tuple().exponent))
     fold = "" if data.fold is None else f"fold-{data.fold}-"
+    variation = f"-{config.variation}" if config.variation else ""
     return (
         Path(config.output_root).expanduser() / config.name / config.dynamic
-        / f"{fold}fraction-{fraction:.{decimals}f}" / f"seed-{config.seed}"
+        / f"{fold}fraction-{fraction:.{decimals}f}{variation}" / f"seed-{config.seed}"
     )  # fmt: skip
 
 

@@ -91,12 +91,14 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
     missing = {path: found for path, found in states.items() if found.state is not State.DONE}
     print(f"\n{len(states) - len(missing)} of {len(states)} runs are done", flush=True)
     code = 1 if missing else 0
+    gaps = [
+        Missing(name[path], path, f"{missing[path].state}: {missing[path].reason}", dynamic=config.dynamic,
+                fraction=config.data.fraction, variation=config.variation)
+        for config in configs if (path := path_of(config)) in missing
+    ]  # fmt: skip
     for study in dict.fromkeys(study_of(config) for config in configs if path_of(config) not in missing):
-        here = [(path, found) for path, found in missing.items() if study in path.parents]
         try:
-            write_report(
-                study, gaps=[Missing(name[path], path, f"{found.state}: {found.reason}") for path, found in here]
-            )
+            write_report(study, gaps=[gap for gap in gaps if study in gap.folder.parents])
         except UserError as error:  # the other studies have reports too, and what is missing is still to be named
             print(error, file=sys.stderr)
             code = code or error.exit_code

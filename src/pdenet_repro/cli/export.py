@@ -1,0 +1,63 @@
+"""``python -m pdenet_repro.export RUN``: a finished run as a pretrained network, small enough for a repository."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from pdenet_repro.system.arguments import Parser, folder
+from pdenet_repro.system.errors import InvalidConfig, UserError, show
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
+
+
+def main(arguments: list[str]) -> int:
+    """Round, evaluate, write; returns the exit code."""
+    parser = Parser(prog="python -m pdenet_repro.export", description=__doc__)
+    parser.add_argument("run", type=folder, metavar="RUN", help="the folder of a finished run, with its weights")
+    parser.add_argument("--name", type=_name, help="what load_pretrained calls it (default: its dynamic)")
+    parser.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
+    parser.add_argument(
+        "--output", type=folder, help="folder of all pretrained networks (default: the package's, where they are found)"
+    )
+    try:
+        refuse_missing_working_folder()
+        given = parser.parse_args(arguments)
+        _export(given.run, given.name, given.data_root, given.output)
+    except UserError as error:
+        return show(error)
+    except KeyboardInterrupt:
+        print("stopped; no pretrained network is made", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _export(run: Path, name: str | None, data_root: str | None, output: Path | None) -> None:
+    from pdenet_repro.report.publish import publish_run
+    from pdenet_repro.report.runs import collect
+    from pdenet_repro.runs import pretrained, provenance
+    from pdenet_repro.runs.export import add_weights, rounded
+    from pdenet_repro.system.files import remove
+
+    provenance.git_commit()  # remembered
+    (collection,) = collect(run).values()
+    if not (run / "config.yaml").is_file() or not collection.runs:
+        reason = collection.missing[0].reason if collection.missing else "is a study"
+        raise InvalidConfig(f"{run}: must be the folder of one finished run; {reason}")
+    (found,) = collection.runs
+    network = rounded(run, found.predicted, data_root, lambda line: print(line, flush=True))
+    place = (output or pretrained.folder()) / (name or network.config.dynamic)
+    if place.resolve() == run.resolve():
+        raise InvalidConfig(f"{run}: must not be replaced by its own rounded weights; choose another --output")
+    remove(place / "card.json")  # until all of it is written
+    publish_run(found, place, None)
+    add_weights(place, network)
+    print(
+        f"{place}: {network.accuracy:.2%} with weights in half precision, {found.accuracy:.2%} in the run; "
+        f"{network.changed} predictions differ; {len(network.weights) / 1e6:.1f} MB"
+    )
+
+
+def _name(word: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", word):
+        raise argparse.ArgumentTypeError(f"{word}: must be small letters, digits and _ . -, like hamiltonian")
+    return word

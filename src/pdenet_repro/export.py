@@ -1,0 +1,10 @@
+"""``python -m pdenet_repro.export``: the command is in ``cli/export.py``."""
+
+import sys
+
+from pdenet_repro.cli.export import main
+from pdenet_repro.system.console import ignore_failed_output
+
+if __name__ == "__main__":
+    ignore_failed_output()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""The effect of each variation of a study: its accuracy minus that of the run it is compared with, as a table and a picture.
+
+A run with ``variation=`` is compared with the run of the same dynamic, training images and seed that has none. Beside them
+stand what other statistics of the batch norms at test time change, and what another seed alone changes.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from pdenet_repro.report.comparisons import THESE_NETWORKS
+from pdenet_repro.report.figures import clear
+from pdenet_repro.report.groups import counted, shown
+from pdenet_repro.report.plan import Missing
+from pdenet_repro.report.runs import Run, label
+from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
+from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
+
+SEED, STATISTICS, VARIATION = "another seed", "statistics at test time", "variation"
+MEAN, NOT_RUN = "the mean of seeds", "not run yet"
+# How a row is drawn: colour, marker, and what the legend says of it.
+DRAWN = {
+    VARIATION: ("#0072b2", "o", "a variation: these two networks, paired 95 % interval over test images"),
+    STATISTICS: (
+        "#d55e00",
+        "s",
+        "the same network, other statistics of its batch norms: interval not paired, too wide",
+    ),
+    SEED: ("#888888", "D", "another seed, nothing else: these two networks, paired 95 % interval over test images"),
+}
+
+
+def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
+    """A row for each variation and seed, and for the mean of several seeds; none for a study without variations.
+
+    A variation that is planned and not finished has a row without numbers. Differences and intervals are shares. ``p`` is
+    McNemar's, corrected for the number of rows that have one (Holm).
+    """
+    if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
+        return []
+    bases = {_place(run): run for run in runs if not run.config.variation}
+    rows: list[dict[str, Any]] = []
+    for run in sorted(runs, key=lambda run: (*_place(run)[:3], run.config.variation, run.config.seed)):
+        base = bases.get(_place(run))
+        if run.config.variation and base:
+            rows.append(_compared(VARIATION, run.config.variation, base, run))
+    rows += _means(rows)
+    rows += [row for each in missing if each.variation for row in _not_run(each, runs)]
+    for place, base in bases.items():
+        first = bases[min(other for other in bases if other[:3] == place[:3])]
+        rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
+    order = {kind: i for i, kind in enumerate(DRAWN)}
+    rows.sort(key=lambda row: (row["dynamic"], row["images"], order[row["kind"]]))
+    return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+
+
+def _place(run: Run) -> tuple[str, int, int, int]:
+    """What a run shares with the run it is compared with: dynamic, training images, fold, seed."""
+    seed, fold = run.repetition
+    return run.dynamic, run.images, fold, seed
+
+
+def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
+    only_base, only_run, p = mcnemar(base.correct, run.correct)
+    changed = [f"{key}={shown(run.settings[key])} ({shown(base.settings[key])})"
+               for key in run.settings if run.settings[key] != base.settings[key]]  # fmt: skip
+    shared = base.test_images_share_statistics or run.test_images_share_statistics
+    return {
+        **_row(kind, name, ", ".join(changed), run, base.accuracy, run.accuracy),
+        **_interval(paired_interval(only_base, only_run, len(run.correct))),
+        "interval": "paired, approximate: test images of a batch share its statistics" if shared else "paired",
+        "only_base_right": only_base,
+        "only_variation_right": only_run,
+        "p": p,
+    }
+
+
+def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
+    """What the other statistics of the batch norms give at test time, of which a run keeps the accuracy alone."""
+    known: dict[str, float] = dict(base.summary.get("test_accuracy_by_statistics") or {})
+    known.pop(str(base.statistics), None)
+    for kind, accuracy in known.items():
+        changed = f"evaluation.statistics={kind} ({base.statistics})"
+        row = _row(STATISTICS, f"statistics-{kind}", changed, base, base.accuracy, accuracy)
+        low_high = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
+        yield row | _interval(low_high) | {"interval": "not paired"}
+
+
+def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """A row without numbers, beside those of the same dynamic and number of images."""
+    if gap.dynamic is not None and gap.fraction is not None:
+        images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
+        empty = dict.fromkeys(_row(VARIATION, "", "", runs[0], 0.0, 0.0))
+        kept = {"kind": VARIATION, "variation": gap.variation, "dynamic": gap.dynamic, "images": images}
+        yield empty | kept | {"about": NOT_RUN}
+
+
+def _row(kind: str, name: str, changed: str, run: Run, before: float, after: float) -> dict[str, Any]:
+    """Every column of the table, so that all rows have the same ones."""
+    return {
+        "kind": kind, "variation": name, "changed": changed, "dynamic": run.dynamic, "images": run.images,
+        "fold": run.config.data.fold, "seed": run.config.seed, "about": THESE_NETWORKS if kind != STATISTICS else "this network",
+        "n": 1, "base_accuracy": before, "accuracy": after, "difference": after - before, "standard_deviation": None,
+        "difference_95_low": None, "difference_95_high": None, "interval": "", "only_base_right": None,
+        "only_variation_right": None, "p": None,
+    }  # fmt: skip
+
+
+def _interval(low_high: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = low_high or (None, None)
+    return {"difference_95_low": low, "difference_95_high": high}
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for the mean over the seeds of each variation that has several, with Student's interval."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in ("variation", "dynamic", "images", "fold")), []).append(row)
+    for same in groups.values():
+        differences = [row["difference"] for row in same]
+        if len(same) > 1:
+            yield {
+                **same[0], "seed": None, "about": MEAN, "n": len(same), "difference": mean(differences),
+                "base_accuracy": mean(row["base_accuracy"] for row in same),
+                "accuracy": mean(row["accuracy"] for row in same), "standard_deviation": stdev(differences),
+                **_interval(t_interval(differences)), "interval": "over seeds (Student)",
+                "only_base_right": None, "only_variation_right": None, "p": None,
+            }  # fmt: skip
+
+
+def columns(digits: int) -> list[Column]:
+    """How the effects are shown to people."""
+    share, difference = percent(digits), points(digits)
+    return [
+        Column("variation", ("variation",), str),
+        Column("setting (compared with)", ("changed",), str),
+        Column("dynamic", ("dynamic",), str),
+        Column("images", ("images",), number(0)),
+        Column("seed", ("seed",), str),
+        Column("about", ("about",), str),
+        Column("n", ("n",), number(0)),
+        Column("compared with %", ("base_accuracy",), share),
+        Column("test %", ("accuracy",), share),
+        Column("effect, points", ("difference",), difference),
+        Column("95 % interval", ("difference_95_low", "difference_95_high"), difference),
+        Column("interval", ("interval",), str),
+        Column("only right without", ("only_base_right",), number(0)),
+        Column("only right with", ("only_variation_right",), number(0)),
+        Column("p", ("p",), probability),
+        Column("p, Holm", ("p_holm",), probability),
+    ]
+
+
+def effects_figure(rows: Sequence[Row]) -> Figure:
+    """A dot and an interval for each row; a panel for each dynamic and number of training images."""
+    panels: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        panels.setdefault((row["dynamic"], row["images"]), []).append(row)
+    heights = [len(of_panel) + 1.5 for of_panel in panels.values()]
+    figure = Figure(figsize=(9, 1.2 + 0.28 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, ((dynamic, images), of_panel) in zip(axes, panels.items(), strict=True):
+        for y, row in enumerate(of_panel):
+            if row["difference"] is None:
+                axis.text(0, y, f" {NOT_RUN}", va="center", fontsize=8, color="#888888")
+                continue
+            colour, marker, _ = DRAWN[row["kind"]]
+            low, high = row["difference_95_low"], row["difference_95_high"]
+            if low is not None:
+                axis.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.6)
+            filled = colour if row["about"] != MEAN else "white"
+            axis.plot(100 * row["difference"], y, marker, color=colour, markersize=6, markerfacecolor=filled)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
+        axis.set_ylim(len(of_panel) - 0.4, -0.6)
+        axis.set_title(f"{label(dynamic)}, {counted(images, 'training image')}", fontsize=11, loc="left")
+        clear(axis)
+    axes[-1].set_xlabel("test accuracy minus that of the run it is compared with, percentage points")
+    kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
+    for kind in kinds:
+        colour, marker, words = DRAWN[kind]
+        axes[-1].plot([], [], marker, color=colour, linestyle="-", label=words)
+    if any(row["about"] == MEAN for row in rows):
+        axes[-1].plot([], [], "o", color=DRAWN[VARIATION][0], markerfacecolor="white", linestyle="-",
+                      label="mean over seeds, Student's 95 % interval")  # fmt: skip
+    figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8)
+    return figure
+
+
+def _line(row: Row) -> str:
+    """A row's name beside the picture; the seed where it is not the first."""
+    return (
+        f"{row['variation']} {row['seed']}"
+        if row["kind"] == SEED
+        else row["variation"]
+        + (f", mean of {row['n']} seeds" if row["about"] == MEAN else f", seed {row['seed']}" * bool(row["seed"]))
+    )

@@ -1,0 +1,178 @@
+"""Makes a pretrained network of a finished run: its weights in half precision, once they are shown to predict as well.
+
+The folder that is made is itself a run folder (`pdenet_repro.runs.pretrained`); the other files of the run are copied by
+`pdenet_repro.report.publish`, without those that are large.
+"""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as save_tensors
+
+from pdenet_repro.config.schema import Config, all_settings, value_of
+from pdenet_repro.data import source
+from pdenet_repro.data.batches import DeviceImages
+from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.runs import provenance
+from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, config_digest, load_summary
+from pdenet_repro.runs.results import load_run
+from pdenet_repro.system import device
+from pdenet_repro.system.errors import InvalidConfig, RunFolderError
+from pdenet_repro.system.files import sha256, write_atomically
+from pdenet_repro.training.evaluation import accuracy, class_probabilities
+
+WEIGHTS = "weights.safetensors"
+COMMAND = "python -m pdenet_repro.export RUN"  # without the paths of the machine that it was typed on
+LARGEST_CHANGE = 0.001  # of the test accuracy by rounding: a tenth of a percentage point
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A run's network with rounded weights: the content of its file, and what the test images say of it."""
+
+    run: Path
+    config: Config
+    weights: bytes
+    original_sha256: str  # of the run's own file
+    accuracy: float  # in the arithmetic of the run
+    changed: int  # test images whose predicted class is not the run's
+    accuracy_float32: float  # as `load_pretrained` gives the network
+
+
+def rounded(run: Path, predicted: np.ndarray, data_root: str | None, say: Callable[[str], None]) -> Rounded:
+    """Round the weights of a finished run to half precision and evaluate them on all test images.
+
+    ``predicted``: the classes that the run predicted, (test images,).
+
+    Raises
+    ------
+    RunFolderError
+        The run is unfinished or damaged; its images are others; or rounding moves its test accuracy by more than 0.1 point.
+    InvalidConfig
+        The run has a dynamic of a user's own file, which the package does not have.
+    DataError
+        The data set is missing or damaged.
+    """
+    network, config = load_run(run)
+    summary = load_summary(run)
+    assert summary is not None  # or load_run had refused
+    if config.dynamic_file:
+        raise InvalidConfig(f"{run}: dynamic={config.dynamic} is a user's own file; must be a dynamic that is built in")
+    config.data.root = data_root or config.data.root
+    dataset = source.load(config.data, say)
+    if dict(dataset.checksums) != summary["data_md5"]:
+        raise RunFolderError(
+            f"{run}: was trained on other images than those in {config.data.root}; name theirs with --data-root"
+        )
+    state = half_precision(network)
+    network.load_state_dict(state)
+    where = device.set_up(config)
+    network.to(where)
+    images = DeviceImages(dataset.test.pixels, dataset.test.labels, where)
+
+    def evaluated(precision: str) -> np.ndarray:
+        say(f"evaluating the rounded weights on {len(images):,} test images in {precision}")
+        return class_probabilities(network, images, config.evaluation.batch_size, device.autocast(where, precision))
+
+    found = evaluated(config.precision)
+    after, full = accuracy(found, dataset.test.labels), float(summary["test_accuracy"])
+    if abs(after - full) > LARGEST_CHANGE:
+        raise RunFolderError(
+            f"{run}: with weights in half precision {after:.2%} of the test images are right, {full:.2%} in the run; "
+            f"must be the same within {100 * LARGEST_CHANGE:g} points, so no pretrained network is made"
+        )
+    plain = found if config.precision == "float32" else evaluated("float32")
+    return Rounded(
+        run, config, save_tensors(state, {"config": config_digest(config)}), summary["files_sha256"][WEIGHTS], after,
+        int((found.argmax(1) != predicted).sum()), accuracy(plain, dataset.test.labels),
+    )  # fmt: skip
+
+
+def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
+    """The state of a network with its weights in float16; running statistics, which may be large, stay as they are."""
+    weights = {name for name, _ in network.named_parameters()}
+    return {
+        name: (tensor.half() if name in weights else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def add_weights(folder: Path, network: Rounded) -> None:
+    """Write weights and card into a folder that holds the run's other files, and list the weights in its summary."""
+    write_atomically(folder / WEIGHTS, network.weights)
+    summary = load_summary(folder)
+    assert summary is not None  # it was just written
+    summary["published"]["command"] = COMMAND
+    summary["files_sha256"][WEIGHTS] = sha256(folder / WEIGHTS)
+    summary[CHECKSUM_KEY] = checksum_of(summary)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    card = _card(folder.name, network, summary)
+    write_atomically(folder / "README.md", _as_markdown(card))
+    write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: with it the network can be loaded
+
+
+def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any]:
+    where = {key for key, entry in all_settings() if not entry.metadata["result"]}
+    words = [word for word in shlex.split(summary["command"]) if word.partition("=")[0] not in where]
+    return {
+        "name": name,
+        "dynamic": network.config.dynamic,
+        "recipe": network.config.recipe,
+        "data": network.config.data.name,
+        "data_md5": summary["data_md5"],
+        "train_images": summary["train_images"],
+        "test_images": summary["test_images"],
+        "class_names": summary["class_names"],
+        "weights": summary["weights"],
+        "epochs": summary["epochs"],
+        "seed": network.config.seed,
+        "last_batch": network.config.schedule.last_batch,
+        "statistics": network.config.evaluation.statistics,
+        "precision_of_the_run": network.config.precision,
+        "accuracy_of_the_run": summary["test_accuracy"],
+        "accuracy_half_precision": network.accuracy,
+        "predictions_changed_by_rounding": network.changed,
+        "accuracy_half_precision_in_float32": network.accuracy_float32,
+        "largest_change_allowed": LARGEST_CHANGE,
+        "command": shlex.join(words),
+        "git_commit": summary["git_commit"],
+        "finished": summary["finished"],
+        "versions": summary["versions"],
+        "configuration_sha256": summary["configuration_sha256"],
+        "weights_sha256": summary["files_sha256"][WEIGHTS],
+        "weights_of_the_run_sha256": network.original_sha256,
+        "configuration": {key: value_of(network.config, key) for key, _ in all_settings() if key not in where},
+        "made_by": {"command": COMMAND, "git_commit": provenance.git_commit()},
+    }
+
+
+def _as_markdown(card: dict[str, Any]) -> str:
+    sums = ", ".join(f"{name} {md5}" for name, md5 in card["data_md5"].items())
+    images, run = card["test_images"], card["precision_of_the_run"]
+    rows = {
+        "data": f"{card['data']}, {card['train_images']:,} training images, {images:,} test images (MD5: {sums})",
+        "recipe": f"`recipe={card['recipe']}`, {card['epochs']} epochs, seed {card['seed']}, "
+        f"`schedule.last_batch={card['last_batch']}`",
+        f"test accuracy of the run ({run})": f"{card['accuracy_of_the_run']:.2%}",
+        f"test accuracy with weights in half precision ({run})": f"{card['accuracy_half_precision']:.2%}; the predicted class "
+        f"of {card['predictions_changed_by_rounding']} of {images:,} images is another",
+        "the same in float32 arithmetic, as it is loaded": f"{card['accuracy_half_precision_in_float32']:.2%}",
+        "command": f"`{card['command']}`",
+        "commit": f"{card['git_commit']}",
+        "SHA-256 of `weights.safetensors`": card["weights_sha256"],
+        "SHA-256 of the run's own weights": card["weights_of_the_run_sha256"],
+        "this folder was made by": f"`{card['made_by']['command']}`, commit {card['made_by']['git_commit']}",
+    }
+    table = "".join(f"| {term} | {words} |\n" for term, words in rows.items())
+    return (
+        f"# {card['name']}\n\nA {card['dynamic']} network of {card['weights']:,} weights. The card for programs is "
+        f"[card.json](card.json).\n\n```python\nfrom pdenet_repro import load_pretrained\n\n"
+        f'network = load_pretrained("{card["name"]}")\nprobabilities = network.probabilities(images)  '
+        f"# images: raw pixels, a tensor (N, 3, 96, 96) of uint8\n```\n\n| | |\n|---|---|\n{table}"
+    )

@@ -1,0 +1,126 @@
+"""The effects of a study's variations: each against the run without it, on the same test images."""
+
+import json
+
+import numpy as np
+import pytest
+from made import read_csv
+from scipy import stats
+
+from pdenet_repro.cli.report import main
+from pdenet_repro.report.effects import MEAN, SEED, STATISTICS, VARIATION, effects
+from pdenet_repro.report.runs import collect
+from pdenet_repro.report.statistics import paired_interval, t_interval, unpaired_interval
+
+BASE = ("dynamic=hamiltonian", "data.fraction=0.05")
+NONE = (*BASE, "variation=smoothness-none", "objective.smoothness=none")
+
+
+@pytest.fixture
+def readings(maker, tmp_path):
+    """Two seeds of the base, one variation with two seeds, one with one, and one without its base."""
+    statistics = {"test_accuracy_by_statistics": {"running": 0.5, "batch": 0.65, "reestimated": 0.55}}
+    maker(*BASE, right=range(100), extra=statistics)
+    maker(*BASE, "seed=1", right=range(110))
+    maker(*NONE, right=range(10, 130))
+    maker(*NONE, "seed=1", right=range(114))
+    maker(*BASE, "variation=box-none", "optimizer.bound=null", right=range(50, 150))
+    maker("dynamic=second_order", "variation=start-zero", "network.leapfrog_start=zero", right=range(9))
+    return tmp_path / "made"
+
+
+def rows_of(folder):
+    (found,) = collect(folder, weights=False).values()
+    return effects(found.runs)
+
+
+def only(rows, **wanted):
+    (row,) = (row for row in rows if all(row[key] == value for key, value in wanted.items()))
+    return row
+
+
+def test_an_effect_is_the_difference_on_the_same_images(readings):
+    rows = rows_of(readings)
+    row = only(rows, variation="smoothness-none", seed=0)
+    assert (row["base_accuracy"], row["accuracy"]) == (0.5, 0.6)
+    assert row["difference"] == pytest.approx(0.1)
+    assert (row["only_base_right"], row["only_variation_right"]) == (10, 30)
+    assert (row["difference_95_low"], row["difference_95_high"]) == paired_interval(10, 30, 200)
+    assert row["p"] == pytest.approx(stats.binomtest(10, 40).pvalue)
+    assert row["changed"] == "objective.smoothness=none (tv)"
+    assert only(rows, variation="box-none")["changed"] == "optimizer.bound=null (1)"
+    assert {row["about"] for row in rows if row["kind"] == VARIATION and row["n"] == 1} == {"these two networks"}
+
+
+def test_several_seeds_have_the_interval_of_their_mean(readings):
+    row = only(rows_of(readings), about=MEAN)
+    assert (row["variation"], row["n"], row["seed"]) == ("smoothness-none", 2, None)
+    assert row["difference"] == pytest.approx((0.1 + 0.02) / 2)
+    assert (row["difference_95_low"], row["difference_95_high"]) == pytest.approx(t_interval([0.1, 0.02]))
+
+
+def test_other_statistics_and_another_seed_are_rows_too(readings):
+    rows = rows_of(readings)
+    row = only(rows, kind=STATISTICS, variation="statistics-batch")
+    assert row["changed"] == "evaluation.statistics=batch (running)"
+    assert row["difference"] == pytest.approx(0.15)
+    assert (row["difference_95_low"], row["difference_95_high"]) == unpaired_interval(0.5, 0.65, 200)
+    assert row["p"] is None
+    assert "statistics-running" not in {row["variation"] for row in rows}
+    assert only(rows, kind=SEED)["difference"] == pytest.approx(0.05)
+
+
+def test_a_variation_without_its_base_has_no_row(readings):
+    assert "start-zero" not in {row["variation"] for row in rows_of(readings)}
+
+
+def test_a_study_without_variations_has_no_effects(study):
+    assert rows_of(study) == []
+
+
+@pytest.mark.pictures
+def test_the_report_of_such_a_study_has_table_picture_page_and_gaps(readings, tmp_path, capsys):
+    settings = {"dynamic": "hamiltonian", "data.fraction": 0.05, "seed": 0, "network.initial_draw": "each_step"}
+    settings |= {"variation": "draw-each_step"}
+    place = "hamiltonian/fraction-0.05-draw-each_step/seed-0"
+    gone = {"folder": place, "name": "hamiltonian, draw-each_step", "configuration": settings}
+    (readings / "plan.json").write_text(json.dumps({"command": "-m study=readings", "runs": [gone]}))
+    target = tmp_path / "public"
+    assert main([str(readings), "--publish", str(target)]) == 0
+    words = (target / "results.md").read_text()
+    assert "## Effects" in words
+    assert "hamiltonian, draw-each_step: planned, and not begun" in words
+    assert "| smoothness-none | objective.smoothness=none (tv) | Hamiltonian |" in words
+    rows = read_csv(target / "effects.csv")
+    assert float(only(rows, variation="box-none")["difference"]) == 0.0
+    gap = only(rows, variation="draw-each_step")
+    assert (gap["about"], gap["dynamic"], gap["images"], gap["difference"]) == ("not run yet", "hamiltonian", "100", "")
+    assert (target / "effects.png").read_bytes().startswith(b"\x89PNG")
+    assert not (target / "figure2.png").exists()
+    first = (target / "effects.csv").read_text()
+    assert main([str(readings)]) == 0
+    assert 'id="effects"' in (readings / "report.html").read_text()
+    assert (readings / "effects.csv").read_text() == first
+
+
+def test_the_paired_interval_is_that_of_resampled_images():
+    """Against the bootstrap of another library."""
+    pairs = np.repeat([1, -1, 0], [420, 300, 7280])  # right only in the second, only in the first, in both or neither
+    resampled = stats.bootstrap((pairs,), np.mean, n_resamples=4000, method="percentile", random_state=1, batch=500)
+    assert paired_interval(300, 420, 8000) == pytest.approx(tuple(resampled.confidence_interval), abs=5e-4)
+
+
+def test_the_intervals_hold_in_19_of_20_samples():
+    random = np.random.default_rng(0)
+    shares, draws = (0.06, 0.03, 0.91), 2000  # only the first right, only the second right, neither
+    counts = random.multinomial(200, shares, size=draws)
+    found = [paired_interval(first, second, 200) for first, second, _ in counts]
+    assert np.mean([low <= -0.03 <= high for low, high in found]) == pytest.approx(0.95, abs=0.015)
+    one, other = (random.binomial(200, share, draws) / 200 for share in (0.5, 0.6))
+    found = [unpaired_interval(a, b, 200) for a, b in zip(one, other, strict=True)]
+    assert np.mean([low <= 0.1 <= high for low, high in found]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_no_difference_at_all_has_an_interval_that_is_not_empty():
+    low, high = paired_interval(0, 0, 1000)
+    assert low < 0 < high
