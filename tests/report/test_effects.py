@@ -81,6 +81,7 @@ def test_a_study_without_variations_has_no_effects(study):
 @pytest.mark.pictures
 def test_the_report_of_such_a_study_has_table_picture_page_and_gaps(readings, tmp_path, capsys):
     settings = {"dynamic": "hamiltonian", "data.fraction": 0.05, "seed": 0, "network.initial_draw": "each_step"}
+    settings |= {"variation": "draw-each_step"}
     place = "hamiltonian/fraction-0.05-draw-each_step/seed-0"
     gone = {"folder": place, "name": "hamiltonian, draw-each_step", "configuration": settings}
     (readings / "plan.json").write_text(json.dumps({"command": "-m study=readings", "runs": [gone]}))
