@@ -13,6 +13,14 @@ EFFECTS = ROOT / "docs" / "results" / "readings" / "effects.csv"
 LINK = "results/readings/results.md#effects"
 
 
+def published() -> list[dict[str, str]]:
+    """The rows of the published effects; none where nothing is published."""
+    if not EFFECTS.is_file():
+        return []
+    with EFFECTS.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def with_effects(page: str, effects: list[dict[str, str]]) -> str:
     """The page with the effects of the variations that each row of its table names, or "not run yet"."""
     return "\n".join(_row(line, effects) for line in page.split("\n"))
@@ -39,8 +47,7 @@ def _words(row: dict[str, str]) -> str:
 
 def main() -> None:
     """Write the column into the page."""
-    effects = list(csv.DictReader(EFFECTS.open(newline=""))) if EFFECTS.is_file() else []
-    PAGE.write_text(with_effects(PAGE.read_text(), effects))
+    PAGE.write_text(with_effects(PAGE.read_text(), published()))
 
 
 if __name__ == "__main__":

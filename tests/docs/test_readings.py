@@ -27,8 +27,9 @@ def test_the_table_is_read():
 
 
 def test_the_effects_are_those_that_are_published():
-    effects = list(script.csv.DictReader(script.EFFECTS.open(newline=""))) if script.EFFECTS.is_file() else []
-    assert script.with_effects(PAGE, effects) == PAGE, "renew the column with: python scripts/readings_effects.py"
+    assert script.with_effects(PAGE, script.published()) == PAGE, (
+        "renew the column with: python scripts/readings_effects.py"
+    )
 
 
 def test_an_effect_is_written_with_its_interval_and_a_link():
