@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
+from waiting import end, wait_until
+
+from pdenet_repro.sweeps.state import State
+from pdenet_repro.sweeps.status import status
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "one_node_slurm.sh"
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -24,7 +27,7 @@ pytestmark = [
 ]
 
 STUDY = (
-    "-m", "data=shapes", "network=tiny", "network.widths=[2]",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.connector_norm=instance", "evaluation.every=0",
     "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
     "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
@@ -54,25 +57,12 @@ def start(folder, *words, **environment):
     )  # fmt: skip
 
 
-def end(process):
-    out, err = process.communicate(timeout=280)
-    return process.returncode, out, err
-
-
 def runs(folder):
     return {name: folder / "outputs/study" / name / "fraction-0.10/seed-0" for name in ("parabolic", "hamiltonian")}
 
 
 def contents(folder):
     return {name: [(path / file).read_bytes() for file in SAME] for name, path in runs(folder).items()}
-
-
-def wait_for(condition, process):
-    until = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "waited for two minutes"
-        time.sleep(0.1)
 
 
 def job_of(path):
@@ -86,10 +76,8 @@ def cancel_all(slurm):
     """End all jobs; a job holds its run folder until it is gone."""
     environment = os.environ | slurm
     subprocess.run(["scancel", "--user=root"], env=environment, check=True)
-    until = time.monotonic() + 60
-    while subprocess.run(["squeue", "--noheader"], env=environment, capture_output=True, check=True).stdout:
-        assert time.monotonic() < until, "cancelled jobs do not end"
-        time.sleep(0.1)
+    squeue = ["squeue", "--noheader"]
+    wait_until(lambda: not subprocess.run(squeue, env=environment, capture_output=True, check=True).stdout)
 
 
 def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes(tmp_path, slurm):
@@ -101,7 +89,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     process, there = start(tmp_path / "there", *SLURM, **slurm), runs(tmp_path / "there")
     try:
         for name, order in (("parabolic", ["scontrol", "requeue"]), ("hamiltonian", ["scancel", "--signal=USR2"])):
-            wait_for(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
+            wait_until(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)
             subprocess.run([*order, job_of(there[name])], env=os.environ | slurm, check=True)
         code, out, err = end(process)
     finally:
@@ -114,11 +102,15 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm):
-    process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
-    wait_for(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
+def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm, monkeypatch):
+    process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", "launcher.n=1", **slurm), runs(tmp_path)
+    wait_until(lambda: any(list(path.glob("checkpoints/step-*")) for path in paths.values()), process)
     process.kill()
     process.communicate()
+    monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
+    waiting = [run for run in status(tmp_path / "outputs/study") if run.state is State.QUEUED]
+    assert [run.words for run in waiting] == [f"job {job_of(run.folder)} is pending" for run in waiting]
+    assert len(waiting) == 1
     code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
     assert code == 0, err
     assert "have jobs in the queue already" in out
@@ -133,7 +125,7 @@ def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm):
 
 def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
     process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
-    wait_for(lambda: list(paths["parabolic"].glob("checkpoints/step-*")), process)
+    wait_until(lambda: list(paths["parabolic"].glob("checkpoints/step-*")), process)
     subprocess.run(["scancel", job_of(paths["parabolic"])], env=os.environ | slurm, check=True)
     code, out, err = end(process)
     assert code == 1

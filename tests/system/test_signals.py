@@ -78,7 +78,8 @@ def test_a_command_in_a_notebook_leaves_streams_and_handlers_as_they_were(handle
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_closed_streams_do_not_stop_a_command(tmp_path, closed):
-    words = "data=shapes network=tiny schedule=demo schedule.epochs=1 data.fraction=0.05 name=closed"
+    words = "data=shapes network=tiny network.widths=[2] network.steps=1 network.connector_norm=instance schedule=demo "
+    words += "schedule.epochs=1 data.fraction=0.05 name=closed"
     done = subprocess.run(["sh", "-c", f"{sys.executable} -m pdenet_repro {words} {closed}"], cwd=tmp_path)
     assert done.returncode == 0
     (log,) = tmp_path.rglob("run.log")

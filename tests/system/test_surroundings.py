@@ -23,9 +23,22 @@ def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypat
     assert (len(warnings), os.environ[COMPILER_CACHE]) == (1, str(tmp_path / "mine"))
 
 
+def test_pytorch_is_loaded_with_a_compiler_cache_that_cannot_be_written():
+    program = "from pdenet_repro.system.surroundings import load_torch; load_torch()"
+    environment = os.environ | {COMPILER_CACHE: "/proc/x"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"warning: {COMPILER_CACHE}: cannot write /proc/x")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value", "advice"),
-    [("TORCH_LOGS", "nonsense", "unset what is wrong"), ("PYTORCH_ALLOC_CONF", "nonsense", "must be NAME:VALUE")],
+    [
+        ("TORCH_LOGS", "nonsense", "unset what is wrong"),
+        ("TORCHINDUCTOR_COMPILE_THREADS", "many", "unset what is wrong"),
+        ("PYTORCH_ALLOC_CONF", "nonsense", "must be NAME:VALUE"),
+    ],
 )
 def test_a_variable_that_keeps_pytorch_from_being_loaded_is_one_sentence(name, value, advice):
     """Also at the second attempt: PyTorch itself would then complain of something else."""

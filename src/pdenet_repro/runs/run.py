@@ -64,7 +64,7 @@ def run(config: Config, command: str, name: str = "") -> None:
             log.path = folder.path / "run.log"
             folder.begin(command)
             try:
-                load_torch()  # it takes seconds: only now that it is needed
+                load_torch(log.warn)  # it takes seconds: only now that it is needed
                 from pdenet_repro.runs.training_run import TrainingRun
 
                 summary = TrainingRun(config, dataset, folder, log, stop).execute()

@@ -25,7 +25,6 @@ from pdenet_repro.system.console import Bars, Log, epoch_line
 from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
 from pdenet_repro.system.files import remove
 from pdenet_repro.system.signals import Interrupted, StopRequest
-from pdenet_repro.system.surroundings import use_writable_compiler_cache
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import STATISTICS, accuracy, batch_norms
 from pdenet_repro.training.interruptible import StoppedWhileCompiling
@@ -44,7 +43,6 @@ class TrainingRun:
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
         provenance.git_commit()  # remembered for the summary
-        use_writable_compiler_cache(log.warn)
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = draw_subset(dataset.train.labels, config.data, config.seed, dataset.folds)

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pdenet_repro.system.errors import UserError
-from pdenet_repro.system.surroundings import READ_SETTINGS, load_torch
+from pdenet_repro.system.surroundings import load_torch
 
 # Where there is a GPU, other parts of PyTorch may open its driver, which a forked process cannot use.
 HAS_GPU = Path("/proc/driver/nvidia").exists()
@@ -13,6 +13,6 @@ MODULES = ["pdenet_repro.sweeps.worker", "pdenet_repro.runs.training_run"]
 MORE = ["torch.utils.tensorboard", "matplotlib.figure"]
 
 with suppress(UserError):  # every run says it
-    load_torch(READ_SETTINGS[:1] if HAS_GPU else READ_SETTINGS)
+    load_torch(compiler=not HAS_GPU)
     for name in MODULES if HAS_GPU else MODULES + MORE:
         import_module(name)

@@ -2,8 +2,9 @@
 
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from pdenet_repro.system.errors import InvalidConfig, StorageError, UserError, f
 from pdenet_repro.system.files import make_folder
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-READ_SETTINGS = ("torch", "torch._dynamo.config", "torch._inductor.config")
 _refusal: UserError | None = None  # of PyTorch, which a process cannot import a second time after that failed
 
 
-def load_torch(modules: Sequence[str] = READ_SETTINGS) -> None:
-    """Import the modules of PyTorch that read its variables in the environment.
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def load_torch(warn: Callable[[str], None] = _warn, compiler: bool = True) -> None:
+    """Import PyTorch, and with ``compiler`` its compiler, where a variable of theirs in the environment may be wrong.
 
     Raises
     ------
@@ -29,14 +33,17 @@ def load_torch(modules: Sequence[str] = READ_SETTINGS) -> None:
     for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
         if (value := os.environ.get(name)) and ":" not in value:  # the whole process would be aborted
             raise InvalidConfig(f"{name}={value}: must be NAME:VALUE, as in expandable_segments:True; or unset it")
+    names = [name for name in os.environ if re.match("(AOTINDUCTOR|INDUCTOR|PYTORCH|TORCH)", name)]
+    settings = " ".join(f"{name}={os.environ[name]}" for name in names)
     try:
-        for module in modules:
-            import_module(module)
+        import_module("torch")
+        if compiler:
+            use_writable_compiler_cache(warn)
+            import_module("torch._dynamo.config")
+            import_module("torch._inductor.config")
     except Exception as error:
-        names = [name for name in os.environ if re.match("(AOTINDUCTOR|INDUCTOR|PYTORCH|TORCH)", name)]
-        if not names:
+        if not settings:
             raise
-        settings = " ".join(f"{name}={os.environ[name]}" for name in names)
         _refusal = InvalidConfig(
             f"{settings}: PyTorch cannot be loaded with this in the environment ({first_line(error)}); unset what is wrong"
         )
