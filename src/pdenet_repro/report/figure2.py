@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-from matplotlib.transforms import Transform, offset_copy
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
@@ -83,7 +83,7 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
 
 def _beside(axis: Axes, place: float) -> Transform:
     """The axes' own coordinates, moved sideways by so many times seven points: what is at one number of images hides nothing."""
-    return offset_copy(axis.transData, axis.figure, x=7 * place, units="points")
+    return axis.transData + ScaledTranslation(7 * place / 72, 0, axis.figure.dpi_scale_trans)
 
 
 def _frame(axis: Axes, values: Sequence[int]) -> None:

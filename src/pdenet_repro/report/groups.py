@@ -143,7 +143,9 @@ class Grouping:
     def comparable(self) -> dict[Line, Cell]:
         """The cells to show beside each other: on the number of images that most lines have, else each on its own most."""
         size = shared_size([line.cells for line in self.lines])
-        return {line: line.cells.get(size, line.largest) for line in self.lines if size is None or size in line.cells}
+        if size is None:
+            return {line: line.largest for line in self.lines}
+        return {line: line.cells[size] for line in self.lines if size in line.cells}
 
     def without(self, runs: Sequence[Run]) -> str:
         """Names of the lines that none of the runs is of, with blanks between them."""
