@@ -15,6 +15,7 @@ from pdenet_repro.report.figure3 import columns, figure3
 from pdenet_repro.report.figures import colours, styles
 from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.loss_curves import loss_curves
+from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import collect
 
 
@@ -163,6 +164,22 @@ def test_accuracies_that_lie_close_together_have_ticks_that_differ(maker, tmp_pa
     figure.draw_without_rendering()
     ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert len(set(ticks)) == len(ticks) > 2
+
+
+def test_figure_3_of_a_study_whose_only_finished_runs_are_on_other_images_than_the_papers(maker, tmp_path):
+    """As the real study begins: a tenth of the images first, 20 % to 100 % planned."""
+    planned = [
+        Missing(f"{tenth}", tmp_path, "planned", dynamic="parabolic", fraction=tenth / 10) for tenth in range(2, 11)
+    ]
+    maker("dynamic=parabolic", "data.fraction=0.1", right=range(90), images=200)
+    maker("dynamic=hamiltonian", "data.fraction=0.1", right=range(90), images=200)
+    (found,) = collect(tmp_path / "made").values()
+    assert len(figure3(Grouping(found.runs, (), planned))[2]) == 2
+    maker("dynamic=hamiltonian", right=range(150), images=2000)
+    (found,) = collect(tmp_path / "made").values()
+    figure, _, runs = figure3(Grouping(found.runs, (), planned))
+    assert [run.images for run in runs] == [2000]
+    assert len(figure.axes) == 5 + 1  # one row, and the colours: the other dynamic has no run in these columns
 
 
 def test_figure_3_has_the_papers_columns_one_seed_and_no_run_where_one_is_missing(maker, tmp_path):

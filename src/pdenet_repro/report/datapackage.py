@@ -25,25 +25,24 @@ class Table:
 
 
 def data_package(title: str, tables: Mapping[str, Table]) -> str:
-    """The JSON that describes ``NAME.csv`` for each table by name; tables without rows have empty files and no columns."""
+    """The JSON that describes ``NAME.csv`` for each table by name; the file of a table without rows is empty, and left out."""
     content = {
         "profile": "tabular-data-package",
         "name": "report",
         "title": title,
-        "resources": [_resource(name, table) for name, table in tables.items()],
+        "resources": [_resource(name, table) for name, table in tables.items() if table.rows],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _resource(name: str, table: Table) -> dict[str, Any]:
-    columns = list(table.rows[0]) if table.rows else []
     return {
         "profile": "tabular-data-resource",
         "name": name.replace("_", "-"),
         "path": f"{name}.csv",
         "description": f"{table.meaning} {table.line}.",
         "schema": {
-            "fields": [{"name": key, "type": _type([row[key] for row in table.rows])} for key in columns],
+            "fields": [{"name": key, "type": _type([row[key] for row in table.rows])} for key in table.rows[0]],
             "missingValues": [""],
         },
         "sources": [{"title": f"{term}: {words}"} for term, words in table.origin],

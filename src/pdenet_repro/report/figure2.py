@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Transform, offset_copy
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
@@ -75,14 +75,15 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
     axis.set_ylabel("test accuracy")
     axis.set_title("after training", fontsize=11)
     _frame(axis, grouping.planned_sizes)
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if len(grouping.planned_sizes) <= 6:
-        axis.set_xticks(grouping.planned_sizes, [f"{n:,}" for n in grouping.planned_sizes])
+        axis.set_xticks(grouping.planned_sizes)
     return numbers
 
 
 def _beside(axis: Axes, place: float) -> Transform:
     """The axes' own coordinates, moved sideways by so many times seven points: what is at one number of images hides nothing."""
-    return offset_copy(axis.transData, axis.get_figure(root=True), x=7 * place, units="points")
+    return axis.transData + ScaledTranslation(7 * place / 72, 0, axis.figure.dpi_scale_trans)
 
 
 def _frame(axis: Axes, values: Sequence[int]) -> None:
@@ -126,10 +127,13 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
 
 def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
     """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
-    colour = {line.dynamic: style.colour for line, style in reversed(list(looks.items()))}
-    values = {(cell.dynamic, value): at for cell, at in cells.items() if (value := published(cell.runs[0])) is not None}
-    for number, ((dynamic, value), at) in enumerate(values.items()):
-        axis.plot([at], [value], "*", color=colour[dynamic], markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
+    colours = {cell: style.colour for line, style in looks.items() for cell in line.cells.values()}
+    values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
+    for cell, at in cells.items():
+        if (value := published(cell.runs[0])) is not None:
+            values.setdefault((cell.dynamic, value), (at, colours[cell]))
+    for number, ((_, value), (at, colour)) in enumerate(values.items()):
+        axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
                   transform=_beside(axis, len(looks) / 2 + 1 + 1.3 * number))  # fmt: skip
     return bool(values)
 

@@ -15,7 +15,9 @@ ROWS = 12
 
 def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
     """The figure, its numbers and its runs: one seed throughout, "no run" where that seed has none, one colour scale."""
-    sizes, lines = columns(grouping), grouping.lines[:ROWS]
+    sizes = columns(grouping)
+    lines = [line for line in grouping.lines if not line.cells.keys().isdisjoint(sizes)]
+    further, lines = len(lines[ROWS:]), lines[:ROWS]
     repetition = grouping.common_repetition(line.cells[size] for line in lines for size in sizes if size in line.cells)
     found = {(line, size): run_of(line.cells.get(size), repetition) for line in lines for size in sizes}
     runs = [run for run in found.values() if run]
@@ -46,7 +48,7 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
                 for (true, predicted), count in np.ndenumerate(run.confusion)
             ]  # fmt: skip
     which = "fold" if next(iter(lines[0].cells.values())).on_folds else "seed"
-    more = f"; {counted(len(grouping.lines) - ROWS, 'further row')} left out" if len(grouping.lines) > ROWS else ""
+    more = f"; {counted(further, 'further row')} left out" if further else ""
     figure.suptitle(f"{which} {repetition}{more}", fontsize=10)
     figure.supxlabel("predicted class", fontsize=10)
     figure.supylabel("true class", fontsize=10)
@@ -57,9 +59,11 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
 
 def columns(grouping: Grouping) -> list[int]:
     """Numbers of training images: the paper's where the study has or plans them, else those there are, evenly chosen."""
-    whole, sizes = grouping.whole, grouping.planned_sizes
+    whole = grouping.whole
     paper = [round(share * whole) for share in PAPER] if whole else []
-    if paper and set(paper) <= set(sizes):
-        return paper
-    step = -(-len(sizes) // COLUMNS)
-    return sizes[(len(sizes) - 1) % step :: step]
+    for sizes in (grouping.planned_sizes, grouping.sizes):
+        step = -(-len(sizes) // COLUMNS)
+        chosen = paper if paper and set(paper) <= set(sizes) else sizes[(len(sizes) - 1) % step :: step]
+        if not set(chosen).isdisjoint(grouping.sizes):  # otherwise every matrix would be "no run"
+            break
+    return chosen

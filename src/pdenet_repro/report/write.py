@@ -17,7 +17,7 @@ from pdenet_repro.report.datapackage import Table, data_package
 from pdenet_repro.report.effects import effects, effects_figure
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
-from pdenet_repro.report.figure3 import figure3
+from pdenet_repro.report.figure3 import columns, figure3
 from pdenet_repro.report.files import save
 from pdenet_repro.report.groups import Grouping, check_keys
 from pdenet_repro.report.loss_curves import loss_curves
@@ -214,7 +214,9 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     absent = _not_shown(grouping, of, "not on the right") if of else ""
     drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, absent)
     figure, numbers, of = figure3(grouping)
-    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of)
+    sizes = columns(grouping)
+    absent = _not_shown(grouping, [run for run in runs if run.images in sizes])
+    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of, absent)
     if curves := loss_curves(grouping):
         figure, numbers, of = curves
         drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, _not_shown(grouping, of))
