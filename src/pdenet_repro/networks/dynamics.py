@@ -59,6 +59,12 @@ class Dynamic(ABC):
         """The state at time 0 from the features that enter the unit."""
         return (Y,)
 
+    def initialize(self, layers: Any) -> None:
+        """Change the initial weights of a unit, which have been drawn, in place; a subclass may, the others do nothing.
+
+        ``layers``: the weights over time of each layer of a step (`pdenet_repro.networks.unit.TimeWeights`).
+        """
+
     @abstractmethod
     def step(self, state: State, theta: Theta) -> State:
         """One time step forward."""

@@ -84,6 +84,9 @@ class PDENet(nn.Module):
                     nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
             if config.initial_draw == "once":
                 parts.copy_(parts[:1].clone())
+        with torch.no_grad():
+            for unit in self.units:
+                unit.dynamic.initialize(unit.theta)  # type: ignore[operator, union-attr]
 
     @property
     def dtype(self) -> torch.dtype:
