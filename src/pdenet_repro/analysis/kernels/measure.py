@@ -1,9 +1,9 @@
-"""Do the smoothness term and the box do what they are for? Kernels as functions of time, and their size.
+"""Kind ``kernels``: change of the kernels in time and their size, which the smoothness term and the projection are to limit.
 
-The smoothness term (11) is ``sqrt(d^2 + eps)`` of each difference d of two steps' weights (over h). Where ``|d|`` is well below
-``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a quadratic, no total variation, and its floor ``sqrt(eps)`` is constant.
-The box of the projection bounds entries; what it implies for ``|K|``, and what entries would guarantee a stable step, are in
-`entries_for_step_size`.
+The smoothness term (11) is the sum of ``sqrt(d^2 + eps)`` over the differences d of two steps' weights, divided by h. Where
+``|d|`` is well below ``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``, which is a constant and a quadratic term, not a
+total variation. The projection keeps every weight in a box [-b, b]; `entries_for_step_size` is the b that guarantees a stable
+step.
 """
 
 import argparse
@@ -29,17 +29,19 @@ from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
-EDGES = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 41)])  # of the differences; the last bin has all beyond
+EDGES = np.concatenate(
+    [[0.0], np.geomspace(1e-5, 1.0, 41)]
+)  # edges of the histogram of differences; larger ones are counted in the last bin
 Row = dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 500)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Sizes and changes of the kernels of every network; accuracy of the trained ones with their steps' kernels averaged."""
+    """Measure the kernels of every network, and the accuracy of trained ones with their kernels averaged over time."""
     sizes = [row for subject in progress(subjects, "kernels in time") for row in kernel_rows(subject)]
     histogram = [row for subject in subjects for row in _histogram(subject)]
     result = Result(tables={"kernels": sizes, "kernels_differences": histogram})
@@ -61,7 +63,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def kernels_of(unit: torch.nn.Module) -> list[tuple[str, Tensor]]:
-    """Kernels over time of a unit, by name: (steps, C_out, C_in, 3, 3) each."""
+    """The kernels of a unit over time, with their names: (steps, C_out, C_in, 3, 3) each."""
     return [(name, value.detach()) for name, value in unit.named_parameters() if value.ndim == 5]
 
 
@@ -89,7 +91,7 @@ def kernel_rows(subject: Subject) -> list[Row]:
 
 
 def _differences(subject: Subject) -> np.ndarray:
-    """Absolute differences over h of all kernel entries of all units from one step to the next."""
+    """Absolute differences over h of all kernel entries of all units between successive steps: (differences,) float64."""
     found = [K.diff(dim=0).flatten() for unit in units(subject.network) for _, K in kernels_of(unit)]
     return (torch.cat(found).abs() / subject.config.network.step_size).double().cpu().numpy()
 
@@ -149,7 +151,7 @@ def _sentence(subject: Subject, sizes: Sequence[Row], histogram: Sequence[Row], 
 
 
 def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> Figure:
-    """Changes, their distribution, and operator norms."""
+    """Left the changes of the kernels, in the middle the distribution of the differences, right the operator norms."""
     figure = Figure(figsize=(13.0, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     style = line_styles((row["network"], row["dynamic"]) for row in sizes)

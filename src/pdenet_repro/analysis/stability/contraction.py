@@ -1,11 +1,12 @@
-"""Theorem 1 on trained parabolic units: every step with its own weights, biases and scales, the norm frozen at each image.
+"""Theorem 1 on trained parabolic units: each step with its own weights, biases and scales, the norm frozen at each image.
 
-With the mean and the deviation of the norm held, a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and
-``F(Y) - F(Z) = -K^T D a K (Y - Z)``, D diagonal with the slopes of sigma's secants, in [0, 1]. With a >= 0 everywhere the step
-multiplies the distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``: it cannot expand for
-``h <= 2 / ||sqrt(a) K||^2``. The weights may change from step to step; the factors multiply. A negative scale voids this: with
-``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. Close to the image itself the
-slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` of the layer's own Jacobian.
+With a frozen norm a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and ``F(Y) - F(Z) = -K^T D a K (Y -
+Z)`` with a diagonal D whose entries, the slopes of secants of sigma, are in [0, 1]. If a >= 0 everywhere, a step multiplies the
+distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``, so no distance grows for ``h <= 2 / ||sqrt(a)
+K||^2``. The weights may differ between steps; the factors of the steps multiply. Where a scale is negative Theorem 1 does not
+apply: with ``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. For solutions
+close to the image the slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` over eigenvalues of
+the layer's Jacobian.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 def slopes_of_norm(layer: Evaluation) -> Tensor:
-    """``a``, by which the layer multiplies ``K Y`` with its norm frozen at its features (N, C, H, W): the same shape or less."""
+    """The factor ``a`` of a layer with its norm frozen at its features (N, C, H, W), of a shape that broadcasts to theirs."""
     inside: list[Tensor] = []
     F = layer.frozen()
 
@@ -46,10 +47,10 @@ def slopes_of_norm(layer: Evaluation) -> Tensor:
 
 @torch.no_grad()
 def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
-    """Bounds on a step's expansion at each of the layer's N images, arrays (N,), and the step sizes up to which it cannot.
+    """The largest factor of a distance in a step of size h, and the largest step size at which no distance grows.
 
-    ``factor_bound`` and ``step_size_bound`` hold for any two solutions, ``factor_at_image`` and ``step_size_at_image`` for
-    those close to the image. Lanczos iteration: to about 1 %.
+    Each is an array (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
+    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Lanczos iteration: to about 1 %.
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 
@@ -73,9 +74,9 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
-    """For each step of a parabolic unit the bounds at images Y (N, C, H, W) and what happens to their pairs Z (N, C, H, W).
+    """For each step of a parabolic unit the bounds at images Y (N, C, H, W), and the growth of their distance from Z, alike.
 
-    Z is followed through the layers with the norm frozen at the features of Y: the equation of Theorem 1.
+    Z goes through layers whose norms are frozen at the features of Y, as Theorem 1 needs it.
     """
     rows, h = [], unit.dynamic.h
     for step, (layer,) in enumerate(evaluations(unit, Y), start=1):
@@ -95,7 +96,10 @@ def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
 def measure(
     subjects: Sequence[Subject], pairs: Mapping[Subject, Sequence[tuple[Tensor, Tensor]]], result: Result
 ) -> None:
-    """Add Theorem 1 on every parabolic network to the result; nothing without one."""
+    """Add the measurements of Theorem 1 to ``result`` for each parabolic network.
+
+    ``pairs``: for each network and unit two features (N, C, H, W) that enter it.
+    """
     table: list[dict[str, Any]] = []
     for subject in subjects:
         if not isinstance(units(subject.network)[0].dynamic, Parabolic):
@@ -109,13 +113,7 @@ def measure(
             for row in rows:
                 counts = {name: row[name] for name in ("step", "negative_scales", "scales")}
                 columns: dict[str, Any] = {}
-                for name in (
-                    "factor_bound",
-                    "factor_at_image",
-                    "growth_of_pairs",
-                    "step_size_bound",
-                    "step_size_at_image",
-                ):
+                for name in [name for name in row if isinstance(row[name], np.ndarray)]:
                     columns |= {f"{name}_min": float(row[name].min()), f"{name}_median": float(np.median(row[name])),
                                 f"{name}_max": float(row[name].max())}  # fmt: skip
                 about = {
@@ -158,7 +156,7 @@ def _sentence(
 
 
 def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Left factors of one step, right step sizes; marks: medians over images, lines: extremes."""
+    """Left the factors of one step, right the step sizes; marks: medians over images, lines: from smallest to largest."""
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = line_styles((row["network"], row["dynamic"]) for row in rows)
@@ -181,11 +179,11 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
                     [max(row[f"{column}_{part}"], least / 3 if axis is right else 1e-3) for row in own]
                     for part in ("min", "median", "max")
                 )
-                words, marker = kinds[kind]
+                label, marker = kinds[kind]
                 face = how.colour if how.line == "-" else "none"
                 axis.vlines(at, low, high, color=how.colour, linewidth=1)
                 colours = {"color": how.colour} if marker == "x" else {"edgecolors": how.colour, "facecolors": face}
-                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {words}", **colours)
+                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {label}", **colours)
         axis.set_yscale("log")
         depth_axes.plain_numbers(axis)
         axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names], fontsize=8)

@@ -20,7 +20,7 @@ SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
 
 
 def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
-    """A panel a network: by unit and time step the mean squared symbol of each band, and the odd share."""
+    """A panel for each network: the mean squared symbol of each band and the odd share, by unit and time step."""
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     for axis, subject in zip(axes, subjects, strict=True):
@@ -58,13 +58,13 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
 
 
 def _title(axis: Axes, subject: Subject) -> None:
-    """The network's name; a long one, which tells it from others of its dynamic, in two lines of smaller letters."""
+    """Write the network's name above a panel, a long name in smaller letters and two lines."""
     name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
 def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
-    """A panel a network: test accuracy against the image side, stencils unchanged and rescaled."""
+    """A panel for each network: test accuracy against the image side, with unchanged and with rescaled stencils."""
     figure = Figure(figsize=(3.6 * len(subjects) + 0.8, 4.0), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     sides = sorted({row["side_pixels"] for row in moved})
