@@ -71,10 +71,7 @@ class Evaluation:
         def product(V: Tensor) -> Tensor:
             # a layer treats each example independently: copies of Y give the derivatives in many directions at once
             copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
-                derivative: Tensor = torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
-                return derivative
+            return forward_product(lambda Y: F(Y, self.theta), copies, V)
 
         return Linear(product, self.Y)
 
@@ -114,6 +111,14 @@ class Evaluation:
         with torch.no_grad():
             F(self.Y, self.theta)
         return F
+
+
+def forward_product(function: Product, Y: Tensor, V: Tensor) -> Tensor:
+    """The product of the derivative of ``function`` at Y with V, of the shape of Y."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
+        derivative: Tensor = torch.func.jvp(function, (Y,), (V,))[1]
+        return derivative
 
 
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

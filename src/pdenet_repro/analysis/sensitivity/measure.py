@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.jacobian import Evaluation, evaluations
+from pdenet_repro.analysis.jacobian import Evaluation, evaluations, forward_product
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
@@ -76,12 +76,8 @@ def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.n
     value, pullback = torch.func.vjp(map_, X)[:2]
 
     def product(V: Tensor) -> Tensor:
-        back: Tensor = pullback(forward(V))[0]
+        back: Tensor = pullback(forward_product(map_, X, V))[0]
         return back
-
-    def forward(V: Tensor) -> Tensor:
-        image: Tensor = torch.func.jvp(map_, (X,), (V,))[1]
-        return image
 
     largest = largest_eigenvalues(product, X).clamp_min(0).sqrt()
     # the mean of |J^T u|^2 over normal vectors u is |J|_F^2
