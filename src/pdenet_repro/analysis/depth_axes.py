@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pdenet_repro.analysis.styles import legend_columns
+from pdenet_repro.analysis.styles import draw_grid, legend_columns
 from pdenet_repro.analysis.trajectory import Place
 
 BETWEEN = "#e3e3e3"  # background of opening, connectors and pooling, where no differential equation holds
@@ -39,8 +39,7 @@ def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: 
                 transform=axis.get_xaxis_transform(),
             )  # fmt: skip
     axis.set_xlim(-0.3, len(path) - 0.7)
-    axis.grid(axis="y", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_grid(axis, rows_only=True)
     names = [place.name.replace(" ", "\n") or str(place.step) for place in path]
     crowded = len(path) > 40
     shown = [i for i, place in enumerate(path) if not crowded or place.name or place.step == 0]
@@ -98,3 +97,14 @@ def quantiles(name: str, values: np.ndarray | None) -> dict[str, float | str]:
     if values is None:
         return dict.fromkeys(names, "")
     return dict(zip(names, map(float, np.nanpercentile(values, [LOW, 50, HIGH])), strict=True))
+
+
+def extremes(name: str, values: np.ndarray) -> dict[str, float]:
+    """Columns of a table: minimum, median and maximum of samples (n,)."""
+    return {f"{name}_{part}": float(f(values)) for part, f in (("min", np.min), ("median", np.median), ("max", np.max))}
+
+
+def tick_steps(axis: Axes, steps: Sequence[tuple[int, int]], **options: Any) -> None:
+    """Ticks at 0, 1, ... for (unit, time step), with options of ``set_xticks``, and the label of the axis."""
+    axis.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], **options)
+    axis.set_xlabel("unit . time step")

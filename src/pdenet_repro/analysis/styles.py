@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdenet_repro.config.dynamics import facts_of
@@ -35,6 +36,12 @@ def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
         found[name] = Style(colour[dynamic], marker, LINES[number % len(LINES)])
         before[dynamic] += 1
     return found
+
+
+def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
+    """Draw pale grid lines, or the horizontal ones alone, and no frame on top and right."""
+    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def legend_columns(names: Sequence[str], figure: Figure, size: float) -> int:

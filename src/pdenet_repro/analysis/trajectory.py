@@ -96,15 +96,10 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
         )
     parts: list[list[Tensor]] = []
     for part in portions(subject, images):
-        trajectory = states(subject.network, standardized(subject, pixels[part]))
+        trajectory = states(subject.network, subject.network.standardize(pixels[part]))
         starts = (each for each in trajectory if each[0].in_unit and each[0].step == 0)
         parts.append([features(subject.network, *start) for start in starts])
     return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
-
-
-def standardized(subject: Subject, images: Tensor) -> Tensor:
-    """Raw images (N, 3, 96, 96) uint8, standardised as the network was trained."""
-    return subject.network.standardize(images)
 
 
 @torch.no_grad()

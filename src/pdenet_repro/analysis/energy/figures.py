@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy.courses import Measured
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.trajectory import Place, places
 
 
@@ -83,10 +83,8 @@ def of_forces(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axis.scatter(at, median, 30, marker=how.marker, edgecolors=how.colour, facecolors=filled, label=network)
     axis.axhline(1, color="black", linewidth=1)
     axis.set_ylim(0, 1.05)
-    axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names])
-    axis.set_xlabel("unit . time step")
+    depth_axes.tick_steps(axis, names)
     axis.set_ylabel("‖F(Y)‖ over its bound")
-    axis.grid(axis="y", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_grid(axis, rows_only=True)
     depth_axes.legend(figure)
     return figure

@@ -21,7 +21,7 @@ from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_
 from pdenet_repro.analysis.options import about_batches, add_images
 from pdenet_repro.analysis.refinement.measure import BATCH, STATISTICS_IMAGES
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import averaged_in_time, compared, predictions, renew_statistics
@@ -206,7 +206,6 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
     right.set_yscale("log")
     depth_axes.plain_numbers(right)
     for axis in (left, middle, right):
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     depth_axes.legend(figure)
     return figure

@@ -19,7 +19,7 @@ from torch import Tensor
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.options import about_batches, add_images, numbers
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.analysis.weight_variants import compared, predictions, refined, renew_statistics
@@ -151,8 +151,7 @@ def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
         axis.set_xticks(ticks, [str(m) for m in ticks])
         axis.minorticks_off()
         axis.set_xlabel("m, time steps of size h / m for one of size h")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     left.axhline(0.1, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import Style, legend_columns, line_styles
+from pdenet_repro.analysis.styles import Style, draw_grid, legend_columns, line_styles
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.reversibility.precisions import Precision
@@ -27,8 +27,7 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence
     _of_gradients(right, gradients, style)
     for axis in (left, middle, right):
         axis.set_yscale("log")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     depth_axes.plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)

@@ -19,7 +19,7 @@ from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import entering_features, standardized, state_norms, units
+from pdenet_repro.analysis.trajectory import entering_features, state_norms, units
 from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
@@ -130,7 +130,7 @@ def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequ
 def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, Any]]:
     """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
     pixels, labels = subject.test_images(images, seed)
-    X = standardized(subject, pixels)
+    X = subject.network.standardize(pixels)
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
     exact = unit_gradients(subject, X.double(), labels, "store")
     return [

@@ -14,7 +14,7 @@ from torch import Tensor
 from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.styles import legend_columns, line_styles
+from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import Numbers
 from pdenet_repro.system.seeds import stream
@@ -57,8 +57,7 @@ def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
         axis.set_xlabel(panel.unit)
         first, *others = panel.strengths
         axis.set_xticks(range(len(at)), [f"clean\n({first:g})", *[f"{value:g}" for value in others]])
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     for axis in axes[:, 0]:
         axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -20,9 +20,9 @@ from pdenet_repro.analysis.jacobian import Evaluation, evaluations, forward_prod
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, standardized, units
+from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
@@ -98,13 +98,13 @@ def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
             zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
         )
     ]
-    maps.append(("network", subject.network.forward_standardized, standardized(subject, pixels)))
+    maps.append(("network", subject.network.forward_standardized, subject.network.standardize(pixels)))
     rows = []
     for part, map_, X in maps:
         largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
         rows.append(
             {"network": subject.name, "dynamic": subject.dynamic, "part": part, "images": images}
-            | _extremes("largest_gain", largest) | _extremes("mean_gain", mean)
+            | depth_axes.extremes("largest_gain", largest) | depth_axes.extremes("mean_gain", mean)
         )  # fmt: skip
     return rows
 
@@ -129,17 +129,9 @@ def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
         for (step, layer), values in found.items():
             rows.append(
                 {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
-                 "images": images} | _extremes("one_sided_lipschitz", np.concatenate(values))
+                 "images": images} | depth_axes.extremes("one_sided_lipschitz", np.concatenate(values))
             )  # fmt: skip
     return rows
-
-
-def _extremes(name: str, values: np.ndarray) -> dict[str, float]:
-    return {
-        f"{name}_min": float(values.min()),
-        f"{name}_median": float(np.median(values)),
-        f"{name}_max": float(values.max()),
-    }
 
 
 def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
@@ -182,11 +174,9 @@ def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
     left.set_xticks(range(len(parts)), parts)
     left.set_ylabel("largest singular value; mean gain (bar)")
     right.axhline(0, color="black", linewidth=1)
-    right.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], fontsize=8)
-    right.set_xlabel("unit . time step")
+    depth_axes.tick_steps(right, steps, fontsize=8)
     right.set_ylabel("one-sided Lipschitz constant, norm free")
     for axis in (left, right):
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     depth_axes.legend(figure)
     return figure

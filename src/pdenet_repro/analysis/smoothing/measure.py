@@ -21,7 +21,7 @@ from pdenet_repro.analysis.options import add_images
 from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import Place, features, places, portions, standardized, states
+from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
@@ -64,7 +64,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         pixels, _ = subject.test_images(given.images, given.seed)
         found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
         for part in portions(subject, given.images):
-            for place, state in states(subject.network, standardized(subject, pixels[part])):
+            for place, state in states(subject.network, subject.network.standardize(pixels[part])):
                 Y = features(subject.network, place, state)
                 if Y.ndim == 4:
                     found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))

@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
+from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.result import Picture
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
-from pdenet_repro.analysis.styles import legend_columns, line_styles
+from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
@@ -131,10 +132,9 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             axis.axhline(edge, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axis.set_yticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
-    axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names])
+    depth_axes.tick_steps(axis, names)
     for first in [i for i, (_, step) in enumerate(names) if step == 1 and i]:
         axis.axvline(first - 0.5, color="#cccccc", linewidth=0.8, zorder=0)
-    axis.set_xlabel("unit . time step")
     axis.set_ylabel("largest stable step size h")
     axis.spines[["top", "right"]].set_visible(False)
     handles += [
@@ -177,8 +177,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     axis.minorticks_off()
     axis.set_xlabel("side of the crop in pixels of the unit's grid (the largest: the whole)")
     axis.set_ylabel("‖J - Jᵀ‖ / ‖J‖, norm free")
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_grid(axis)
     figure.legend(loc="outside lower center", ncols=legend_columns(list(style), figure, 10), frameon=False)
     return Picture(
         figure,

@@ -21,7 +21,7 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.jacobian import Evaluation, evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic
@@ -114,8 +114,7 @@ def measure(
                 counts = {name: row[name] for name in ("step", "negative_scales", "scales")}
                 columns: dict[str, Any] = {}
                 for name in [name for name in row if isinstance(row[name], np.ndarray)]:
-                    columns |= {f"{name}_min": float(row[name].min()), f"{name}_median": float(np.median(row[name])),
-                                f"{name}_max": float(row[name].max())}  # fmt: skip
+                    columns |= depth_axes.extremes(name, row[name])
                 about = {
                     "network": subject.name,
                     "dynamic": subject.dynamic,
@@ -186,10 +185,8 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {label}", **colours)
         axis.set_yscale("log")
         depth_axes.plain_numbers(axis)
-        axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names], fontsize=8)
-        axis.set_xlabel("unit . time step")
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        depth_axes.tick_steps(axis, names, fontsize=8)
+        draw_grid(axis, rows_only=True)
     left.axhline(1, color="black", linewidth=1)
     left.set_ylabel("factor of a distance in one step")
     for h in {row["step_size"] for row in rows}:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy.invariants import energy_distance
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
 from pdenet_repro.analysis.trajectory import euclidean_norms
@@ -155,11 +155,10 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             )
         axis.set_xscale("log")
         axis.set_yscale("log")
-        part = "\nonly what H controls" if column.startswith("controlled") else ""
+        part = "\nonly what H bounds" if column.startswith("controlled") else ""
         axis.set_title(f"{setting}{part}", fontsize=11)
         axis.set_xlabel("time in steps")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     axes[0].yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("distance of two solutions\nover that at the start")
     depth_axes.legend(figure)

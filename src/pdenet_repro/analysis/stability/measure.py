@@ -28,7 +28,6 @@ from pdenet_repro.analysis.trajectory import (
     features,
     places,
     portions,
-    standardized,
     states,
 )  # fmt: skip
 from pdenet_repro.system.console import progress
@@ -138,10 +137,10 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     names: list[float | str] = [*sizes, SAME_CLASS]
     collected: dict[float | str, list[np.ndarray]] = {name: [] for name in names}
     for part in portions(subject, images, solutions=len(sizes) + 2):
-        X = standardized(subject, pixels[part])
+        X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
-        others = standardized(subject, pixels[partner[part]])
+        others = subject.network.standardize(pixels[partner[part]])
         solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
         found: list[list[Tensor]] = [[] for _ in collected]
         for (place, state), *perturbed in zip(*solutions, strict=True):

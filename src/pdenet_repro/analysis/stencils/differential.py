@@ -44,16 +44,6 @@ def inverse_basis(h: float) -> Tensor:
     )
 
 
-def coefficients_1d(theta: Tensor, h: float) -> Tensor:
-    """Coefficients beta (..., 3) of stencils theta (..., 3) for the points at x - h, x, x + h."""
-    return theta @ inverse_basis(h).to(theta)
-
-
-def stencil_1d(beta: Tensor, h: float) -> Tensor:
-    """The stencils theta (..., 3) with coefficients beta (..., 3)."""
-    return beta @ basis(h).to(beta)
-
-
 def coefficients(kernel: Tensor, h: float) -> Tensor:
     """Beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j``."""
     change = inverse_basis(h).to(kernel)

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.result import Picture
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
+from pdenet_repro.analysis.styles import draw_grid
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.report.figures import colours
@@ -37,11 +39,9 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
             axis.plot(range(len(layers)), values, line, marker=marker, color=colour, markersize=5)
         axis.axhline(1, color="black", linewidth=0.8)
         axis.axhline(ODD_OF_NOISE, color="#999999", linewidth=0.8, linestyle=":")
-        axis.set_xticks(range(len(layers)), [f"{unit}.{step}" for unit, step in layers], rotation=90, fontsize=9)
-        axis.set_xlabel("unit . time step")
+        depth_axes.tick_steps(axis, layers, rotation=90, fontsize=9)
         _title(axis, subject)
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("mean squared symbol over that of all frequencies")
     handles = [Line2D([], [], color=colour, marker="o", label=f"{band} frequencies") for band, colour in SHADES.items()]
@@ -90,8 +90,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
     handles = [
         Line2D([], [], color="#333333", marker="o", linestyle="-", label="stencils rescaled to the mesh"),
