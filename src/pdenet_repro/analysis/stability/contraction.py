@@ -130,11 +130,11 @@ def measure(
         result.pictures["stability_theorem"] = Picture(
             picture(table),
             "Theorem 1 and the step size",
-            "Parabolic units with each step's own kernel, bias and scales, the norm frozen at each image: by how much a step "
-            "of the network's size multiplies distances (left), and the largest step size that cannot expand (right). The "
-            "bound holds for any two solutions; at the image, for those close to it; pairs: images and random perturbations "
-            "of a tenth of their norm. Medians of the images, lines from the smallest to the largest. A step size of 0: a scale "
-            "is negative, and Theorem 1 does not apply.",
+            "Parabolic units with each step's own kernel, bias and scales, the norm frozen at each image: the factor by which a "
+            "step multiplies distances (left), and the largest step size at which no distance grows (right). The bound holds "
+            "for any two solutions; close to an image: for solutions close to it; pairs: images and random perturbations of a "
+            "tenth of their norm. Medians of the images, lines from the smallest to the largest. A step size of 0: a scale is "
+            "negative, and Theorem 1 does not apply.",
         )
 
 
@@ -146,11 +146,12 @@ def _sentence(
     at_image = [row["step_size_at_image_min"] for row in rows]
     return (
         f"{name}, Theorem 1 with all steps' own weights and the norm frozen at {rows[0]['images']} images: {negative} of "
-        f"{scales} scales are negative and void it in {sum(row['negative_scales'] > 0 for row in rows)} of {len(rows)} steps. "
-        + (f"The others cannot expand for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
-        + f"at the images themselves h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The units' products "
-        f"of the factors bound the expansion by {', '.join(f'{np.max(each):.3g}' for each in bounds)} (largest of the images); "
-        f"the distances of random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} at most."
+        f"{scales} scales are negative, so that it does not apply to {sum(row['negative_scales'] > 0 for row in rows)} of "
+        f"{len(rows)} steps. "
+        + (f"In the others no distance grows for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
+        + f"close to the images h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The products of a unit's "
+        f"factors bound the growth of distances by {', '.join(f'{np.max(each):.3g}' for each in bounds)} (largest of the "
+        f"images); the distances of random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} at most."
     )
 
 
@@ -193,8 +194,8 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
         right.axhline(h, color="black", linewidth=1)
         right.annotate(f"used: h = {h:g}", (0.01, h), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
     if any(row["step_size_bound_median"] == 0 for row in rows):
-        right.annotate("marks at the bottom: void", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
+        right.annotate("marks at the bottom: does not apply", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
                        va="bottom", fontsize=8)  # fmt: skip
-    right.set_ylabel("largest step size that cannot expand")
+    right.set_ylabel("largest step size at which no distance grows")
     depth_axes.legend(figure)
     return figure
