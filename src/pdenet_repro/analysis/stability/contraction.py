@@ -150,8 +150,8 @@ def _sentence(
         f"{len(rows)} steps. "
         + (f"In the others no distance grows for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
         + f"close to the images h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The products of a unit's "
-        f"factors bound the growth of distances by {', '.join(f'{np.max(each):.3g}' for each in bounds)} (largest of the "
-        f"images); the distances of random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} at most."
+        f"factors bound the growth of distances by {', '.join(f'{np.max(each):.3g}' for each in bounds)}; the distances of "
+        f"random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} (largest of the images)."
     )
 
 
