@@ -1,5 +1,6 @@
 """Controls: what their equations do on random kernels in float64."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pdenet_repro.networks.unit import Unit
 
 CONTROLS = Path(__file__).parents[2] / "docs" / "examples" / "controls.py"
 Expansive, EqualSigns = (dynamic_class(compose(f"dynamic={CONTROLS}:{name}")) for name in ("Expansive", "EqualSigns"))
+NARROW = "network.widths=[12,46,91,182]"  # the paper's over sqrt(2), rounded up
 
 
 def normal(*shape, seed=0):
@@ -73,3 +75,34 @@ def test_they_build_networks_of_the_same_weights(control, original):
     assert flipped.weight_count() == unchanged.weight_count()
     images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert not torch.allclose(flipped(images), unchanged(images))
+
+
+@pytest.mark.parametrize("dynamic", ["resnet", f"{CONTROLS}:StartsParabolic"])
+def test_the_narrow_residual_networks_have_the_weights_of_the_parabolic_one(dynamic):
+    weights = [build_network(compose(*words)).weight_count() for words in ([f"dynamic={dynamic}", NARROW], [])]
+    assert abs(weights[0] / weights[1] - 1) < 0.015
+
+
+def test_starts_parabolic_is_parabolic_before_training_and_its_kernels_are_trained_apart():
+    tiny = "data=shapes", "network=tiny"
+    network = build_network(compose(*tiny, f"dynamic={CONTROLS}:StartsParabolic"))
+    parabolic = build_network(compose(*tiny, "dynamic=parabolic"))
+    weights = dict(network.named_parameters())
+    parabolic.load_state_dict(
+        {name: weights[name.replace("kernel", "kernel1") if name.startswith("units.") else name]
+         for name, _ in parabolic.named_parameters()}, strict=False
+    )  # fmt: skip
+    images = torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    scores = network(images)
+    assert torch.equal(scores, parabolic(images))
+    scores.square().sum().backward()
+    of_unit = network.units[0].theta[0]
+    assert of_unit.kernel1.abs().max() > 0
+    assert not torch.allclose(of_unit.kernel1.grad, -of_unit.kernel2.grad)
+
+
+def test_the_file_prints_the_weights_of_every_control(capsys):
+    runpy.run_path(str(CONTROLS), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in lines].count("resnet") == 2
+    assert {"Expansive", "EqualSigns", "StartsParabolic"} < {line.split()[0] for line in lines}

@@ -441,3 +441,13 @@ def test_runs_whose_test_images_share_statistics_have_no_exact_interval(study, m
     (row,) = (row for row in read_csv(study / "results.csv") if row["dynamic"] == "resnet")
     assert row["interval_of_this_network_low"] == ""
     assert "no exact interval holds" in row["notes"]
+
+
+def test_a_dynamic_that_only_a_smaller_group_has_is_compared_with_the_first_group(tmp_path, maker):
+    for dynamic in ("parabolic", "hamiltonian"):
+        maker(f"dynamic={dynamic}", "data.fraction=0.1", right=range(120), images=200)
+    maker("dynamic=resnet", "network.widths=[3,6]", "data.fraction=0.1", right=range(110), images=200)
+    assert main([str(tmp_path / "made")]) == 0
+    rows = read_csv(tmp_path / "made" / "comparisons.csv")
+    pairs = [(row["first"].split(",")[0], row["second"].split(",")[0]) for row in rows]
+    assert pairs == [("parabolic", "Hamiltonian"), ("parabolic", "ResNet"), ("Hamiltonian", "ResNet")]

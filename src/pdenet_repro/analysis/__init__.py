@@ -1,4 +1,4 @@
-"""What the theory promises, measured on networks: stability, spectra, energy, stencils, robustness, reversibility."""
+"""Analyses of networks: measurements of what the paper's theory promises. One folder for each kind of analysis."""
 
 from pdenet_repro.system.pictures import load_matplotlib
 

@@ -1,8 +1,8 @@
-"""Jacobians of layers at given features: as a product with directions, as a dense matrix, and their eigenvalues.
+"""Jacobians of layers at given features: their products with directions, their dense matrices, their eigenvalues.
 
-With the *norm frozen* the norm is the affine map with the mean and variance it has at those features. The Jacobian of the
-symmetric layer (6) is then ``-K^T diag(sigma' s / std) K``: symmetric, and negative semidefinite as long as no scale s is
-negative. With the norm's own contribution (mean and variance follow the features) it need be neither.
+A *frozen* norm is the affine map with the mean and variance that the norm has at those features. The Jacobian of the
+symmetric layer (6) with a frozen norm is ``-K^T diag(sigma' s / std) K``: symmetric, and negative semidefinite if no scale s is
+negative. With a *free* norm, whose mean and variance depend on the features, it need be neither.
 """
 
 import copy
@@ -23,21 +23,21 @@ from pdenet_repro.system.errors import UserError
 
 Product = Callable[[Tensor], Tensor]
 CHUNK = 128  # columns of a dense Jacobian at a time
-SYMMETRIC = 1e-10  # largest relative difference to the transpose that rounding in float64 may leave
-KRYLOV = 24  # dimension of the Krylov spaces; this many directions are kept
+SYMMETRIC = 1e-10  # largest asymmetry of a matrix that is symmetric up to rounding in float64
+KRYLOV = 24  # dimension of the Krylov spaces: so many directions are stored
 NOT_FINITE = "the Jacobian of a layer has entries that are not finite numbers: it has no eigenvalues"
 
 
 class NoEigenvalues(UserError):
-    """Eigenvalues that cannot be computed."""
+    """Eigenvalues cannot be computed; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear map of features: ``product`` takes directions (B, C, H, W) to the same, each by itself."""
+    """A linear map of features (C, H, W); ``product`` applies it to each of B directions, (B, C, H, W) to (B, C, H, W)."""
 
     product: Product
-    like: Tensor  # (1, C, H, W): size, type and device of a direction
+    like: Tensor  # (1, C, H, W), any values: shape, type and device of a direction
 
     @property
     def size(self) -> int:
@@ -45,7 +45,7 @@ class Linear:
         return self.like.numel()
 
     def dense(self) -> np.ndarray:
-        """(size, size), column by column the image of a unit vector."""
+        """The matrix (size, size) of the map, float64 where ``like`` is; its columns are the images of the unit vectors."""
         unit = torch.eye(self.size, dtype=self.like.dtype, device=self.like.device)
         columns = [self.product(part.reshape(-1, *self.like.shape[1:])) for part in unit.split(CHUNK)]
         return torch.cat(columns).reshape(self.size, self.size).T.cpu().numpy()
@@ -53,34 +53,32 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation ``F(Y; theta)`` of a layer inside a time step, at features Y (N, C, H, W), N = 1 where not said."""
+    """One evaluation ``F(Y; theta)`` of a layer in a time step, at features Y (N, C, H, W); methods that need N = 1 say so."""
 
     F: Any  # SymmetricLayer or ResidualLayer
     Y: Tensor
     theta: Any
 
     def jacobian(self, *, frozen: bool, batched: bool = False) -> Linear:
-        """``dF/dY`` at Y, with the norm frozen or with its contribution.
+        """The Jacobian ``dF/dY`` at Y, with a frozen or a free norm.
 
-        ``batched``: Y has N examples, and row n of N directions is multiplied by the Jacobian at example n.
+        With ``batched`` row n of N directions is multiplied by the Jacobian at example n of Y. Without it, Y has N = 1 example,
+        and all of any number of directions are multiplied by its Jacobian.
         """
         F = self.frozen() if frozen else self.F
 
         @torch.no_grad()
         def product(V: Tensor) -> Tensor:
-            # the layer sees each example by itself: a batch of copies of Y differentiates in many directions at once
+            # a layer treats each example independently: copies of Y give the derivatives in many directions at once
             copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
-                derivative: Tensor = torch.func.jvp(lambda Y: F(Y, self.theta), (copies,), (V,))[1]
-                return derivative
+            return forward_product(lambda Y: F(Y, self.theta), copies, V)
 
         return Linear(product, self.Y)
 
     def cropped(self, side: int, *, frozen: bool) -> "Evaluation":
-        """The same on the ``side`` x ``side`` pixels in the middle, zero beyond; in float64 on the CPU.
+        """The layer at the ``side`` x ``side`` pixels in the middle of Y, with zero padding; in float64 on the CPU.
 
-        ``frozen``: the norm is the affine map that it is at the whole features; otherwise it has the crop's own statistics.
+        A ``frozen`` norm has the mean and variance of the whole features, a free one those of the crop.
         """
         top, left = ((n - side) // 2 for n in self.Y.shape[2:])
 
@@ -96,12 +94,12 @@ class Evaluation:
         return Evaluation(F, crop(self.Y).double().cpu(), theta)
 
     def transposed(self) -> Product:
-        """The product of ``(dF/dY)^T``, norm free, at each of N examples with row n of directions (N, C, H, W)."""
+        """The function that multiplies row n of directions (N, C, H, W) by ``(dF/dY)^T`` at example n, the norm free."""
         pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
         return lambda V: pullback(V)[0]
 
     def frozen(self) -> Any:
-        """The layer with its norm replaced by the affine map that the norm is at Y, of each example its own."""
+        """The layer with the norm frozen at Y, for each example with its own mean and variance."""
         F = copy.copy(self.F)
 
         def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -115,8 +113,22 @@ class Evaluation:
         return F
 
 
+def forward_product(function: Product, Y: Tensor, V: Tensor) -> Tensor:
+    """The product of the derivative of ``function`` at Y with V, of the shape of Y."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
+        derivative: Tensor = torch.func.jvp(function, (Y,), (V,))[1]
+        return derivative
+
+
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The norm as the affine map it is at features Z (N, C, H, W): mean and variance no longer follow the features."""
+    """The affine map that a norm is while its mean and variance are held at those of features Z (N, C, H, W).
+
+    Raises
+    ------
+    ValueError
+        A norm over several examples.
+    """
     eps = NORMS[norm.name][1] if norm.eps is None else norm.eps
     if norm.name in ("instance", "channel"):
         variance, mean = torch.var_mean(Z, (2, 3) if norm.name == "instance" else 1, correction=0, keepdim=True)
@@ -125,7 +137,7 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     elif norm.name == "none":
         variance, mean, eps = torch.ones_like(Z[:1, :1, :1, :1]), torch.zeros_like(Z[:1, :1, :1, :1]), 0.0
     else:
-        raise ValueError(f"{norm.name} looks at other examples too: it is no map of one example's features")
+        raise ValueError(f"{norm.name} is a norm over several examples: it cannot be frozen at the features of one")
     factor = torch.rsqrt(variance + eps)
 
     def frozen(
@@ -139,7 +151,7 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 @torch.no_grad()
 def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
-    """Of each time step, in their order, the evaluations of its layers, where the unit starts from Y (N, C, H, W)."""
+    """For each time step of a unit that starts from Y (N, C, H, W), the evaluations of its layers in their order."""
     seen: list[Evaluation] = []
     F, dynamic = unit.dynamic.F, copy.copy(unit.dynamic)
 
@@ -157,9 +169,10 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
 
 @torch.no_grad()
 def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
-    """`asymmetry` of a layer's Jacobian, the norm's contribution included, from products with J and ``J^T``.
+    """An estimate of `asymmetry` of a layer's Jacobian J at one example, the norm free, from products with J and ``J^T``.
 
-    ``|J - J^T|^2`` and ``|J|^2`` are the mean squared lengths of their products with normal directions (Hutchinson).
+    The squared Frobenius norms of ``J - J^T`` and J are estimated by the mean squared lengths of their products with
+    ``directions`` normal random vectors (Hutchinson).
     """
     J, transposed = layer.jacobian(frozen=False).product, layer.transposed()
     generator, difference, whole = torch.Generator().manual_seed(0), 0.0, 0.0
@@ -178,12 +191,12 @@ def asymmetry(matrix: np.ndarray) -> float:
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
-    """All eigenvalues, complex; by the symmetric algorithm where the matrix is symmetric up to rounding.
+    """All eigenvalues of a real matrix, complex; those of a matrix that is symmetric up to rounding are exactly real.
 
     Raises
     ------
     NoEigenvalues
-        Numbers that are not finite.
+        An entry of the matrix is not finite.
     """
     if not np.isfinite(matrix).all():
         raise NoEigenvalues(NOT_FINITE)
@@ -197,17 +210,17 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
 def extreme_eigenvalues(
     linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
 ) -> np.ndarray:
-    """``count`` extreme eigenvalues by Lanczos (symmetric) or Arnoldi (not), from products alone; complex, no order.
+    """Up to ``count`` extreme eigenvalues from products alone, complex, in no order; only those that converged.
 
-    ``which`` as in scipy: ``LM`` largest magnitude; ``LR`` (Arnoldi) largest real part, ``LA`` (Lanczos) largest. The
-    iteration is that of ``J + shift I``, to a ``tolerance`` relative to its eigenvalues: an end of the spectrum near 0 is
-    found with a shift, and to the accuracy of the shift. Of those that do not converge nothing is returned. The start is
-    random, the same every time.
+    The iteration is Lanczos' for ``symmetric`` maps, otherwise Arnoldi's, and its random start is the same every time. ``which``
+    as in scipy: ``LM`` largest magnitude; ``LA`` (Lanczos) and ``LR`` (Arnoldi) largest real part. ``tolerance`` is relative to
+    the eigenvalues of ``J + shift I``, for which the iteration is run. A ``shift`` is needed for an end of the spectrum near 0,
+    whose absolute error is then about ``tolerance * shift``.
 
     Raises
     ------
     NoEigenvalues
-        Products that are not finite, or an iteration that breaks down.
+        A product is not finite, or the iteration breaks down.
     """
     kind = np.float64 if linear.like.dtype == torch.float64 else np.float32
 

@@ -1,20 +1,20 @@
-"""The largest eigenvalues of many symmetric maps at once, one for each example of a batch, from products alone."""
+"""The largest eigenvalue of each of many symmetric maps, one map for each example of a batch, from products alone."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-STEPS = 24  # of the iteration: the largest eigenvalue to about 1 %
+STEPS = 24  # of the iteration: they give the largest eigenvalue to about 1 %
 
 
 @torch.no_grad()
 def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps: int = STEPS) -> Tensor:
     """The largest eigenvalue of each of N symmetric maps, (N,) float64, by the Lanczos iteration.
 
-    ``product`` applies map n to row n of directions (N, ...) of the shape and type of ``like``. Every value is attained:
-    it is a lower bound that rises to the eigenvalue with ``steps``, and exact (to rounding) from as many steps as a map has
-    distinct eigenvalues. Vectors are kept and orthogonalised against each other; the start is random, the same every time.
+    ``product`` applies map n to row n of directions (N, ...), which have the shape and type of ``like``. The result is a lower
+    bound of the eigenvalue, which grows with ``steps``; it is exact up to rounding when there are as many steps as the map has
+    distinct eigenvalues. All vectors of the iteration are stored and orthogonalised; its random start is the same every time.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like).flatten(1)
@@ -28,17 +28,16 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
                 w = w - (w * u).sum(1, keepdim=True) * u
         length = w.norm(dim=1, keepdim=True)
         scale = torch.stack(diagonal).abs().amax(0)[:, None]
-        found = (
-            length > 100 * torch.finfo(w.dtype).eps * scale
-        )  # else the space is invariant: its eigenvalues are exact
+        # where not, the vectors so far span an invariant space, and its eigenvalues are exact
+        goes_on = length > 100 * torch.finfo(w.dtype).eps * scale
         if step + 1 < steps:
-            beside.append((length * found).squeeze(1))
-            kept.append(torch.where(found, w / length.clamp_min(1e-300), 0))
+            beside.append((length * goes_on).squeeze(1))
+            kept.append(torch.where(goes_on, w / length.clamp_min(1e-300), 0))
     T = torch.diag_embed(torch.stack(diagonal, 1).double())
     if beside:
         off = torch.diag_embed(torch.stack(beside, 1).double(), 1)
         T = T + off + off.mT
-    # rows behind an invariant space are 0 and would count as an eigenvalue 0: they are set below all others
+    # rows after an invariant space are 0 and would give an eigenvalue 0: they are set below all eigenvalues
     started = torch.stack([u.norm(dim=1) > 0 for u in kept], 1)
     lowest = -T.abs().sum((1, 2)) - 1
     T = T + torch.diag_embed(torch.where(started, 0.0, lowest[:, None].expand(-1, steps)))

@@ -1,7 +1,4 @@
-"""What a command asks for: images and numbers in its options, and the networks to which its question applies.
-
-Also, which networks cannot be asked about one image alone.
-"""
+"""Options that several kinds of analysis have, and the networks that a kind leaves out."""
 
 import argparse
 import math
@@ -15,45 +12,46 @@ from pdenet_repro.training.evaluation import largest_batch
 
 
 def add_images(parser: argparse.ArgumentParser, default: int) -> None:
-    """The option ``--images``: how many random test images are looked at. `Subject.test_images` knows how many there are."""
-    words = f"random test images (default {default})"
-    parser.add_argument("--images", type=whole_number(1), default=default, metavar="N", help=words)
+    """Add the option ``--images``, the number of random test images. `Subject.test_images` refuses more than there are."""
+    parser.add_argument(
+        "--images", type=whole_number(1), default=default, metavar="N", help=f"random test images (default {default})"
+    )
 
 
-def numbers(option: str, words: str, low: float, high: float, *, whole: bool = False) -> list[float]:
-    """The numbers of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``, growing.
+def numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:
+    """The sorted numbers in the value of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``.
 
     Raises
     ------
     InvalidConfig
-        A word that is no number, or out of range.
+        A part of the value is no number, no whole number where ``whole`` is true, or out of range.
     """
-    found = []
-    for word in words.split(","):
+    found = set()
+    for part in value.split(","):
         try:
-            value = float(word)
+            number = float(part)
         except ValueError:
-            value = math.nan
-        if not low < value <= high or (whole and value % 1):
+            number = math.nan
+        if not low < number <= high or (whole and number % 1):
             kind = "whole numbers" if whole else "numbers"
             raise InvalidConfig(
-                f"{option} {words}: must be {kind} above {low:g} and at most {high:g}, with commas; {word!r} is not one"
+                f"{option} {value}: must be {kind} above {low:g} and at most {high:g}, with commas; {part!r} is not one"
             )
-        found.append(value)
-    return sorted(set(found))
+        found.add(number)
+    return sorted(found)
 
 
 def applicable(
     subjects: Sequence[Subject], applies: Callable[[Subject], bool], why_not: str
 ) -> tuple[list[Subject], list[str]]:
-    """The networks to which the question applies, and a sentence on those left out (none: no sentence).
+    """The networks for which ``applies`` is true, and a list with one sentence on the others, empty where there are none.
 
-    ``why_not`` goes on after their names.
+    ``why_not`` is the end of that sentence, after the names of the networks that are left out.
 
     Raises
     ------
     DoesNotApply
-        It applies to none.
+        ``applies`` is false for all networks.
     """
     kept = [subject for subject in subjects if applies(subject)]
     others = ", ".join(subject.name for subject in subjects if not applies(subject))
@@ -63,17 +61,19 @@ def applicable(
 
 
 def scores_depend_on_batch(subject: Subject) -> bool:
-    """Whether a network's scores of an image depend on the others of its batch: it has norms over the examples."""
+    """Whether a network's scores of an image depend on the other images of its batch, because a norm is over the examples."""
     return subject.config.network.connector_norm == "batch_per_pixel"
 
 
 def about_batches(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
-    """A sentence on the networks judged together, if there are any: ``images`` in equal batches of at most ``most``.
+    """A list with one sentence on the networks whose scores depend on the batch; empty where there are none.
+
+    ``images`` are divided into nearly equal batches of at most ``most``; the sentence gives their size.
 
     Raises
     ------
     InvalidConfig
-        There are some, and only one image: a norm over the examples makes the same of every image that is alone.
+        There is such a network and only one image: a norm over the examples gives the same result for every single image.
     """
     names = " and ".join(subject.name for subject in subjects if scores_depend_on_batch(subject))
     if not names:

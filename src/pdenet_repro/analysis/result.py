@@ -1,4 +1,4 @@
-"""What an analysis leaves: pictures, the numbers they are drawn from, and a few sentences; written and read again."""
+"""The result of an analysis: pictures, the tables they are drawn from, and sentences; and how it is written to files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from pdenet_repro.system.files import make_folder, remove, write_atomically
 
 
 class DoesNotApply(InvalidConfig):
-    """None of the networks is one that this kind of analysis asks about; ``all`` goes on without it."""
+    """A kind of analysis that applies to none of the networks; the command ``all`` then goes on with the other kinds."""
 
 
 @dataclass
 class Picture:
-    """A figure, and what it shows in words."""
+    """A figure with its heading and its caption."""
 
     figure: Figure
     heading: str
@@ -29,10 +29,10 @@ class Picture:
 
 @dataclass
 class Result:
-    """The outcome of one kind of analysis.
+    """The result of one kind of analysis.
 
-    ``pictures`` and ``tables`` are by file name, which begins with the kind; rows of a table are named numbers, their
-    units in the names. ``sentences`` say what was found: printed, and put into the report.
+    ``pictures`` and ``tables``: by file name without ending, which begins with the kind. A row of a table maps the names of its
+    columns, units included, to values. ``sentences``: the main results in words, which are printed and shown in the report.
     """
 
     pictures: dict[str, Picture] = field(default_factory=dict)
@@ -41,10 +41,10 @@ class Result:
 
 
 def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
-    """Pictures as PNG and PDF, tables as CSV, and ``KIND.json`` for the report, last; returns the PNGs.
+    """Write pictures as PNG and PDF, tables as CSV, and last ``KIND.json``, which the report reads; returns the PNGs.
 
-    ``origin``: what the kind is about, where the result comes from (command, networks), kept in the JSON, which
-    ``report/analyses.py`` reads.
+    Files of an older result of the same kind that this one does not have are deleted. ``origin``: further entries of the JSON,
+    such as the command and the networks.
     """
     make_folder(folder)
     old = _files(folder / f"{kind}.json")

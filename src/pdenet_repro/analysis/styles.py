@@ -1,22 +1,23 @@
-"""How networks are told apart in the pictures of all analyses."""
+"""Colours, markers and lines of networks in the pictures of all analyses."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.figures import colours
 
 LINES = ("-", "--", "-.", ":")
-FURTHER = "PX*p<>h"  # markers of further networks of a dynamic; its first has the dynamic's own
+FURTHER = "PX*p<>h"  # markers of the second and later networks of a dynamic; its first has the dynamic's marker
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a network is drawn: the colour of its dynamic, a marker and a line that tell it from others of that dynamic."""
+    """How a network is drawn: in the colour of its dynamic, with its own marker and line among networks of that dynamic."""
 
     colour: str
     marker: str
@@ -24,7 +25,7 @@ class Style:
 
 
 def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
-    """By name, of networks given as (name, dynamic), possibly repeatedly."""
+    """The style of each network, by its name; ``networks`` are pairs (name, dynamic), which may be repeated."""
     networks = list(dict.fromkeys(networks))
     colour = colours(list(dict.fromkeys(dynamic for _, dynamic in networks)))
     found: dict[str, Style] = {}
@@ -37,8 +38,14 @@ def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
     return found
 
 
+def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
+    """Draw pale grid lines, or the horizontal ones alone, and no frame on top and right."""
+    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
 def legend_columns(names: Sequence[str], figure: Figure, size: float) -> int:
-    """How many columns of names, in letters of ``size`` points, a legend has room for below the figure."""
+    """The number of columns of a legend below the figure, for names in letters of ``size`` points."""
     letters = 72 * figure.get_figwidth() / (0.55 * size)  # across, of average width; handle and gaps take nine
 
     def width(columns: int) -> int:

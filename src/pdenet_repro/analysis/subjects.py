@@ -1,4 +1,4 @@
-"""The networks an analysis looks at: of finished runs, or at their initial weights."""
+"""The networks that an analysis measures: of finished runs, or at their initial weights."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,27 +26,27 @@ from pdenet_repro.system.seeds import stream
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network in evaluation mode, what it was made by, and the test images of its data set."""
+    """A network in evaluation mode with its configuration, its run folder and the images of its data set."""
 
     config: Config
     network: PDENet
-    folder: Path | None  # of its run; None: initial weights
+    folder: Path | None  # of its run; None where the network has its initial weights
     say: Callable[[str], None]
-    distinction: str = ""  # from others of the same dynamic
+    distinction: str = ""  # end of the name where several networks would have the same
 
     @property
     def dynamic(self) -> str:
-        """The equation."""
+        """Name of the dynamic."""
         return self.config.dynamic
 
     @property
     def name(self) -> str:
-        """For legends and tables: its dynamic, whether it is trained, and what tells it from others of the same name."""
+        """The name in legends and tables: the dynamic, ``initial weights`` unless trained, and the distinction."""
         return label(self.dynamic) + ("" if self.folder else ", initial weights") + self.distinction
 
     @cached_property
     def dataset(self) -> Dataset:
-        """Verified; DataError where it is not at hand."""
+        """The data set of the run, its files verified; DataError where they cannot be read."""
         return source.load(self.config.data, self.say)
 
     def test_images(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class Subject:
         Raises
         ------
         InvalidConfig
-            There are fewer.
+            ``count`` is larger than the number of test images.
         """
         pixels, labels = self.dataset.test.pixels, self.dataset.test.labels
         if not 1 <= count <= len(labels):
@@ -70,17 +70,17 @@ class Subject:
 def subjects(
     words: Sequence[str], device: torch.device, data_root: str | None, say: Callable[[str], None]
 ) -> list[Subject]:
-    """What the words of a command name: run folders, studies, or settings of networks at their initial weights.
+    """The networks that the words of a command name: run folders, studies, settings of networks at their initial weights.
 
-    Of a study, and of a folder of studies, the runs on the most images are taken, of each dynamic the first seed.
-    Words with ``=`` are settings as on the command line of a run, commas for several: ``dynamic=parabolic,resnet``.
+    For a study, or a folder of studies, and each dynamic it is the run on the most images with the lowest seed. Words with
+    ``=`` are settings as in the command of a run, with commas between several values: ``dynamic=parabolic,resnet``.
 
     Raises
     ------
     RunFolderError
-        A folder without a finished run, or a damaged one.
+        A folder has no finished run, or is damaged.
     InvalidConfig
-        Settings that are not allowed.
+        A setting is not allowed.
     """
     settings = [word for word in words if "=" in word and not Path(word).exists()]
     folders = [_folder(word) for word in words if word not in settings]
@@ -103,7 +103,7 @@ def _folder(word: str) -> Path:
 
 
 def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
-    """Where several have one name each gets the part of its folder that the others do not share, or a number."""
+    """The networks with different names: the end of its folder, or a number, is added where several have the same name."""
     named = []
     for subject in found:
         same = [other for other in found if other.name == subject.name]
@@ -118,12 +118,14 @@ def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
 
 
 def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Path]:
-    """The runs that stand for a study, or for all in a folder of studies; ``say`` is told which damaged ones are left out.
+    """The runs that are analysed for a study: for each dynamic the run on the most images with the lowest seed.
+
+    ``folder`` may also hold several studies. ``say`` is called with a message for each damaged run, which is left out.
 
     Raises
     ------
     RunFolderError
-        None is whole and finished.
+        No run is finished and undamaged.
     """
     studies = list(collect(folder).values())
     damaged = [each.reason for study in studies for each in study.missing if each.damaged]
@@ -138,7 +140,7 @@ def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> li
 
 
 def study_of(subject: Subject) -> Path | None:
-    """The folder of the study that a run lies in; None where it was copied elsewhere, or there is no run."""
+    """The folder of the study that contains a network's run; None where the run was copied elsewhere, or there is no run."""
     if subject.folder is None:
         return None
     folder = subject.folder.resolve()

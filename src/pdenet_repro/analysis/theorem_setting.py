@@ -1,4 +1,4 @@
-"""The units of a network as they are, and in the setting of the paper's theorems: no norm, weights constant in time."""
+"""The units of a network as trained, and in the setting of the paper's theorems: no norm, weights constant in time."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pdenet_repro.networks.norms import Norm
 
 @dataclass(frozen=True)
 class Flow:
-    """A dynamic with the weights of all its steps, ``refined`` of which make one of the network's."""
+    """A dynamic with the weights of each of its time steps; ``refined`` of these steps replace one of the network."""
 
     dynamic: Dynamic
     thetas: Sequence[Any]
@@ -25,15 +25,15 @@ class Flow:
 
 
 def as_they_are(subject: Subject) -> list[Flow]:
-    """The units' own layers and weights."""
+    """The units with their own norms, step size and weights."""
     return [Flow(unit.dynamic, unit.thetas()) for unit in units(subject.network)]
 
 
 def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
-    """No norm, no bias, the kernels of the first step throughout.
+    """The units without norm and bias, with the kernels of their first step at all times.
 
-    A time step is divided into ``refined`` ones, or as many as keep to the bound ``2 / ||K||^2`` (Theorem 1; that
-    of symplectic Euler is no smaller), and to ``2 / ||K||`` for leapfrog.
+    Each time step of the network is divided into ``refined`` steps, or into more where that is needed for a step size of at
+    most ``2 / ||K||^2`` (Theorem 1) and, for leapfrog, of at most ``2 / ||K||``. Symplectic Euler allows no less than the former.
     """
     network, flows = subject.config.network, []
     for i, unit in enumerate(units(subject.network)):

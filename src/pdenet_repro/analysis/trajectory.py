@@ -1,4 +1,4 @@
-"""Features on their way through a network, time step by time step; as many images at a time as memory allows."""
+"""The features of images at every time step of a network, for as many images at a time as the memory allows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import OutOfMemory
 
-PORTION = 32  # images at a time, at most
+PORTION = 32  # largest number of images that are computed at a time
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point on the way: ``step`` time steps into ``unit`` (1, 2, ...; 0: the images), or the pixel means at the end.
+    """A place in a network: after ``step`` time steps of ``unit`` (1, 2, ...). The images are unit 0, the pixel means the last.
 
-    Opening and connectors lie between two places with different units; they are not part of the flow.
+    Opening and connectors lie between places of different units. ``name``: ``images`` or ``pixel means``, else empty.
     """
 
     unit: int
@@ -34,7 +34,7 @@ class Place:
 
     @property
     def in_unit(self) -> bool:
-        """Whether the differential equation holds here."""
+        """Whether the place is in a unit, where the differential equation holds."""
         return not self.name
 
 
@@ -42,9 +42,9 @@ IMAGES = Place(0, 0, "images")
 
 
 def places(*networks: NetworkConfig) -> list[Place]:
-    """All places of a network in order: images, each unit's times 0 to ``steps``, pixel means.
+    """All places of a network in order: images, the times 0 to ``steps`` of each unit, pixel means.
 
-    Of several networks: as many units, and as many steps, as any of them has.
+    For several networks: the places of one with the largest number of units and of steps among them.
     """
     count, steps = max(len(each.widths) for each in networks), max(each.steps for each in networks)
     inside = [Place(unit, step) for unit in range(1, count + 1) for step in range(steps + 1)]
@@ -57,9 +57,9 @@ def units(network: PDENet) -> list[Unit]:
 
 
 def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
-    """The state at every place, of standardised images (N, 3, H, W); the last is the classifier's input (N, channels).
+    """The state of standardised images (N, 3, H, W) at every place; the last state is the classifier's input (N, channels).
 
-    What `PDENet.pixel_means` does in one go.
+    The arithmetic is that of `PDENet.pixel_means`.
     """
     yield IMAGES, (images,)
     Y = network.opening(images)
@@ -73,18 +73,18 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
 
 
 def features(network: PDENet, place: Place, state: State) -> Tensor:
-    """The features (N, ...) of a state: both halves of a Hamiltonian one, the newer of a second-order one."""
+    """The features (N, ...) of a state: both halves (Hamiltonian), those at the later time (second-order)."""
     return units(network)[place.unit - 1].dynamic.output(state) if place.in_unit else state[0]
 
 
 @torch.no_grad()
 def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
-    """What enters each unit, (images, C, H, W) float32, of the first ``images`` random test images.
+    """The features of ``images`` random test images that enter each unit, (images, C, H, W) for each.
 
     Raises
     ------
     OutOfMemory
-        They do not fit.
+        They would take more than half of the free memory.
     """
     pixels, _ = subject.test_images(images, seed)
     one = 4 * sum(_numbers(subject.config.network))
@@ -96,23 +96,18 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
         )
     parts: list[list[Tensor]] = []
     for part in portions(subject, images):
-        trajectory = states(subject.network, standardized(subject, pixels[part]))
+        trajectory = states(subject.network, subject.network.standardize(pixels[part]))
         starts = (each for each in trajectory if each[0].in_unit and each[0].step == 0)
         parts.append([features(subject.network, *start) for start in starts])
     return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
-
-
-def standardized(subject: Subject, images: Tensor) -> Tensor:
-    """Images (N, 3, 96, 96) uint8 as the network takes them in."""
-    return subject.network.standardize(images)
 
 
 @torch.no_grad()
 def set_initial_statistics(subject: Subject, seed: int) -> None:
     """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
 
-    Its running statistics are still 0 and 1, with which the features would shrink from unit to unit; in training each
-    step takes those of its own batch. A trained network is left as it is.
+    Before training the running statistics are 0 and 1, and with them the features would shrink from unit to unit; training itself
+    uses the statistics of each batch. A trained network is not changed.
     """
     batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
     if subject.folder is None and batch_norms:
@@ -125,7 +120,7 @@ def set_initial_statistics(subject: Subject, seed: int) -> None:
 
 
 def at_initial_weights(subject: Subject, seed: int) -> Subject:
-    """The network of a finished run at the weights it was trained from; its batch norms get statistics of some images."""
+    """The network of a finished run at its initial weights, its batch norms as in `set_initial_statistics`."""
     where = next(subject.network.parameters()).device
     initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
     set_initial_statistics(initial, seed)
@@ -133,22 +128,22 @@ def at_initial_weights(subject: Subject, seed: int) -> Subject:
 
 
 def _numbers(network: NetworkConfig) -> list[int]:
-    """How many make up the features of one image, for each unit."""
+    """The number of values of one image's features, for each unit."""
     return [width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths)]
 
 
 def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
-    """Slices of ``images`` that are worked on together, of nearly equal size.
+    """Slices of nearly equal size that divide ``images`` into parts that fit into memory, of at most ``PORTION``.
 
-    ``solutions``: how many are followed at the same time for each image.
+    ``solutions``: the number of solutions that are computed at the same time for each image.
 
     Raises
     ------
     OutOfMemory
-        Not even one image fits.
+        One image does not fit.
     """
     network = subject.config.network
-    # a state of two features, and inside a layer the convolution's input, output, its norm, activation and adjoint
+    # eight times the features of one image, float32: a state of two, and the intermediate results of a layer
     one = 8 * 4 * max(_numbers(network)) * solutions
     where = next(subject.network.parameters()).device
     free = device.available_memory(where)
@@ -169,5 +164,5 @@ def euclidean_norms(Y: Tensor) -> Tensor:
 
 
 def state_norms(state: Sequence[Tensor]) -> Tensor:
-    """The same of all parts of a state together."""
+    """Euclidean norm of each example over all parts of a state: (N,), in float64."""
     return torch.stack([euclidean_norms(part) for part in state]).square().sum(0).sqrt()

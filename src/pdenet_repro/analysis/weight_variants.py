@@ -1,4 +1,4 @@
-"""Networks with changed weights, made without training: refined in time, and with weights averaged over time."""
+"""Networks with changed weights, without training: with finer time steps, and with kernels averaged over time."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimat
 
 
 def refined(network: PDENet, times: int) -> PDENet:
-    """A copy whose units take ``times`` steps of size ``h / times`` for each of theirs, with that one's weights."""
+    """A copy in which each time step is replaced by ``times`` steps of size ``h / times`` with its weights."""
 
     def repeat(theta: Tensor) -> Tensor:
         return theta.repeat_interleave(times, dim=0)
@@ -26,7 +26,7 @@ def refined(network: PDENet, times: int) -> PDENet:
 
 
 def averaged_in_time(network: PDENet) -> PDENet:
-    """A copy in which the kernels of a unit are the same at all of its steps, their mean; scales and shifts stay."""
+    """A copy in which each kernel of a unit is the mean of that kernel over its time steps; scales and shifts stay."""
 
     def mean(theta: Tensor) -> Tensor:
         return theta.mean(0, keepdim=True).expand_as(theta).clone() if theta.ndim == 5 else theta
@@ -51,10 +51,10 @@ def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1
 def renew_statistics(
     subject: Subject, network: PDENet, images: int, seed: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> None:
-    """Give the batch norms of a changed network the statistics of ``images`` training images at its own weights.
+    """Give the batch norms of a changed network the statistics that ``images`` random training images have in it.
 
-    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network takes; None: standardises them. Nothing changes where
-    the network has no batch norms.
+    ``prepare`` turns raw images (N, 3, H, W) uint8 into input of the network; None: it standardises them. A network without batch
+    norms is not changed.
     """
     if not batch_norms(network):
         return
@@ -70,10 +70,10 @@ def renew_statistics(
 def predictions(
     subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> np.ndarray:
-    """Classes (N,) that a network gives raw images (N, 3, H, W) uint8, in the precision of the subject's training.
+    """The predicted classes (N,) of raw images (N, 3, H, W) uint8, computed in the precision of the subject's training.
 
-    ``prepare`` makes of a batch of them what the network takes; None: standardises it. Batches are of nearly
-    equal size, at most ``batch``.
+    ``prepare`` turns a batch of them into input of the network; None: it standardises them. Batches have nearly equal sizes of
+    at most ``batch``.
     """
     context = autocast(images.device, subject.config.precision)
     found = []
@@ -84,7 +84,10 @@ def predictions(
 
 
 def compared(original: np.ndarray, changed: np.ndarray) -> dict[str, float]:
-    """Columns on where a network is right, before and after a change, (images,) bool each: accuracy, interval, McNemar's test."""
+    """Columns of a table that compare a changed network with the original one: accuracy, exact interval, McNemar's test.
+
+    ``original`` and ``changed`` say for each image whether the network's prediction is right, (images,) bool.
+    """
     share = float(changed.mean())
     low, high = exact_interval(share, len(changed))
     lost, gained, p = mcnemar(original, changed)

@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.analysis KIND FOLDER...``: what the theory promises, measured on networks."""
+"""``python -m pdenet_repro.analysis KIND FOLDER...``: measure what the theory promises on networks."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ KINDS = {
     "energy": "feature norms, conserved and decreasing quantities, forces and their bound, at every time step",
     "smoothing": "energy of the features by frequency, and their gradient, at every time step",
     "refinement": "accuracy of the same network with finer time steps, and its distance to the limit",
-    "kernels": "change of the kernels from step to step, their size, and what averaging them in time costs",
+    "kernels": "change of the kernels from step to step, their size, and accuracy with kernels averaged in time",
     "stencils": "kernels as differential operators; networks at other image resolutions",
     "robustness": "accuracy under noise, blur, contrast, occlusion and gradient attacks",
     "reversibility": "how exactly hyperbolic networks run backwards",
@@ -39,7 +39,7 @@ dynamic=parabolic,hamiltonian data=shapes network=small
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, draw, write; returns the exit code."""
+    """Run the command with these arguments; returns the exit code."""
     try:
         refuse_missing_working_folder()
         kind = arguments[0] if arguments else ""
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         return show(error)
     except KeyboardInterrupt:
-        print("stopped; nothing is written of the analysis at hand", file=sys.stderr)
+        print("stopped; the analysis that was running has written nothing", file=sys.stderr)
         return 130
     return 0
 
@@ -61,7 +61,10 @@ def _parser(wanted: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    for name, meaning in [*KINDS.items(), ("all", "one after the other, each that applies, as it is without options")]:
+    for name, meaning in [
+        *KINDS.items(),
+        ("all", "all kinds that apply to the networks, one after the other, without options"),
+    ]:
         kind = kinds.add_parser(
             name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -72,16 +75,16 @@ def _parser(wanted: str) -> Parser:
         kind.add_argument(
             "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
         )
-        if name == wanted and name in KINDS:  # the others' options need not be loaded
+        if name == wanted and name in KINDS:  # the other kinds are not imported
             import_module(f"pdenet_repro.analysis.{name}.measure").add_options(kind)
     return parser
 
 
 def _all(given: argparse.Namespace, words: list[str]) -> int:
-    """Every kind; returns the exit code of the first that failed. One that does not apply has not failed."""
+    """Run every kind; returns the exit code of the first that failed, not counting kinds that do not apply."""
     from pdenet_repro.analysis.result import DoesNotApply
 
-    _, output = _place(given, _subjects(given))  # refuses at once what no kind could use
+    _, output = _place(given, _subjects(given))  # refuses what no kind could use before the first starts
     make_folder(output)
     outcomes, code = {}, 0
     for kind in KINDS:
@@ -107,7 +110,7 @@ def _sentence_where_memory_ends() -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         if is_of_memory(error):
-            raise OutOfMemory("the memory does not suffice: take fewer --images, or smaller networks") from error
+            raise OutOfMemory("the memory does not suffice: use fewer --images, or smaller networks") from error
         raise
 
 
@@ -132,12 +135,12 @@ def _analyse(given: argparse.Namespace) -> None:
 
     found = _subjects(given)
     study, output = _place(given, found)
-    make_folder(output)  # before minutes of measuring
-    provenance.git_commit()  # remembered
+    make_folder(output)  # a failure is reported before minutes of measuring
+    provenance.git_commit()  # reads and caches the commit before measuring
     for subject in found:
         set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
-    if getattr(module, "BESIDE_INITIAL_WEIGHTS", False):  # what training has changed shows beside what it began with
+    if getattr(module, "BESIDE_INITIAL_WEIGHTS", False):  # to show what training has changed
         found = [*found, *(at_initial_weights(each, given.seed) for each in found if each.folder)]
     result = module.measure(found, given)
     origin = {
@@ -155,7 +158,7 @@ def _analyse(given: argparse.Namespace) -> None:
 
 
 def _show_in_report(study: Path) -> None:
-    """The study's report, if there is one, has the new result."""
+    """Add the new result to the study's report, or print the command that makes a report."""
     from pdenet_repro.report.write import refresh_page
 
     if refresh_page(study):
@@ -165,9 +168,10 @@ def _show_in_report(study: Path) -> None:
 
 
 def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
-    """The study that all runs belong to, if its folder is written into, and the folder to write into.
+    """The study whose folder is written into, or None, and the folder to write into.
 
-    What some of a study's runs say does not take the place of what the study says: one run has a folder of its own.
+    Results go to the study's folder only if all runs that stand for the study are analysed. Those of a single run go to the run's
+    folder, so that they do not replace the study's.
     """
     from pdenet_repro.analysis.subjects import of_study, study_of
 

@@ -1,4 +1,4 @@
-"""From a configuration to a network."""
+"""Networks from configurations."""
 
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.own_dynamic import dynamic_class
@@ -9,12 +9,12 @@ from pdenet_repro.system.seeds import torch_seed
 def build_network(config: Config) -> PDENet:
     """The network of a configuration at its initial weights, on the CPU.
 
-    Executes the file of a dynamic that is not built in (`dynamic_class`).
+    Executes the user's file of a dynamic that is not built in (`dynamic_class`).
 
     Raises
     ------
     InvalidConfig
-        That file cannot be used.
+        That file cannot be read or executed, or has no such class.
     """
     network = PDENet(
         dynamic_class(config),

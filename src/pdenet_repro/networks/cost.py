@@ -1,6 +1,6 @@
-"""What a network costs: floating-point operations of its convolutions, and numbers that go through memory.
+"""The cost of a network: floating-point operations of its convolutions, and numbers read from and written to memory.
 
-The convolutions are all but a few per cent of the arithmetic.
+All but a few per cent of the arithmetic is in the convolutions.
 """
 
 from pdenet_repro.config.dynamics import facts_of
@@ -8,12 +8,12 @@ from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 
 
 def forward_flops(network: NetworkConfig, dynamic: str, side: int = IMAGE_SIDE) -> int:
-    """Operations for one image of ``side`` pixels, once through the network; a multiplication and an addition are two."""
+    """Multiplications and additions of one forward pass of one image of ``side`` x ``side`` pixels."""
     layers = facts_of(dynamic).layers
     widths = [*network.widths, network.last_width or network.widths[-1]]
     total = 2 * 9 * 3 * widths[0] * side**2  # opening
     for inputs, outputs in zip(widths, widths[1:], strict=False):
-        # K and K^T at each step; each of several layers has its part of the channels, squared: half the work if two
+        # K and K^T at each step; each of n layers has an n-th of the channels, so all together do an n-th of the work
         total += network.steps * (2 * 2 * 9 * inputs**2 * side**2 // layers)
         total += 2 * inputs * outputs * side**2  # connector
         side //= 2
@@ -21,22 +21,22 @@ def forward_flops(network: NetworkConfig, dynamic: str, side: int = IMAGE_SIDE) 
 
 
 def training_flops(network: NetworkConfig, dynamic: str, side: int = IMAGE_SIDE) -> int:
-    """Operations for one image, forward and backward.
+    """Multiplications and additions of one forward and backward pass of one image of ``side`` x ``side`` pixels.
 
-    Backward are the convolution's adjoint and the kernel's gradient; there is no gradient to the image.
+    The backward pass has the adjoint of each convolution and the gradient of its kernel, but no gradient of the image.
     """
     to_image = 2 * 9 * 3 * network.widths[0] * side**2
     return 3 * forward_flops(network, dynamic, side) - to_image
 
 
 def training_numbers(network: NetworkConfig, side: int = IMAGE_SIDE) -> int:
-    """The least count of numbers read and written for one image, forward and backward; a norm must have seen all of ``K Y``.
+    """The least number of values read and written for one image, forward and backward, as a norm needs all of ``K Y`` first.
 
-    A layer on features Y, with ``Z = K Y``: forward Y in, Z out; Z and Y in, the next Y out. Backward, with the gradient g of
-    the next Y: g and Z in, ``K g`` out; K g, Z, Y and g in, the gradient of Y out (the kernel's comes with it). All else
-    (norm, activation, time step, pooling) is taken to happen on the way. A connector likewise: Y in, Z out; Z in, the pooled
-    features out; their gradient and Z in, for the norm; both and Y in, the gradient of Y out. Weights are not counted: they are
-    few, and shared by the images of a batch.
+    A layer on features Y, with ``Z = K Y``: forward it reads Y and writes Z, then reads Z and Y and writes the next Y. Backward,
+    with the gradient g of the next Y, it reads g and Z and writes ``K g``, then reads K g, Z, Y and g and writes the gradient of
+    Y; the kernel's gradient is computed at the same time. Norm, activation, time step and pooling need no further access. A
+    connector reads Y and writes Z, reads Z and writes the pooled features; backward it reads their gradient and Z for the norm,
+    then both and Y, and writes the gradient of Y. Weights are not counted: they are few, and shared by the images of a batch.
     """
     widths = [*network.widths, network.last_width or network.widths[-1]]
     total = (2 * 3 + 7 * widths[0]) * side**2  # opening: a connector without pooling, nor gradient to the image

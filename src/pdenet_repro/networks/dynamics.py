@@ -1,8 +1,8 @@
-"""The differential equations and their time integrators: one class each, written like the equation.
+"""The differential equations with their time integrators, one class for each.
 
-A ``state`` is what one time step needs of the past: a tuple of features (N, C, H, W). ``theta`` holds the weights of one
-time step, an entry for each layer of the step. Numbers in parentheses are the paper's equations. What is known of each
-dynamic beside its equation (name, label, whether it is reversible, its integrator's order) stands in config/dynamics.py.
+A ``state`` is a tuple of features (N, C, H, W): all that one time step needs of the steps before. ``theta`` holds the weights of
+one time step, an entry for each layer of the step. Numbers in parentheses are the paper's equations. The facts about each dynamic
+(name, label, whether it is reversible, order of its integrator) are in config/dynamics.py.
 """
 
 from abc import ABC, abstractmethod
@@ -24,10 +24,10 @@ Theta = Sequence[Any]
 
 
 class Dynamic(ABC):
-    """A differential equation with its time integrator, step size ``h``.
+    """A differential equation with its time integrator of step size ``h``.
 
-    A subclass says which layer F it uses, how a state starts from features, and what one step does to it. Where
-    the step can be undone exactly it also has an ``inverse_step``, and its ``facts`` say that it is reversible.
+    A subclass defines the layer F, the ``start`` of a state from features, and the ``step`` from one state to the next. If a step
+    can be undone exactly, it also defines ``inverse_step``, and its ``facts`` state that it is reversible.
     """
 
     facts: Facts
@@ -39,16 +39,16 @@ class Dynamic(ABC):
 
     @classmethod
     def variant(cls, network: NetworkConfig) -> "type[Dynamic]":
-        """The class that computes this dynamic with the choices of a configuration; this one, unless there are several."""
+        """The class that computes this dynamic as the configuration chooses; the class itself unless it has variants."""
         return cls
 
     def layer_channels(self, channels: int) -> tuple[int, ...]:
-        """Channels of each layer of one step, for features of ``channels``: equal parts.
+        """The number of channels of each layer of one step, equal parts of the ``channels`` of the features.
 
         Raises
         ------
         ValueError
-            The channels cannot be divided among the layers.
+            The channels are no multiple of the number of layers.
         """
         layers = self.facts.layers
         if channels % layers:
@@ -56,23 +56,30 @@ class Dynamic(ABC):
         return (channels // layers,) * layers
 
     def start(self, Y: Tensor) -> State:
-        """The state at time 0 from the features that enter the unit."""
+        """The state at time 0 from the features Y (N, C, H, W) that enter the unit."""
         return (Y,)
+
+    def initialize(self, layers: Any) -> None:
+        """Change the initial weights of a unit, which have been drawn, in place; a subclass may, the others do nothing.
+
+        ``layers``: the weights over time of each layer of a step (`pdenet_repro.networks.unit.TimeWeights`).
+        """
+        return
 
     @abstractmethod
     def step(self, state: State, theta: Theta) -> State:
-        """One time step forward."""
+        """The state after one time step with weights ``theta``."""
 
     def inverse_step(self, state: State, theta: Theta) -> State:
         """The state before the step that led to ``state``; TypeError where the dynamic cannot be run backwards."""
         raise TypeError(f"{type(self).__name__} cannot be run backwards")
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
-        """The inverse step and the step's derivative transposed.
+        """The inverse step together with the backward pass of the step.
 
-        ``state`` and ``gradients`` are the state after the step and the objective's gradient with respect to it. Returns
-        the state before the step, the gradient with respect to it, and that with respect to the weights. The dynamics
-        below do the same with one evaluation of each layer for both.
+        ``state`` and ``gradients`` are the state after the step and the objective's gradient with respect to it. Returns the
+        state before the step, the gradient with respect to it, and the gradient with respect to the weights. The reversible
+        dynamics below evaluate each layer only once for all three.
         """
         before = self.inverse_step(state, theta)
         transposed = torch.func.vjp(self.step, before, theta)[1]
@@ -84,7 +91,7 @@ class Dynamic(ABC):
 
 
 class Parabolic(Dynamic):
-    """Forward Euler for the heat-like equation (7): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``. Smooths; not reversible."""
+    """Forward Euler for the heat-like equation (7): ``Y_{j+1} = Y_j + h F(Y_j; theta_j)``. Not reversible."""
 
     facts = BUILT_IN["parabolic"]
 
@@ -130,7 +137,7 @@ class Hamiltonian(Dynamic):
         return Y, Z
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
-        """The inverse step with the adjoints of its two lines."""
+        """The inverse step with the backward passes of its two lines."""
         (Y, Z), (gY, gZ), (theta1, theta2), h = state, gradients, theta, self.sign * self.h
         F, gF, g2 = pullback(self.F, Y, theta2, -h * gZ)
         Z, gY = Z + h * F, gY + gF
@@ -174,7 +181,7 @@ class SecondOrder(Dynamic):
 
     @classmethod
     def variant(cls, network: NetworkConfig) -> type[Dynamic]:
-        """What ``Y_{-1}`` is, ``network.leapfrog_start``."""
+        """The start ``Y_{-1}`` that ``network.leapfrog_start`` chooses."""
         return SecondOrderFromZero if cls is SecondOrder and network.leapfrog_start == "zero" else cls
 
     def start(self, Y: Tensor) -> State:
@@ -192,7 +199,7 @@ class SecondOrder(Dynamic):
         return Y, 2 * Y - Y_next + self.h**2 * self.F(Y, theta_j)
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta) -> tuple[State, State, Theta]:
-        """The inverse step with its adjoint."""
+        """The inverse step with the backward pass of the step."""
         (Y_next, Y), (g_next, g), (theta_j,) = state, gradients, theta
         F, gF, g_theta = pullback(self.F, Y, theta_j, self.h**2 * g_next)
         return (Y, 2 * Y - Y_next + self.h**2 * F), (g + 2 * g_next + gF, -g_next), (g_theta,)

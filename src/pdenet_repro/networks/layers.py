@@ -1,4 +1,4 @@
-"""The two layers of the paper: symmetric (6), which makes a network a differential equation, and residual (1).
+"""The two layers of the paper: the symmetric layer (6) of its differential equations, and the residual layer (1).
 
 Features ``Y`` are (N, C, H, W). ``theta`` holds the weights of one time step: kernels (C, C, 3, 3), scale and shift (C,).
 """
@@ -17,7 +17,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh"
 
 
 def conv(Y: Tensor, K: Tensor) -> Tensor:
-    """``K Y``: cross-correlation with zero padding, no bias, the size of the image kept; ``K``: (C_out, C_in, k, k), k odd."""
+    """``K Y``: cross-correlation with zero padding, without bias: (N, C_in, H, W) to (N, C_out, H, W).
+
+    ``K``: (C_out, C_in, k, k) with odd k.
+    """
     if winograd.is_faster(Y, K):
         return winograd.conv(Y, K)
     return F.conv2d(Y, K, padding=K.shape[-1] // 2)
@@ -62,7 +65,7 @@ class SymmetricLayer:
 
 
 class ResidualLayer:
-    """``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, equation (1): no symmetry, the unrestricted control."""
+    """``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, equation (1): the unrestricted control, as K1 and K2 are independent."""
 
     weights = ResidualWeights
 
@@ -76,11 +79,11 @@ class ResidualLayer:
 
 
 def pullback(layer: Callable[[Tensor, Any], Tensor], Y: Tensor, theta: Any, v: Tensor) -> tuple[Tensor, Tensor, Any]:
-    """The value ``F(Y; theta)`` of a layer F, and its transposed derivatives ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``."""
+    """The value ``F(Y; theta)`` of a layer F and the products ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``; Y and v: (N, C, H, W)."""
     if torch.compiler.is_compiling():  # torch.func can be compiled, a backward pass cannot
         value, transposed = torch.func.vjp(layer, Y, theta)[:2]
         return value, *transposed(v.to(value.dtype))
-    with torch.enable_grad():  # the same, with less overhead
+    with torch.enable_grad():  # the same values as torch.func, with less overhead
         inputs = [each.detach().requires_grad_() for each in (Y, *theta)]
         value = layer(inputs[0], type(theta)(*inputs[1:]))
         of_Y, *of_theta = torch.autograd.grad(value, inputs, v.to(value.dtype))

@@ -1,9 +1,10 @@
-"""Where the backward pass of a unit gets the features of its time steps from.
+"""Three ways in which the backward pass of a unit gets the features of its time steps.
 
-``store`` keeps them all, as autograd does. ``recompute`` keeps the state at every time and computes the inside of a step
-again (any dynamic). ``reverse`` keeps the last state only and runs the dynamic backwards (Section 4 of the paper,
-"Computational benefits"): the memory of a unit does not grow with its number of steps. Each layer is then evaluated once
-more than with ``store``: the inverse step and its derivative share that evaluation (`Dynamic.adjoint_step`).
+``store``: autograd stores all intermediate results. ``recompute``: the state at every time is stored, and the intermediate
+results of a step are computed again (any dynamic). ``reverse``: only the last state is stored, and the dynamic runs backwards
+(Section 4 of the paper, "Computational benefits"), so that the memory of a unit does not grow with its number of steps. Each
+layer is then evaluated once more than with ``store``, for the inverse step and the derivative together
+(`Dynamic.adjoint_step`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,13 @@ from torch.utils.checkpoint import checkpoint
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 from pdenet_repro.networks.dynamics import Dynamic, State, Theta
 
-# Drift above which the gradients of ``reverse`` are worse than those of ``store`` in the same precision (docs/memory.md): in
-# float32 they are off by about as much as the features; with rounded layers, 8 units of roundoff (bfloat16: 2^-8).
+# Largest drift at which the gradients of ``reverse`` are about as accurate as those of ``store`` in the same precision
+# (docs/memory.md). In float32 their relative error is about the drift; with rounded layers it is 8 units of roundoff.
 TOLERATED_DRIFT = {"float64": 1e-6, "float32": 1e-3, "tf32": 8 * 2**-11, "bfloat16": 8 * 2**-8}
 
 
 class UnitOfSteps(Protocol):
-    """What this module needs of a unit (`pdenet_repro.networks.unit.Unit`)."""
+    """The part of `pdenet_repro.networks.unit.Unit` that this module uses."""
 
     memory: str
     dynamic: Dynamic
@@ -31,7 +32,7 @@ class UnitOfSteps(Protocol):
         """One time step."""
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta, /) -> tuple[State, State, Theta]:
-        """The inverse step and the step's derivative transposed (`Dynamic.adjoint_step`)."""
+        """The inverse step with the backward pass of the step (`Dynamic.adjoint_step`)."""
 
     def thetas(self) -> list[tuple[Any, ...]]:
         """The weights of each time step."""
@@ -40,11 +41,11 @@ class UnitOfSteps(Protocol):
         """The weights over time."""
 
     def note_drift(self, value: Tensor) -> None:
-        """Remember the largest drift."""
+        """Record a drift; the unit keeps the largest."""
 
 
 def run(unit: UnitOfSteps, state: State) -> State:
-    """The last state of a unit from the first one; the backward pass follows ``unit.memory``."""
+    """The last state of a unit from its first one; ``unit.memory`` decides how the backward pass works."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
         last: State = Reversed.apply(unit, len(state), *state, *unit.parameters())
         return last
@@ -59,9 +60,9 @@ def run(unit: UnitOfSteps, state: State) -> State:
 
 
 def stored_bytes(network: NetworkConfig, batch: int, number: int = 4) -> int:
-    """About how many bytes ``store`` keeps of the units' time steps: for each step and example the state and two features.
+    """An estimate of the bytes that ``store`` needs for the units' time steps: for each step and example three features.
 
-    ``number``: bytes of a number, 4 in float32 and 8 in float64.
+    ``number``: the bytes of a number, 4 in float32 and 8 in float64.
     """
     pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
     numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))
@@ -69,9 +70,9 @@ def stored_bytes(network: NetworkConfig, batch: int, number: int = 4) -> int:
 
 
 def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int, number: int = 4) -> str:
-    """``network.memory`` where it is not ``auto``; else ``store`` if that takes at most half of ``size`` bytes.
+    """``network.memory``, or the choice for ``auto``: ``store`` if that takes at most half of ``size`` bytes.
 
-    Where it takes more: ``reverse`` for a reversible dynamic, ``recompute`` for another.
+    Otherwise it is ``reverse`` for a reversible dynamic and ``recompute`` for another. ``number``: as in `stored_bytes`.
     """
     if network.memory != "auto":
         return network.memory
@@ -81,7 +82,7 @@ def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int,
 
 
 class Reversed(torch.autograd.Function):
-    """All time steps of a reversible unit as one node of the graph, which saves the last state and the weights."""
+    """All time steps of a reversible unit as one node of autograd's graph, which saves the last state and the weights."""
 
     @staticmethod
     def forward(ctx: Any, unit: UnitOfSteps, parts: int, *tensors: Tensor) -> State:
@@ -90,11 +91,11 @@ class Reversed(torch.autograd.Function):
         state, weights = tensors[:parts], tensors[parts:]
         ctx.device = state[0].device.type
         ctx.autocast = torch.is_autocast_enabled(ctx.device), torch.get_autocast_dtype(ctx.device)
-        state = tuple(part.detach() for part in state)  # so that no graph is built, nor compiled
+        state = tuple(part.detach() for part in state)  # no graph is built or compiled for the forward pass
         norms, sums = _euclidean_norms(state), _signed_sums(state)
         for j, theta in enumerate(_per_step(unit, weights)):
             state = unit.step(state, theta)
-            if j == 0:  # a part that starts at 0 has no scale of its own before
+            if j == 0:  # a part that is 0 at the start gets its scale from the first step
                 norms = torch.maximum(norms, _euclidean_norms(state))
         ctx.first = norms, sums
         ctx.save_for_backward(*state, *weights)
@@ -103,11 +104,11 @@ class Reversed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        """Go back step by step: compute the state before, and the gradients with respect to it and to the weights."""
+        """From the last step to the first, compute the state before it and the gradients of that state and of the weights."""
         unit, saved = ctx.unit, ctx.saved_tensors
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
         of_weights = [torch.empty_like(weight) for weight in weights]
-        # no cache: it would keep the rounded weights of every step, which are new tensors, until the last
+        # autocast's cache would store the rounded weights of every step until the end
         with torch.autocast(ctx.device, dtype=ctx.autocast[1], enabled=ctx.autocast[0], cache_enabled=False):
             for j, theta in reversed(list(enumerate(_per_step(unit, weights)))):
                 state, gradients, of_theta = unit.adjoint_step(state, gradients, theta)
@@ -125,11 +126,11 @@ def _euclidean_norms(state: State) -> Tensor:
 
 
 def _signed_sums(state: State) -> Tensor:
-    """The sum of the numbers of each part and example, with random signs: (parts, N).
+    """The sum of all values of each part and example, multiplied with fixed random signs: (parts, N).
 
-    They stand for the first state, which is not kept: the difference of two states' sums is the sum of their difference, and
-    the square of such a sum is on average the difference's squared norm. (The difference of their norms would not do: it is
-    of second order in an error that has nothing to do with the features.)
+    The sums of the first state are stored in place of the state itself. The square of the difference of two states' sums is on
+    average the squared norm of their difference. (The difference of their norms would be of second order in an error that is
+    independent of the features.)
     """
     random = torch.Generator().manual_seed(0)
     sums = []

@@ -1,8 +1,8 @@
 """Normalisation ``N(Y) * s + b`` of features ``Y`` (N, C, H, W) with a scale ``s`` and a shift ``b`` for each channel (C,).
 
-The norms in ``NORMS`` keep no statistics. The two batch norms (``batch``, ``batch_per_pixel``) use other images of the batch,
-and stand only in the opening layer and the connectors. The paper names the norm but not its details: docs/spec.md, section 2,
-lists the readings.
+The norms in ``NORMS`` have no running statistics. The two batch norms (``batch``, ``batch_per_pixel``) are over several images
+of the batch, and are allowed only in the opening layer and the connectors. The paper names the norm but gives no details;
+docs/spec.md, section 2, lists what it may mean.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def _affine(Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 NormFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
-# name: function and its eps (docs/spec.md, section 2)
+# function and eps of each norm (docs/spec.md, section 2)
 NORMS: dict[str, tuple[NormFunction, float]] = {
     "instance": (instance_norm, 1e-3),
     "channel": (channel_norm, 1e-4),
@@ -63,7 +63,7 @@ NORMS: dict[str, tuple[NormFunction, float]] = {
 
 @dataclass(frozen=True)
 class Norm:
-    """One of ``NORMS`` by name, with its own eps or a given one; called with ``(Y, scale, shift)``."""
+    """A norm of ``NORMS`` by its name, called with ``(Y, scale, shift)``; ``eps`` replaces the norm's own unless it is None."""
 
     name: str
     eps: float | None = None
@@ -75,7 +75,7 @@ class Norm:
 
 
 class NormLayer(nn.Module):
-    """A norm that owns its scale (start 1) and shift (start 0), for opening and connectors."""
+    """A norm with its own scale (initially 1) and shift (initially 0), for opening and connectors."""
 
     def __init__(self, name: str, channels: int) -> None:
         super().__init__()
@@ -91,8 +91,8 @@ class NormLayer(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over (N, H, W) (Ioffe & Szegedy 2015).
 
-    At test time it uses the running statistics, or with ``of_batch`` those of the batch it is given. Unlike
-    ``torch.nn.BatchNorm2d`` the running variance is the biased one, as in the authors' toolbox.
+    In evaluation mode it uses the running statistics, or with ``of_batch`` those of the batch. The running variance is the biased
+    one, as in the authors' toolbox and unlike ``torch.nn.BatchNorm2d``.
     """
 
     eps = 1e-4
@@ -110,14 +110,14 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_variance", torch.ones(channels))
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C, H, W) to the same; in training mode also moves the running statistics."""
+        """(N, C, H, W) to the same; in training mode it also updates the running statistics."""
         if not self.training and self.of_batch:
             return F.batch_norm(Y, None, None, self.scale, self.shift, True, 0.0, self.eps)
         if not self.training:
             return F.batch_norm(
                 Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps
             )
-        # momentum 1: the statistics of this batch alone, its variance unbiased
+        # with momentum 1 mean and variance become the statistics of this batch, the variance unbiased
         mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_variance)
         out = F.batch_norm(Y, mean, variance, self.scale, self.shift, True, 1.0, self.eps)
         n = Y.numel() // Y.shape[1]

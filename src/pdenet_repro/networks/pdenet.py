@@ -13,7 +13,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 class Connector(nn.Module):
-    """The layer ``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels: 3x3 as the opening, 1x1 after each unit."""
+    """The layer ``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels, with a 3x3 kernel (opening) or 1x1 kernel."""
 
     def __init__(self, inputs: int, outputs: int, size: int, norm: str, activation: str) -> None:
         super().__init__()
@@ -29,12 +29,12 @@ class Connector(nn.Module):
 class PDENet(nn.Module):
     """Classifies images (N, 3, H, W): opening, units of one dynamic, connectors with 2x2 pooling, pixel mean, classifier.
 
-    There are two ways in. ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and
-    standardise them as the network was trained. ``network.forward_standardized(images)`` takes floating-point images that
-    are standardised already (``network.standardize`` does it). Neither takes what belongs to the other.
+    ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and standardise them as for
+    training. ``network.forward_standardized(images)`` takes floating-point images that ``network.standardize`` has standardised.
+    Each refuses the other's images.
 
     ``dynamic``: the class of the units' dynamic. Initial weights depend on ``seed`` alone, not on the device.
-    ``batch_statistics``: batch norms use the statistics of the batch at test time too.
+    ``batch_statistics``: batch norms use the statistics of the batch in evaluation mode too.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PDENet(nn.Module):
             if is_norm_weight(name) and config.initial_norms == "ones":
                 continue
             value = parameter.data
-            parts = value if is_time_dependent(name) else value[None]  # a part a time step
+            parts = value if is_time_dependent(name) else value[None]  # one part for each time step
             for part in parts if config.initial_draw == "each_step" else parts[:1]:
                 if "kernel" in name:
                     _draw_kernel(part, config.initialization, generator)
@@ -84,6 +84,9 @@ class PDENet(nn.Module):
                     nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
             if config.initial_draw == "once":
                 parts.copy_(parts[:1].clone())
+        with torch.no_grad():
+            for unit in self.units:
+                unit.dynamic.initialize(unit.theta)  # type: ignore[operator, union-attr]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -91,9 +94,9 @@ class PDENet(nn.Module):
         return self.classifier.weight.dtype
 
     def standardize(self, images: Tensor) -> Tensor:
-        """Raw pixel values (N, 3, H, W), uint8 or floating-point numbers of 0 to 255, to standardised images.
+        """Standardised images of raw pixel values (N, 3, H, W), uint8 or floating-point numbers of 0 to 255.
 
-        They are standardised in float32 at least, and have the precision of the weights.
+        The arithmetic is in float32 or, for float64 weights, in float64; the result has the type of the weights.
         """
         weights = self.dtype
         if not images.is_floating_point():
@@ -107,7 +110,7 @@ class PDENet(nn.Module):
         Raises
         ------
         TypeError
-            Something else than a tensor of uint8.
+            ``images`` is no tensor of uint8.
         ValueError
             A tensor of another shape.
         """
@@ -120,12 +123,12 @@ class PDENet(nn.Module):
         Raises
         ------
         TypeError
-            Something else than a tensor of that precision (under autocast: of any floating-point one).
+            ``images`` is no tensor of that precision (under autocast: of any floating-point type).
         ValueError
             A tensor of another shape.
         """
         means = self.pixel_means(images)
-        with torch.autocast(means.device.type, enabled=False):  # rounded scores would make ties of classes
+        with torch.autocast(means.device.type, enabled=False):  # rounded scores of two classes could be equal
             scores: Tensor = self.classifier(means)
         return scores
 
@@ -140,18 +143,21 @@ class PDENet(nn.Module):
             Y = connector(unit(Y))
             if i + 1 < len(self.units):
                 Y = F.avg_pool2d(Y, 2)
-        # not rounded under autocast: many features add up
+        # in the weights' precision under autocast too, as it is a sum of many values
         return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8; float64 where weights are, else float32.
+        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8; float64 where the weights are, else float32.
 
-        Differentiable by the weights, so use it within ``torch.no_grad()``. Raises what ``network(images)`` raises.
+        They are part of autograd's graph unless computed within ``torch.no_grad()``. Raises the errors of ``network(images)``.
         """
         return torch.softmax(self(images).to(torch.promote_types(self.dtype, torch.float32)), dim=1)
 
     def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
-        """One sentence in place of what a convolution says. Looks at attributes alone, which compiled code does once."""
+        """Raise TypeError or ValueError, with the allowed values, for images that the network cannot take.
+
+        It reads only type and shape, which compiled code does at compilation.
+        """
         weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
         values = "raw pixels of uint8 (0 to 255)" if raw else f"standardised images of {_name(weights)}"
         wanted = f"a tensor of shape (N, 3, H, W), N at least 1, H and W at least {smallest}, of {values}"
@@ -173,7 +179,7 @@ class PDENet(nn.Module):
             raise ValueError(f"images must be {wanted}, not of shape {tuple(images.shape)}{hint}")
 
     def drift(self) -> float | None:
-        """Largest relative drift of the units that ran backwards since the last call; None if no unit does."""
+        """The largest relative drift of units that ran backwards since the last call; None if no unit runs backwards."""
         reversed_units = [unit for unit in self.units if isinstance(unit, Unit) and unit.memory == "reverse"]
         if not reversed_units:
             return None
@@ -192,7 +198,10 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _draw_kernel(kernel: Tensor, law: str, generator: torch.Generator) -> None:
-    """Fill a kernel (C_out, C_in, k, k): ``glorot``, normal truncated at two deviations, or ``normal_clipped``."""
+    """Fill a kernel (C_out, C_in, k, k) with random numbers, normal with Glorot's deviation, or of deviation 0.1 and clipped.
+
+    ``law``: ``glorot``, truncated at two deviations, or ``normal_clipped``, clipped to +-0.2.
+    """
     outputs, inputs, *size = kernel.shape
     if law == "glorot":
         deviation = (2 / ((inputs + outputs) * size[0] * size[1])) ** 0.5

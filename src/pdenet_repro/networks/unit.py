@@ -1,4 +1,4 @@
-"""A unit: ``steps`` time steps of one dynamic, each with its own weights; weights are functions of time."""
+"""A unit: ``steps`` time steps of one dynamic, each with its own weights, which are samples of functions of time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +13,8 @@ from pdenet_repro.networks.memory import run
 class TimeWeights(nn.Module):
     """Weights of one layer at every time step: kernels (steps, C, C, 3, 3), scale and shift (steps, C).
 
-    Time is the leading axis, so that the smoothness term (11) is a difference along it and refining the time grid an
-    interpolation. Kernels start at zero; `PDENet` draws them.
+    Time is the first axis: the smoothness term (11) has differences in it, and refining the time grid interpolates in it. Kernels
+    are zero until `PDENet` draws them.
     """
 
     def __init__(self, weights: Any, channels: int, steps: int) -> None:
@@ -29,7 +29,7 @@ class TimeWeights(nn.Module):
 
     def at_each_step(self) -> Iterator[Any]:
         """The layer's weights at each time step, 0, 1, ..., as the layer's named tuple."""
-        # unbind: one stacked gradient in the backward pass, where indexing would add a zero-filled one for each step
+        # unbind: its backward pass stacks the gradients once, where indexing would add a zero-filled tensor for each step
         over_time = [getattr(self, name).unbind() for name in self.weights._fields]
         return (self.weights(*step) for step in zip(*over_time, strict=True))
 
@@ -37,10 +37,9 @@ class TimeWeights(nn.Module):
 class Unit(nn.Module):
     """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
-    ``memory``: where the backward pass gets the features from, ``store``, ``recompute`` or ``reverse`` (memory.py).
-    ``step``, ``adjoint_step``: those of the dynamic; training may replace them by compiled ones.
-    ``drift``: after running backwards, the estimated distance of the first state found from the true one, relative to
-    its norm; the largest since it was set to 0.
+    ``memory``: how the backward pass gets the features, ``store``, ``recompute`` or ``reverse`` (memory.py). ``step``,
+    ``adjoint_step``: those of the dynamic, which training may replace by compiled ones. ``drift``: the estimated relative error
+    of the first state after running backwards, the largest since it was set to 0.
     """
 
     drift: Tensor
@@ -62,7 +61,7 @@ class Unit(nn.Module):
         return list(zip(*(layer.at_each_step() for layer in self.theta), strict=True))  # type: ignore[operator]
 
     def start(self, Y: Tensor) -> State:
-        """The state at time 0, in the weights' precision: under autocast only the layers are rounded, not the sum."""
+        """The state at time 0 in the weights' precision, so that under autocast only the layers are rounded."""
         return self.dynamic.start(Y.to(next(self.parameters()).dtype))
 
     def trajectory(self, Y: Tensor) -> Iterator[State]:
@@ -78,11 +77,11 @@ class Unit(nn.Module):
         return self.dynamic.output(run(self, self.start(Y)))
 
     def note_drift(self, value: Tensor) -> None:
-        """Remember the largest drift, on the device."""
+        """Record a drift; ``drift`` keeps the largest, on the device."""
         self.drift = torch.maximum(self.drift, value.to(self.drift.dtype))
 
     def inverse(self, state: State) -> State:
-        """The first state from the last one, for a reversible dynamic; TypeError for another."""
+        """The first state from the last one; TypeError where the dynamic is not reversible."""
         for theta in reversed(self.thetas()):
             state = self.dynamic.inverse_step(state, theta)
         return state

@@ -1,10 +1,10 @@
 """3x3 convolution with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3), for compiled CPU code.
 
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). Images are cut into tiles of 6x6 pixels that overlap
-by two; with their matrices A, B, G a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result,
-``A^T [ (G g G^T) * (B^T d B) ] A``, the product elementwise: for all tiles and channels 36 matrix products. The work around
-them is sums of a few neighbours, which TorchInductor fuses and differentiates: the backward pass has a quarter of the
-multiplications too. PyTorch's own kernels (oneDNN) no longer have the algorithm.
+by two; with the algorithm's matrices A, B, G a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result, ``A^T [ (G g G^T) *
+(B^T d B) ] A`` with an elementwise product; for all tiles and channels these are 36 matrix products. The rest are sums of a few
+neighbours, which TorchInductor fuses and differentiates, so that the backward pass has a quarter of the multiplications too.
+PyTorch's own kernels (oneDNN) no longer have the algorithm.
 """
 
 import torch
@@ -21,11 +21,11 @@ G = (
 )  # fmt: skip
 AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
-FEWEST_CHANNELS = 64  # below, the sums around the products take what the products save (docs/performance.md)
+FEWEST_CHANNELS = 64  # with fewer channels the sums take the time that the products save (docs/performance.md)
 
 
 def is_faster(Y: Tensor, K: Tensor) -> bool:
-    """Whether a convolution of ``Y`` with ``K`` is being compiled for the CPU, in float32, and is faster this way."""
+    """Whether a convolution of ``Y`` with ``K`` is being compiled for the CPU in float32, and this algorithm is faster for it."""
     return (
         torch.compiler.is_compiling()
         and Y.device.type == "cpu"
@@ -70,7 +70,7 @@ def _kernel(K: Tensor, flip: bool) -> Tensor:
 
 
 def _pixels(M: Tensor, like: Tensor) -> Tensor:
-    """``A^T m A`` of every tile, put together: (36, tiles, C) to (N, C, H, W), with N, H, W of ``like``."""
+    """``A^T m A`` of every tile, assembled to features: (36, tiles, C) to (N, C, H, W), with N, H, W of ``like``."""
     n, _, height, width = like.shape
     M = M.reshape(6, 6, n, height // 4, width // 4, M.shape[-1])
     half = torch.stack(_combine(AT, M.unbind(1)), 4)

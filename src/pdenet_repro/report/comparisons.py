@@ -27,6 +27,8 @@ class Alikeness:
 def comparisons(grouping: Grouping) -> list[Row]:
     """A row for each two dynamics of a group on the same images, and for each group against the first.
 
+    A dynamic that the first group does not have is compared with all dynamics of the first group.
+
     Differences are over the seeds that both have; p is corrected for the number of rows (Holm).
     """
     own = {id(cell): _own_seeds(cell) for cell in grouping.cells}
@@ -37,10 +39,11 @@ def comparisons(grouping: Grouping) -> list[Row]:
 
 def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
     reference = grouping.groups[0] if grouping.groups else None
+    in_reference = {line.dynamic for line in grouping.lines if line.group == reference}
     for one, other in combinations(grouping.lines, 2):
-        same_group = one.group == other.group
-        against_first = one.dynamic == other.dynamic and reference in (one.group, other.group)
-        if same_group or against_first:
+        dynamics = {one.dynamic, other.dynamic}
+        against_first = reference in (one.group, other.group) and (len(dynamics) == 1 or not dynamics <= in_reference)
+        if one.group == other.group or against_first:
             for images in sorted(set(one.cells) & set(other.cells)):
                 if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed and a fold are no pair
                     yield one.cells[images], other.cells[images]

@@ -11,6 +11,7 @@ from small_runs import subject_of
 
 from pdenet_repro.analysis.kernels import measure as kernels
 from pdenet_repro.analysis.operator_norm import entries_for_step_size, euler_bound, operator_norm
+from pdenet_repro.training.objective import Objective
 
 
 def normal(*shape, seed=0):
@@ -59,6 +60,9 @@ def test_changes_and_sizes_by_hand():
     assert row["entry_max"] == 1
     assert row["share_on_box"] == pytest.approx(1 / (2 * count))
     assert row["channels"] == 4
+    assert (row["differences"], row["differences_above_sqrt_eps"]) == (2 * count, 2)  # one step, two layers of a step
+    assert row["difference_max"] == pytest.approx(0.9)
+    assert (row["scale_min"], row["scale_max"], row["negative_scales"], row["scales"]) == (1, 1, 0, 2 * 2 * 4)
     assert row["operator_norm_max"] == pytest.approx(
         operator_norm(subject.network.units[1].theta[0].kernel[1], 48)[0], rel=1e-3
     )
@@ -97,6 +101,8 @@ def test_the_kind():
     ]  # fmt: skip
     assert averaged[0]["right_only_changed"] == 0
     assert "change by at most 0.1, 0.1 of their norm" in result.sentences[0]
+    objective = Objective(subject.network, subject.config.objective, subject.config.network.step_size)
+    assert f"The smoothness term is {objective.smoothness().item():.4f}" in result.sentences[0]
     assert "kernels" in result.pictures
     initial = kernels.measure([subject_of("resnet")], Namespace(images=10, seed=0))
     assert "kernels_averaged" not in initial.tables

@@ -11,7 +11,7 @@ from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.reversibility.measure import errors, gradient_rows, measure, unit_gradients
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS
-from pdenet_repro.analysis.trajectory import entering_features, standardized
+from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
 from pdenet_repro.networks.dynamics import Hamiltonian
@@ -100,7 +100,7 @@ def test_gradients(dynamic):
 def test_in_float64_reversed_gradients_are_the_stored_ones(dynamic):
     subject = subject_of(dynamic)
     pixels, labels = subject.test_images(4)
-    X = standardized(subject, pixels).double()
+    X = subject.network.standardize(pixels).double()
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
     for unit, a, b in zip(subject.network.units, stored, reverse, strict=True):
         assert len(a) == sum(p.numel() for p in unit.parameters())

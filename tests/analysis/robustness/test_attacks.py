@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from pdenet_repro import build_network, compose
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, perturbed
+from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, perturbed
 
 BOTH = pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
 BUDGETS = {"linf": 6.0, "l2": 500.0}
@@ -45,16 +45,16 @@ def network(request):
     network.eval()
     pixels, truth = drawn(12, 0)
     with torch.no_grad():
-        assert judge(network, pixels, truth)[0].sum() >= 10
+        assert correctness(network, pixels, truth)[0].sum() >= 10
     return network
 
 
 def test_raw_bytes_and_raw_numbers_are_judged_alike(network, images, labels):
     with torch.no_grad():
-        right, loss = judge(network, images, labels)
+        right, loss = correctness(network, images, labels)
         assert (right == (network(images).argmax(1) == labels)).all()
         assert loss == pytest.approx(F.cross_entropy(network(images), labels, reduction="none"))
-        assert judge(network, images.float(), labels)[1] == pytest.approx(loss)
+        assert correctness(network, images.float(), labels)[1] == pytest.approx(loss)
 
 
 def test_the_gradient_goes_through_the_standardisation(images):
@@ -62,16 +62,16 @@ def test_the_gradient_goes_through_the_standardisation(images):
     network = network.double().eval()
     x = images[:2].double().requires_grad_()
     labels = torch.tensor([1, 2])
-    (gradient,) = torch.autograd.grad(judge(network, x, labels)[1].sum(), x)
+    (gradient,) = torch.autograd.grad(correctness(network, x, labels)[1].sum(), x)
     direction = torch.from_numpy(np.random.RandomState(1).normal(size=x.shape))
     with torch.no_grad():
-        up, down = (judge(network, x + sign * 1e-3 * direction, labels)[1].sum() for sign in (1, -1))
+        up, down = (correctness(network, x + sign * 1e-3 * direction, labels)[1].sum() for sign in (1, -1))
     assert float((gradient * direction).sum()) == pytest.approx(float(up - down) / 2e-3, rel=1e-6)
 
 
 def test_one_step_in_l_infinity_is_the_fast_gradient_sign(network, images, labels):
     x = images.float().requires_grad_()
-    (gradient,) = torch.autograd.grad(judge(network, x, labels)[1].sum(), x)
+    (gradient,) = torch.autograd.grad(correctness(network, x, labels)[1].sum(), x)
     expected = (images + 4 * gradient.sign()).clamp(0, 255)
     found = attack(network, images, labels, NORMS["linf"], 4.0).images
     taken = (found != images).flatten(1).any(1)  # unless the image itself is the worse one
@@ -88,9 +88,9 @@ def test_the_loss_goes_up_over_clean_and_over_random_changes_of_that_size(networ
     found = attack(network, images, labels, norm, budget, steps=steps, random=random if start else None)
     draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).float())
     with torch.no_grad():
-        _, clean = judge(network, images, labels)
-        _, noisy = judge(network, perturbed(images.float(), budget * draw, norm, budget), labels)
-        right, loss = judge(network, found.images, labels)
+        _, clean = correctness(network, images, labels)
+        _, noisy = correctness(network, perturbed(images.float(), budget * draw, norm, budget), labels)
+        right, loss = correctness(network, found.images, labels)
     assert loss == pytest.approx(found.loss, rel=1e-4, abs=1e-5)  # what it says of its images holds
     assert (right == found.right).all()
     assert (found.right == (found.scores.argmax(1) == labels)).all()

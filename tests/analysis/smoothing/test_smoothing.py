@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from small_runs import subject_of
+from torchvision.transforms.functional import gaussian_blur
 
 from pdenet_repro.analysis.smoothing.measure import BANDS, HIGH, band_energies, measure, relative_gradient
-from pdenet_repro.networks.dynamics import Parabolic
+from pdenet_repro.networks.dynamics import Parabolic, ResNet
 from pdenet_repro.networks.layers import SymmetricWeights
 from pdenet_repro.networks.norms import Norm
 
@@ -58,6 +59,27 @@ def test_which_frequencies_a_parabolic_step_damps_is_decided_by_its_kernel(kind)
 
     assert (share(after) < 0.9 * share(before)) == (kind == "gradient")
     assert (relative_gradient(after) < relative_gradient(before)) == (kind == "gradient")
+
+
+@pytest.mark.parametrize(("activation", "dynamic", "steps", "low", "high"), [
+    ("relu", Parabolic, 30, 0.02, 0.039), ("tanh", Parabolic, 30, 0.2, 0.4), ("relu", Parabolic, 3, 0.05, 0.12),
+    ("relu", ResNet, 30, 0.1, 0.25), ("tanh", ResNet, 30, 0.1, 0.25),
+])  # fmt: skip
+def test_at_random_weights_activation_and_step_size_decide_whether_the_parabolic_flow_smooths(
+    activation, dynamic, steps, low, high
+):
+    """Glorot kernels, instance norm, T = 3; noise filtered with a Gaussian, 4 % of it above half the Nyquist frequency."""
+    Y = gaussian_blur(normal(8, 16, 32, 32), 9, 1.05)
+    ones, zeros = torch.ones(16).double(), torch.zeros(16).double()
+    kernels = [normal(16, 16, 3, 3, seed=seed) / 12 for seed in (1, 2)]
+    kernels = kernels[: 1 if dynamic is Parabolic else 2]
+    theta = (dynamic.layer.weights(*kernels, ones, zeros),)
+    state = (Y,)
+    for _ in range(steps):
+        state = dynamic(3 / steps, Norm("instance"), activation).step(state, theta)
+    before, after = (np.median(e[-1] / e.sum(0)) for e in map(band_energies, (Y, state[0])))
+    assert before == pytest.approx(0.04, abs=0.004)
+    assert low < after < high
 
 
 def test_the_kind():

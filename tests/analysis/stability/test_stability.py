@@ -18,7 +18,7 @@ from pdenet_repro.analysis.stability.contraction import unit_rows
 from pdenet_repro.analysis.stability.longtime import distances_over_time, exponents
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
 from pdenet_repro.analysis.theorem_setting import in_theory
-from pdenet_repro.analysis.trajectory import places, portions, set_initial_statistics, standardized, states
+from pdenet_repro.analysis.trajectory import places, portions, set_initial_statistics, states
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
 from pdenet_repro.networks.dynamics import Parabolic, SecondOrder
@@ -131,7 +131,7 @@ def test_the_largest_eigenvalues_of_many_maps_at_once():
 @pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order", "resnet"])
 def test_the_passage_is_the_network_s_own(dynamic):
     subject = subject_of(dynamic)
-    X = standardized(subject, subject.test_images(3)[0])
+    X = subject.network.standardize(subject.test_images(3)[0])
     with torch.no_grad():
         *_, (place, (last,)) = states(subject.network, X)
         assert torch.equal(last, subject.network.pixel_means(X))
@@ -144,7 +144,7 @@ def test_batch_norms_of_initial_weights_get_the_images_statistics():
     set_initial_statistics(subject, seed=0)
     assert not subject.network.training
     with torch.no_grad():
-        X = standardized(subject, pixels)
+        X = subject.network.standardize(pixels)
         before = conv(X, subject.network.opening.kernel)
         Y = subject.network.opening.norm(before)
     assert Y.mean((0, 2, 3)).abs().max() < 1e-4
@@ -238,7 +238,7 @@ def test_distances_are_those_of_two_passages():
     pixels, labels = subject.test_images(20, seed=3)
     partner = partners(labels.numpy(), 3)
     with torch.no_grad():
-        out = subject.network.pixel_means(standardized(subject, pixels))
+        out = subject.network.pixel_means(subject.network.standardize(pixels))
     expected = (out[partner] - out).norm(dim=1)
     assert found.distance.shape == (8, 20)
     assert np.allclose(found.distance[-1], expected.numpy(), rtol=1e-4)

@@ -1,4 +1,4 @@
-"""What becomes of features in the units of a network: norms, forces, conserved quantities."""
+"""Norms of the features, conserved quantities and forces in the units of a network, as functions of time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import SecondOrder
 
-FEW = 8  # images whose states in a unit are kept together
+FEW = 8  # images whose states at all times of a unit are stored at a time
 
 
 @dataclass(frozen=True)
 class Course:
-    """What becomes of features in a unit: arrays (times, images), energies over ``|K Y_0|^2 / 2``."""
+    """Norm and energies of features in a unit, arrays (times, images); energies are divided by ``|K Y_0|^2 / 2``."""
 
-    times: np.ndarray  # (times,) in time steps of the network
-    norm: np.ndarray  # of the features, over that at the start
-    invariant: np.ndarray | None = None  # as the scheme has it; None for a dynamic without one
-    centred: np.ndarray | None = None  # the same with both parts at one time; NaN at the last
-    energy_10: np.ndarray | None = None  # second-order only
+    times: np.ndarray  # (times,), in time steps of the network
+    norm: np.ndarray  # of the features, divided by that at the start
+    invariant: np.ndarray | None = None  # `invariants.invariant` at a state; None for a dynamic without one
+    centred: np.ndarray | None = None  # the same with all parts of a state at one time; NaN at the last time
+    energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
 
     def deviation(self, *, centred: bool) -> float:
-        """Largest departure of the invariant from its first value, relative to that."""
+        """Largest difference of the invariant from its first value, relative to that."""
         values = self.centred if centred else self.invariant
         assert values is not None
         return float(np.nanmax(np.abs(values / values[0] - 1)))
@@ -37,7 +37,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Measured:
-    """One network in one setting: a course for each unit."""
+    """The courses of one network in one setting, one for each unit."""
 
     subject: Subject
     setting: str
@@ -46,7 +46,7 @@ class Measured:
 
 @torch.no_grad()
 def course(flow: Flow, Y: Tensor, activation: str = "", *, energies: bool = False) -> Course:
-    """From features (N, C, H, W), before the first and after every time step; ``energies`` makes sense without a norm."""
+    """The course of features Y (N, C, H, W) in a unit. ``energies``: compute them too, which needs a flow without norm."""
     parts = [_course(flow, some, activation, energies=energies) for some in Y.split(FEW)]
     columns = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
     norm, *others = columns
@@ -76,7 +76,7 @@ def _course(flow: Flow, Y: Tensor, activation: str, *, energies: bool) -> list[T
 
 
 def forces(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """For each layer ``|F|`` at images (median and largest) and the bound on it that the norm gives."""
+    """For each layer median and largest ``|F|`` at the features ``entering`` the units, and the bound that the norm gives."""
     rows, config = [], subject.config.network
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         found: dict[tuple[int, int], list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Pictures of feature norms, forces and conserved quantities in the units of networks."""
+"""Pictures of the features' norms, of conserved quantities and of forces in the units of networks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,28 +8,28 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy.courses import Measured
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.trajectory import Place, places
 
 
-def _way(found: Sequence[Measured]) -> list[Place]:
-    """The units' places of all networks."""
+def _path(found: Sequence[Measured]) -> list[Place]:
+    """The places in units, for the network with the most units and steps."""
     return places(*(each.subject.config.network for each in found))[1:-1]
 
 
 def of_norms(found: Sequence[Measured]) -> Figure:
-    """Norm of the features over that at the unit's start; a row a setting, a line a network."""
+    """Norm of the features over that at the start of the unit: a row for each setting, a line for each network."""
     settings = list(dict.fromkeys(each.setting for each in found))
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
     figure = Figure(figsize=(10.0, 1.2 + 2.6 * len(settings)), layout="constrained")
     axes = figure.subplots(len(settings), 1, squeeze=False)[:, 0]
     for i, (axis, setting) in enumerate(zip(axes, settings, strict=True)):
-        depth_axes.prepare(axis, _way(found), named=i == 0, labelled=i == len(settings) - 1)
+        depth_axes.prepare(axis, _path(found), named=i == 0, labelled=i == len(settings) - 1)
         axis.axhline(1, color="black", linewidth=1)
         for each in (each for each in found if each.setting == setting):
             how = style[each.subject.name]
             axis.plot([], [], how.line, marker=how.marker, markersize=5, color=how.colour, label=each.subject.name)
-            for at, course in zip(depth_axes.inside(_way(found)), each.units, strict=False):
+            for at, course in zip(depth_axes.inside(_path(found)), each.units, strict=False):
                 whole = np.isclose(course.times % 1, 0)
                 x = at[0] + course.times
                 depth_axes.draw(axis, x, course.norm, how.colour, style=how.line)
@@ -42,18 +42,18 @@ def of_norms(found: Sequence[Measured]) -> Figure:
 
 
 def of_invariants(found: Sequence[Measured]) -> Figure:
-    """Without norm: phi of parabolic networks, H and energy (10) of hyperbolic ones; a row a network."""
+    """Without norm, phi of parabolic networks, H and energy (10) of hyperbolic ones: a row for each network."""
     figure = Figure(figsize=(10.0, 1.0 + 2.4 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
     for i, (axis, each) in enumerate(zip(axes, found, strict=True)):
         colour = style[each.subject.name].colour
-        depth_axes.prepare(axis, _way(found), named=i == 0, labelled=i == len(found) - 1)
+        depth_axes.prepare(axis, _path(found), named=i == 0, labelled=i == len(found) - 1)
         axis.axhline(1, color="black", linewidth=1, label="linear bound ½‖K Y₀‖²" if not i else None)
-        for unit, (at, course) in enumerate(zip(depth_axes.inside(_way(found)), each.units, strict=False)):
+        for unit, (at, course) in enumerate(zip(depth_axes.inside(_path(found)), each.units, strict=False)):
             x = at[0] + course.times
             for values, shade, name, line in (
-                (course.invariant, colour, "H or φ as the scheme has it, O(h)", ":"),
+                (course.invariant, colour, "H or φ of the scheme's state, O(h)", ":"),
                 (course.centred, colour, "H or φ with all parts at one time, O(h²)", "-"),
                 (course.energy_10, "black", "energy (10)", "--"),
             ):
@@ -69,7 +69,7 @@ def of_invariants(found: Sequence[Measured]) -> Figure:
 
 
 def of_forces(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """``|F|`` at images over the bound that the norm gives, for every layer of every network."""
+    """``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axis = figure.subplots()
     style = line_styles((row["network"], row["dynamic"]) for row in rows)
@@ -83,10 +83,8 @@ def of_forces(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axis.scatter(at, median, 30, marker=how.marker, edgecolors=how.colour, facecolors=filled, label=network)
     axis.axhline(1, color="black", linewidth=1)
     axis.set_ylim(0, 1.05)
-    axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names])
-    axis.set_xlabel("unit . time step")
+    depth_axes.tick_steps(axis, names)
     axis.set_ylabel("‖F(Y)‖ over its bound")
-    axis.grid(axis="y", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_grid(axis, rows_only=True)
     depth_axes.legend(figure)
     return figure

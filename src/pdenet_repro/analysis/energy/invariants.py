@@ -1,4 +1,4 @@
-"""What the equations conserve or decrease, without a norm and with constant weights; what a norm bounds instead.
+"""Quantities that the equations conserve or decrease without a norm and with constant weights, and the bounds that a norm gives.
 
 Let S be the antiderivative of sigma with S(0) = 0, and ``phi(Y; K, b) = sum S(K Y + b)``, summed over channels and pixels; the
 gradient of phi is ``K^T sigma(K Y + b) = -F(Y)``. Hence, in continuous time,
@@ -25,20 +25,20 @@ from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, Parabolic, Seco
 from pdenet_repro.networks.layers import ACTIVATIONS, conv
 from pdenet_repro.networks.norms import NORMS, Norm
 
-# S with S' = sigma and S(0) = 0
+# S of each activation sigma: S' = sigma, S(0) = 0
 ANTIDERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda X: X.clamp_min(0).square() / 2,
-    "tanh": lambda X: X.abs() + F.softplus(-2 * X.abs()) - math.log(2),  # log cosh, of large numbers too
+    "tanh": lambda X: X.abs() + F.softplus(-2 * X.abs()) - math.log(2),  # log cosh without overflow
 }
 
 
 def has_invariant(dynamic: Dynamic) -> bool:
-    """Whether `invariant` knows a quantity of this dynamic."""
+    """Whether `invariant` is defined for this dynamic."""
     return isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder)
 
 
 def phi(Y: Tensor, theta: Any, activation: str) -> Tensor:
-    """``sum S(K Y + b)`` of each example of features (N, C, H, W): (N,) float64; ``theta`` has scales of 1."""
+    """``sum S(K Y + b)`` of each example of features (N, C, H, W): (N,) float64. The scales in ``theta`` must be 1."""
     X = conv(Y, theta.kernel).double() + theta.shift.double()[:, None, None]
     return ANTIDERIVATIVES[activation](X).flatten(1).sum(1)
 
@@ -49,10 +49,10 @@ def squared(Y: Tensor) -> Tensor:
 
 
 def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after: State | None = None) -> Tensor:
-    """The quantity named above, (N,) float64: phi of (7), which falls; H of the hyperbolic dynamics, which is constant.
+    """Phi of the parabolic dynamic (7), which decreases, or H of a hyperbolic one, which is constant: (N,) float64.
 
-    As the schemes have them, the parts of a state belong to times half a step apart, and H is constant to O(h). With
-    ``after``, the state one step later, both are taken at one time and H is constant to O(h^2).
+    The two parts of a state belong to times half a step apart, so H of a state is constant only to O(h). With ``after``, the
+    state one step later, both parts are taken at one time, and H is constant to O(h^2).
     """
     if isinstance(dynamic, Hamiltonian):
         (Y, Z), (theta1, theta2) = state, theta
@@ -66,7 +66,10 @@ def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after
 
 
 def linear_bound(dynamic: Dynamic, Y: Tensor, theta: Any) -> Tensor:
-    """``|K Y_0|^2 / 2`` (both halves' for the Hamiltonian system) of features that enter a unit: bounds phi and H at b = 0."""
+    """``|K Y_0|^2 / 2``, which bounds phi and H for b = 0: (N,) float64; the sum of both halves for the Hamiltonian system.
+
+    ``Y``: the features (N, C, H, W) that enter the unit.
+    """
     return torch.stack([squared(conv(part, layer.kernel)) for part, layer in _parts(dynamic, Y, theta)]).sum(0) / 2
 
 
@@ -86,11 +89,12 @@ def energy_10(dynamic: SecondOrder, state: State, theta: Any, activation: str) -
 
 
 def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, activation: str = "") -> Tensor | None:
-    """Distance of two states as an energy measures it, (N,) float64; None for a dynamic without one.
+    """Distance of two states in an energy norm, (N,) float64; None for a dynamic without energy.
 
-    ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8), ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the Hamiltonian system: the
-    energy norm of the linear equation with the same kernels, which no nonlinear equation need keep bounded. With an
-    ``activation`` sigma(K Y + b) stands for K Y. For ReLU that distance is at most ``sqrt(2 H) + sqrt(2 H')``, at all times.
+    It is ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8) and ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the Hamiltonian
+    system, the energy norm of the linear equation with the same kernels, in which solutions of the nonlinear equation may move
+    apart. With ``activation`` sigma(K Y + b) replaces K Y; for ReLU that distance is at most ``sqrt(2 H) + sqrt(2 H')`` at all
+    times.
     """
 
     def of(Y: Tensor, Y_other: Tensor, layer: Any) -> Tensor:
@@ -111,12 +115,12 @@ def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, acti
 
 @torch.no_grad()
 def force_bound(norm: Norm, theta: Any, side: int, activation: str) -> float:
-    """A bound on ``|F(Y; theta)|`` for every Y with ``side`` x ``side`` pixels that a norm gives; inf without one.
+    """The bound on ``|F(Y; theta)|`` for all Y with ``side`` x ``side`` pixels that a norm gives; inf without a norm.
 
-    Normalised features have at most ``n`` squares in sum over the n pixels of a channel (instance), C (channel) or 1
-    (channel_rms) over the channels of a pixel. |Y| then grows at most linearly in time under a first-order equation, at most
-    quadratically under (8), whatever the step size; the energies above have no scale, as F does not change when Y is
-    multiplied.
+    The sum of squares of normalised features is at most n over the n pixels of a channel (``instance``), and at most C
+    (``channel``) or 1 (``channel_rms``) over the C channels of a pixel. Hence ``|Y|`` grows at most linearly in time under a
+    first-order equation and at most quadratically under (8), at every step size. With a norm the energies above have no scale:
+    F does not change when Y is multiplied by a number.
     """
     kernels = [getattr(theta, name) for name in theta._fields if name.startswith("kernel")]
     K, s, b, pixels = kernels[-1], theta.scale.double(), theta.shift.double(), side**2
@@ -134,12 +138,12 @@ def force_bound(norm: Norm, theta: Any, side: int, activation: str) -> float:
 
 
 def observed_order(coarse: float, fine: float, ratio: float) -> float:
-    """The p of an error that falls from ``coarse`` to ``fine`` as the step size is divided by ``ratio``."""
+    """The order p of an error that falls from ``coarse`` to ``fine`` when the step size is divided by ``ratio``."""
     return math.log(coarse / fine) / math.log(ratio) if coarse > 0 and fine > 0 else math.nan
 
 
 def states(dynamic: Dynamic, Y: Tensor, thetas: Sequence[Any]) -> list[State]:
-    """The first state and that after every step."""
+    """The state at the start from features Y (N, C, H, W) and after every step."""
     found = [dynamic.start(Y)]
     for theta in thetas:
         found.append(dynamic.step(found[-1], theta))

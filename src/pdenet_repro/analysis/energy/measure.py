@@ -1,7 +1,7 @@
-"""Norms of the features, the quantities that the equations conserve or decrease, and the bound that a norm gives.
+"""Kind ``energy``: norms of the features, quantities that the equations conserve or decrease, and forces with their bounds.
 
-Networks are followed as they are, and in the setting of the paper's theorems: no norm, no bias, the kernels of each unit's
-first step at every time, and time steps small enough for the schemes (`invariants`).
+Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems: no
+norm, no bias, the kernels of each unit's first step at every time, and time steps that are small enough (`theorem_setting`).
 """
 
 import argparse
@@ -23,18 +23,18 @@ from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
 AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
-REFINED = 8  # time steps for one, at least, in the theorems' setting, which is one of continuous time
+REFINED = 8  # least number of time steps for one in the theorems' setting, where time is continuous
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 16)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Every network as it is and in the theorems' setting."""
+    """Measure every network as it is and in the theorems' setting."""
     found, orders, rows = [], [], []
-    for subject in progress(subjects, "following features through the networks"):
+    for subject in progress(subjects, "norms and energies of the features"):
         entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
         own = [course(*each) for each in zip(as_they_are(subject), entering, strict=True)]
         found.append(Measured(subject, AS_IT_IS, own))
@@ -78,7 +78,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> tuple[float, float] | None:
-    """Observed orders of the invariants' constancy, of the scheme's form and of the centred one; medians of the units."""
+    """Observed orders in h of the deviation of the invariant and of its centred form, medians over the units."""
     if coarse[0].invariant is None:
         return None
     return tuple(
@@ -137,8 +137,8 @@ def _sentences(found: Sequence[Measured], orders: Sequence[tuple[float, float] |
         own, centred = (max(unit.deviation(centred=c) for unit in known) for c in (False, True))
         start = ", ".join(f"{np.median(unit.centred[0]):.2f}" for unit in known)  # type: ignore[index]
         sentences.append(
-            f"{name}, {THEOREM}: H is {start} times its linear bound (medians of the units) and departs from its start by at "
-            f"most {own:.1e} as the scheme has it, {centred:.1e} with all parts at one time; observed orders in h (medians) "
+            f"{name}, {THEOREM}: H is {start} times its linear bound (medians of the units) and differs from its start by at "
+            f"most {own:.1e} at the scheme's states, {centred:.1e} with all parts at one time; observed orders in h (medians) "
             f"{order[0]:.2f} and {order[1]:.2f}."
         )
         if known[0].energy_10 is not None:

@@ -1,9 +1,9 @@
-"""Do the smoothness term and the box do what they are for? Kernels as functions of time, and their size.
+"""Kind ``kernels``: change of the kernels in time and their size, which the smoothness term and the projection are to limit.
 
-The smoothness term (11) is ``sqrt(d^2 + eps)`` of each difference d of two steps' weights (over h). Where ``|d|`` is well below
-``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a quadratic, no total variation, and its floor ``sqrt(eps)`` is constant.
-The box of the projection bounds entries; what it implies for ``|K|``, and what entries would guarantee a stable step, are in
-`entries_for_step_size`.
+The smoothness term (11) is the sum of ``sqrt(d^2 + eps)`` over the differences d of two steps' weights, divided by h. Where
+``|d|`` is well below ``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``, which is a constant and a quadratic term, not a
+total variation. The projection keeps every weight in a box [-b, b]; `entries_for_step_size` is the b that guarantees a stable
+step.
 """
 
 import argparse
@@ -21,25 +21,28 @@ from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_
 from pdenet_repro.analysis.options import about_batches, add_images
 from pdenet_repro.analysis.refinement.measure import BATCH, STATISTICS_IMAGES
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import averaged_in_time, compared, predictions, renew_statistics
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.system.console import progress
+from pdenet_repro.training.objective import Objective
 
 BESIDE_INITIAL_WEIGHTS = True
-EDGES = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 41)])  # of the differences; the last bin has all beyond
+EDGES = np.concatenate(
+    [[0.0], np.geomspace(1e-5, 1.0, 41)]
+)  # edges of the histogram of differences; larger ones are counted in the last bin
 Row = dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 500)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Sizes and changes of the kernels of every network; accuracy of the trained ones with their steps' kernels averaged."""
+    """Measure the kernels of every network, and the accuracy of trained ones with their kernels averaged over time."""
     sizes = [row for subject in progress(subjects, "kernels in time") for row in kernel_rows(subject)]
     histogram = [row for subject in subjects for row in _histogram(subject)]
     result = Result(tables={"kernels": sizes, "kernels_differences": histogram})
@@ -48,7 +51,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     if averaged:
         result.tables["kernels_averaged"] = averaged
     for subject in subjects:
-        result.sentences.append(_sentence(subject, sizes, histogram, averaged))
+        result.sentences.append(_sentence(subject, sizes, averaged))
     result.pictures["kernels"] = Picture(
         picture(sizes, histogram, {subject.config.objective.eps for subject in subjects}),
         "Kernels in time",
@@ -61,13 +64,18 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def kernels_of(unit: torch.nn.Module) -> list[tuple[str, Tensor]]:
-    """Kernels over time of a unit, by name: (steps, C_out, C_in, 3, 3) each."""
+    """The kernels of a unit over time, with their names: (steps, C_out, C_in, 3, 3) each."""
     return [(name, value.detach()) for name, value in unit.named_parameters() if value.ndim == 5]
 
 
 def kernel_rows(subject: Subject) -> list[Row]:
-    """For each unit: largest relative change of a step, largest entry, share of entries on the box, operator norm."""
-    rows, h, box = [], subject.config.network.step_size, subject.config.optimizer.bound
+    """A row for each unit: change of its kernels in time, their entries and operator norms, the scales of its norms."""
+    rows, h, root, box = (
+        [],
+        subject.config.network.step_size,
+        subject.config.objective.eps**0.5,
+        subject.config.optimizer.bound,
+    )
     for number, unit in enumerate(units(subject.network), start=1):
         kernels = kernels_of(unit)
         changes = [
@@ -77,25 +85,32 @@ def kernel_rows(subject: Subject) -> list[Row]:
         ]
         entries = torch.cat([K.flatten() for _, K in kernels]).abs()
         norm = max(operator_norm(one, IMAGE_SIDE >> (number - 1), tolerance=1e-3)[0] for _, K in kernels for one in K)
-        channels = kernels[0][1].shape[1]
+        channels, differences = kernels[0][1].shape[1], _differences(unit, h)
+        scales = torch.cat(
+            [value.detach().flatten() for name, value in unit.named_parameters() if name.endswith("scale")]
+        )
         rows.append(
             {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "channels": channels,
              "relative_change_max": max(changes, default=math.nan), "entry_rms": float(entries.square().mean().sqrt()),
              "entry_max": float(entries.max()),
              "share_on_box": float((entries >= box).float().mean()) if box is not None else 0.0,
-             "operator_norm_max": norm, "entries_that_guarantee_h": entries_for_step_size(channels, h)}
+             "operator_norm_max": norm, "entries_that_guarantee_h": entries_for_step_size(channels, h),
+             "differences": len(differences), "differences_above_sqrt_eps": int((differences > root).sum()),
+             "difference_max": float(differences.max(initial=0)), "scales": len(scales),
+             "negative_scales": int((scales < 0).sum()), "scale_min": float(scales.min()), "scale_max": float(scales.max())}
         )  # fmt: skip
     return rows
 
 
-def _differences(subject: Subject) -> np.ndarray:
-    """Absolute differences over h of all kernel entries of all units from one step to the next."""
-    found = [K.diff(dim=0).flatten() for unit in units(subject.network) for _, K in kernels_of(unit)]
-    return (torch.cat(found).abs() / subject.config.network.step_size).double().cpu().numpy()
+def _differences(unit: torch.nn.Module, h: float) -> np.ndarray:
+    """Absolute differences over h of all kernel entries of a unit between successive steps: (differences,) float64."""
+    found = [K.diff(dim=0).flatten() for _, K in kernels_of(unit)]
+    return (torch.cat(found).abs() / h).double().cpu().numpy()
 
 
 def _histogram(subject: Subject) -> list[Row]:
-    differences = _differences(subject)
+    h = subject.config.network.step_size
+    differences = np.concatenate([_differences(unit, h) for unit in units(subject.network)])
     if not len(differences):  # units of one step
         return []
     counts, _ = np.histogram(differences.clip(max=EDGES[-1]), EDGES)
@@ -121,7 +136,8 @@ def _averaged(subject: Subject, given: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _sentence(subject: Subject, sizes: Sequence[Row], histogram: Sequence[Row], averaged: Sequence[Row]) -> str:
+@torch.no_grad()
+def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -> str:
     own = [row for row in sizes if row["network"] == subject.name]
     changes, norms, on_box = (
         ", ".join(form.format(row[key]) for row in own)
@@ -129,14 +145,25 @@ def _sentence(subject: Subject, sizes: Sequence[Row], histogram: Sequence[Row], 
             ("relative_change_max", "{:.2g}"), ("operator_norm_max", "{:.3g}"), ("share_on_box", "{:.2%}"),
         )
     )  # fmt: skip
-    root = subject.config.objective.eps**0.5
-    below = [row["share_up_to"] for row in histogram if row["network"] == subject.name and row["difference_to"] <= root]
-    sentence = (
-        f"{subject.name}: from step to step the kernels of the units change by at most {changes} of their norm; their operator "
-        f"norms are up to {norms}; {on_box} of their entries are on the box."
+    config = subject.config.objective
+    above, differences, negative, scales = (
+        sum(row[key] for row in own)
+        for key in ("differences_above_sqrt_eps", "differences", "negative_scales", "scales")
     )
-    if below:
-        sentence += f" At least {below[-1]:.1%} of the differences are below sqrt(eps) = {root:.3g}."
+    entries = ", ".join(f"{row['entry_max']:.2g}" for row in own)
+    sentence = (
+        f"{subject.name}: from step to step the kernels of the units change by at most {changes} of their norm; {above:,} of the "
+        f"{differences:,} differences of entries are above sqrt(eps) = {config.eps**0.5:.2g}. Their largest entries are "
+        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are on the box. {negative} of the "
+        f"{scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} to "
+        f"{max(row['scale_max'] for row in own):.2g}."
+    )
+    if config.smoothness == "tv":
+        objective = Objective(subject.network, config, subject.config.network.step_size)
+        sentence += (
+            f" The smoothness term is {float(objective.smoothness()):.4f}, {objective.smoothness_above_floor():.4f} above its "
+            "least value, that of weights constant in time."
+        )
     accuracy = {(row["kernels"], row["statistics"]): row for row in averaged if row["network"] == subject.name}
     if accuracy:
         each, kept, renewed = accuracy.values()
@@ -149,7 +176,7 @@ def _sentence(subject: Subject, sizes: Sequence[Row], histogram: Sequence[Row], 
 
 
 def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> Figure:
-    """Changes, their distribution, and operator norms."""
+    """Left the changes of the kernels, in the middle the distribution of the differences, right the operator norms."""
     figure = Figure(figsize=(13.0, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     style = line_styles((row["network"], row["dynamic"]) for row in sizes)
@@ -179,7 +206,6 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
     right.set_yscale("log")
     depth_axes.plain_numbers(right)
     for axis in (left, middle, right):
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     depth_axes.legend(figure)
     return figure

@@ -1,8 +1,9 @@
-"""Is a trained network a discretised equation? Its units take ever finer time steps to the same final time, without training.
+"""Kind ``refinement``: the same networks with finer time steps to the same final time, without training.
 
-Each step is replaced by m steps of size ``h / m`` with its weights and its norm. If the network discretises its equation well,
-nothing much changes; where accuracy collapses at m = 2, properties of the equation say little of the network. The batch norms
-between the units are used with their own running statistics, and with statistics renewed on training images after refining.
+Each time step is replaced by m steps of size ``h / m`` with its weights and its norm. If a network is an accurate discretisation
+of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
+network. The batch norms between the units are used with their running statistics of training, and with statistics that are
+computed again from training images after refining.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from torch import Tensor
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.options import about_batches, add_images, numbers
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.analysis.weight_variants import compared, predictions, refined, renew_statistics
@@ -32,16 +33,16 @@ Row = dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 500)
     parser.add_argument(
         "--refine", default="1,2,4,8", metavar="A,B,...",
-        help="time steps for one, of the same length together (default 1,2,4,8); the finest stands for the limit of distances",
+        help="numbers m of time steps that replace one, of size h / m (default 1,2,4,8); distances are to the largest m",
     )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Accuracy of every refined network; distances of the units' results to those of the finest."""
+    """Measure the accuracy of every refined network, and the distance of its units' results to those of the finest."""
     times = sorted({1, *(int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True))})
     accuracies: list[Row] = []
     distances: list[Row] = []
@@ -80,7 +81,7 @@ def _accuracies(subject: Subject, times: Sequence[int], given: argparse.Namespac
 
 @torch.no_grad()
 def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: int) -> list[Row]:
-    """``|Y_m - Y_M| / |Y_M|`` of each unit's result from the same features, M the largest of ``times`` (median of images)."""
+    """``|Y_m - Y_M| / |Y_M|`` for the results of each unit from the same features; m and M, the largest, are in ``times``."""
     entering = entering_features(subject, images, seed)
     *coarser, finest = times
     limit = _results(refined(subject.network, finest), entering)
@@ -122,7 +123,7 @@ def _sentence(subject: Subject, accuracies: Sequence[Row], distances: Sequence[R
 
 
 def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
-    """Accuracy left, distance to the finest right, against the number of steps for one."""
+    """Left the accuracy, right the distance to the finest, against the number of steps that replace one."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = line_styles((row["network"], row["dynamic"]) for row in accuracies)
@@ -149,9 +150,8 @@ def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(m) for m in ticks])
         axis.minorticks_off()
-        axis.set_xlabel("time steps for one of the network's")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_xlabel("m, time steps of size h / m for one of size h")
+        draw_grid(axis)
     left.axhline(0.1, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -1,4 +1,4 @@
-"""Errors of running backwards: by unit and precision, by number of steps, and of the gradients."""
+"""The picture of errors of units that run backwards: by precision, by number of steps, and of their gradients."""
 
 from collections.abc import Mapping, Sequence
 from statistics import geometric_mean, median
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import Style, legend_columns, line_styles
+from pdenet_repro.analysis.styles import Style, draw_grid, legend_columns, line_styles
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.reversibility.precisions import Precision
@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
-    """Three panels with a common scale of relative errors."""
+    """Three panels of relative errors: of the first state by unit and precision, by number of steps, and of gradients."""
     style = line_styles((row["network"], row["dynamic"]) for row in by_unit)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
@@ -27,8 +27,7 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence
     _of_gradients(right, gradients, style)
     for axis in (left, middle, right):
         axis.set_yscale("log")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     depth_axes.plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)
@@ -59,7 +58,7 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", style: M
     axis.set_xlim(0.45, units + 0.4 + 0.35 * units)
     axis.set_xticks(range(1, units + 1))
     axis.set_xlabel("unit")
-    axis.set_ylabel("relative error of the first state, found backwards")
+    axis.set_ylabel("relative error of the first state")
     axis.set_title("by precision", fontsize=11)
 
 
@@ -77,7 +76,7 @@ def _by_steps(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     axis.xaxis.set_major_locator(FixedLocator(steps))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlabel("time steps of the unit, the same time together")
+    axis.set_xlabel("time steps of the unit, to the same final time")
     axis.set_title("float32, refined time grids", fontsize=11)
 
 

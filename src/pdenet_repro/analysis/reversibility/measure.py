@@ -1,7 +1,7 @@
-"""Reversibility: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
+"""Kind ``reversibility``: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
 
-The inverse steps (Section 4 of the paper, "Computational benefits") undo the forward ones exactly in real numbers. In
-floating point every step rounds, and what is rounded differently on the way back is carried on by the flow.
+With real numbers the inverse steps (Section 4 of the paper, "Computational benefits") undo the forward steps exactly. In floating
+point each step has a rounding error, which the following steps may enlarge.
 """
 
 import argparse
@@ -19,26 +19,26 @@ from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import entering_features, standardized, state_norms, units
+from pdenet_repro.analysis.trajectory import entering_features, state_norms, units
 from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.console import progress
 
-FEW = 4  # images for the refined time grids and the gradients, and at a time
+FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 32)
     parser.add_argument(
         "--refine", default="1,2,4,8,16", metavar="A,B,...",
-        help="time steps for one, of the same length together, in float32 (default 1,2,4,8,16)",
+        help="numbers m of time steps that replace one, of size h / m, in float32 (default 1,2,4,8,16)",
     )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Every reversible network: unit by unit in all precisions, on refined time grids, and its gradients."""
+    """Measure every reversible network: each unit in all precisions and on refined time grids, and the gradients."""
     subjects, sentences = applicable(
         subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
         f"whose dynamic cannot be run backwards ({reversible_names()} can)",
@@ -68,10 +68,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.ndarray:
-    """``||first state found - first state|| / ||first state||`` (N,) after all steps forward and back.
+    """Relative error (N,) of the first state after all steps of a unit forwards and then backwards, in Euclidean norm.
 
-    ``Y``: (N, C, H, W). The weights are rounded to the precision first: the error is that of running backwards alone.
-    ``refine``: steps for one, each with that one's weights and a step size divided by it.
+    ``Y``: features (N, C, H, W) that enter the unit. The weights are rounded to the precision before, so that the error is that
+    of running backwards alone. ``refine``: the number of steps of size ``h / refine`` that replace each step.
     """
     unit = copy.deepcopy(unit).to(precision.state)
     dynamic = copy.copy(unit.dynamic)
@@ -95,7 +95,7 @@ def _relative_error(found: State, expected: State) -> Tensor:
 
 
 def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """Of every unit in every precision."""
+    """Rows of a table: errors of each unit in each precision; ``entering``: features (N, C, H, W) for each unit."""
     rows = []
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         for precision in PRECISIONS:
@@ -111,7 +111,7 @@ def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, An
 
 
 def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequence[int]) -> list[dict[str, Any]]:
-    """In float32 on ever finer time grids."""
+    """Rows of a table: errors of each unit in float32 on refined time grids; ``entering`` as in `unit_rows`."""
     rows = []
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         for refine in refinements:
@@ -128,9 +128,9 @@ def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequ
 
 
 def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, Any]]:
-    """Gradients of the cross-entropy with ``memory=reverse``, by unit: against ``store``, and that against float64."""
+    """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
     pixels, labels = subject.test_images(images, seed)
-    X = standardized(subject, pixels)
+    X = subject.network.standardize(pixels)
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
     exact = unit_gradients(subject, X.double(), labels, "store")
     return [
@@ -144,7 +144,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, An
 
 
 def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
-    """Gradient of the cross-entropy of standardised images with respect to all weights of each unit, (weights,) in float64."""
+    """Gradient of the cross-entropy of standardised images X with respect to all weights of each unit: (weights,) float64."""
     network = copy.deepcopy(subject.network).to(X.dtype)
     for unit in units(network):
         unit.memory = memory
@@ -166,7 +166,7 @@ def _sentence(subject: Subject, by_unit: Sequence[dict[str, Any]], gradients: Se
     gradient = max(row["relative_difference_reverse_store"] for row in gradients if row["network"] == subject.name)
     own = max(row["relative_difference_store_float64"] for row in gradients if row["network"] == subject.name)
     return (
-        f"{subject.name}: run backwards, the units find their first state to within "
-        f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())}, relative, at most; gradients with "
+        f"{subject.name}: after running forwards and backwards, the first states of the units have relative errors of "
+        f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())} at most; gradients with "
         f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
     )

@@ -1,4 +1,4 @@
-"""Precisions in which units are run forwards and backwards."""
+"""The precisions of arithmetic in which units run forwards and backwards."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ from pdenet_repro.system.device import autocast
 
 @dataclass(frozen=True)
 class Precision:
-    """Of the state and the weights, and of the layers where that is another."""
+    """The floating-point type of state and weights, and that of the arithmetic inside the layers."""
 
     name: str
     state: torch.dtype
@@ -19,11 +19,11 @@ class Precision:
 
     @property
     def roundoff(self) -> float:
-        """Half the distance from 1 to the next number, of the state's precision."""
+        """Half the distance from 1 to the next larger number in the state's type."""
         return torch.finfo(self.state).eps / 2
 
     def context(self, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-        """Autocast, where layers have another precision than the state."""
+        """The context of a forward pass: autocast where the layers have another type than the state."""
         return autocast(device, "float32" if self.layers == self.state else "bfloat16")
 
 
@@ -31,5 +31,5 @@ PRECISIONS = (
     Precision("float64", torch.float64, torch.float64),
     Precision("float32", torch.float32, torch.float32),
     Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # precision=bfloat16 of a run
-    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # a warning: the state must not be rounded like this
+    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why the state is not rounded
 )

@@ -1,1 +1,1 @@
-"""Kind ``robustness``: accuracy on damaged and attacked images."""
+"""Kind ``robustness``: accuracy on corrupted images and under gradient attacks."""

@@ -1,9 +1,9 @@
 """Gradient attacks on raw images: changes of bounded size that raise a network's loss.
 
-One step along the sign of the gradient (Goodfellow et al. 2015, FGSM) and projected gradient ascent (Madry et al. 2018,
-PGD), in the L-infinity and the L2 norm. Images are (N, 3, H, W) with values 0..255; budgets are in pixel values and hold
-exactly, together with the range of values. What is attacked is the whole classifier: the standardisation of an image
-by its own mean and deviation is a part of it, and the gradient goes through.
+One step in the direction of the gradient's sign (Goodfellow et al. 2015, FGSM) and projected gradient ascent (Madry et al.
+2018, PGD), in the L-infinity and the L2 norm. Images are (N, 3, H, W) with values 0..255. The size of a change is at most the
+budget, in pixel values, and changed values stay in 0..255; both hold exactly. The gradient includes the standardisation of an
+image by its own mean and deviation.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from pdenet_repro.networks.pdenet import PDENet
 
 
 class LInfinity:
-    """Size of a change: the largest of its values."""
+    """The L-infinity norm of a change: its largest absolute value."""
 
     heading, unit = "L∞", "largest change of a value (of 255)"
 
@@ -39,7 +39,7 @@ class LInfinity:
 
 
 class L2:
-    """Size of a change: the square root of the sum of its squares, over pixels and channels."""
+    """The L2 norm of a change: the square root of the sum of its squares over pixels and channels."""
 
     heading, unit = "L2", "length of the change (values of 255)"
 
@@ -72,10 +72,10 @@ NORMS: dict[str, Norm] = {"linf": LInfinity(), "l2": L2()}
 
 
 class Attacked(NamedTuple):
-    """Changed images (N, 3, H, W), whether they are classified well (N,), their cross-entropy (N,) in nats, their scores.
+    """The result of an attack: images (N, 3, H, W), whether predictions are right (N,), cross-entropy (N,) in nats, scores.
 
-    The scores (N, classes) are those that an image got on its way. Where they depend on the batch, that was among the
-    other images at the same step, which need not be the ones kept of them.
+    The scores (N, classes) were computed during the attack. Where they depend on the batch, the other images of the batch were
+    those of the same step, which need not be the ones in ``images``.
     """
 
     images: Tensor
@@ -95,14 +95,13 @@ def attack(
     random: np.random.RandomState | None = None,
     until_wrong: bool = False,
 ) -> Attacked:
-    """Of the images on the way up the gradient, for each the worst: a wrongly classified one, of these the highest loss.
+    """The worst changed image of each image during projected gradient ascent of the loss.
 
-    Step j = 0, 1, ... is ``budget (1 - j / steps)`` long, in the direction of steepest ascent, and projected back.
-    Without ``random`` the way starts at the images (N, 3, H, W), which count as on the way: one step is FGSM, more begin
-    with that same step, so that they are never the weaker attack. With ``random`` it starts at a random change of at
-    most the budget, which counts in their place, and the first step is another: for an image more steps can then be
-    weaker than one step without.
-    ``until_wrong``: leave an image alone once it is classified wrongly; same accuracy, less work.
+    The worst is a wrongly classified one where there is one, and among those with the highest loss. Step j = 0, 1, ... has length
+    ``budget (1 - j / steps)`` in the direction of steepest ascent and is projected back. Without ``random`` the ascent starts at
+    the ``images`` (N, 3, H, W), which are candidates themselves: one step is FGSM, and more steps begin with the same step, so
+    that they are never a weaker attack. With ``random`` it starts at random changes of at most the budget; more steps can then be
+    weaker than one step without. ``until_wrong``: stop for an image once it is classified wrongly, with the same accuracy.
 
     Raises
     ------
@@ -114,13 +113,13 @@ def attack(
     clean = images if images.is_floating_point() else images.to(torch.get_default_dtype())
     right, loss = torch.ones_like(labels, dtype=torch.bool), torch.full_like(clean[:, 0, 0, 0], -torch.inf)
     worst = Attacked(clean.clone(), right, loss, clean.new_zeros(len(clean), network.classifier.out_features))
-    on = torch.arange(len(clean), device=clean.device)  # those still worked on
+    on = torch.arange(len(clean), device=clean.device)  # indices of the images that are still attacked
     now = clean if random is None else perturbed(clean, norm.draw(clean, budget, random), norm, budget)
     for step in range(steps + 1):
         now = now.detach().requires_grad_()
         with torch.set_grad_enabled(step < steps):
             found = scores(network, now)
-            right, loss = _verdict(found, labels[on])
+            right, loss = _correctness(found, labels[on])
         better = (worst.right[on] & ~right) | ((worst.right[on] == right) & (loss > worst.loss[on]))
         for kept, new in zip(worst, (now.detach(), right, loss.detach(), found.detach()), strict=True):
             kept[on[better]] = new[better]
@@ -137,21 +136,21 @@ def attack(
 
 
 def scores(network: PDENet, images: Tensor) -> Tensor:
-    """Class scores (N, classes) of raw images (N, 3, H, W) of any type, values 0..255."""
+    """Class scores (N, classes) of raw images (N, 3, H, W) of any type with values 0..255."""
     return network.forward_standardized(network.standardize(images))
 
 
-def judge(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether raw images (N, 3, H, W), of any type, are classified well (N,), and their cross-entropy (N,) in nats."""
-    return _verdict(scores(network, images), labels)
+def correctness(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether the predictions for raw images (N, 3, H, W) of any type are right, (N,) bool, and their cross-entropy in nats."""
+    return _correctness(scores(network, images), labels)
 
 
-def _verdict(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _correctness(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return found.argmax(1) == labels, F.cross_entropy(found, labels, reduction="none")
 
 
 def perturbed(images: Tensor, change: Tensor, norm: Norm, budget: float) -> Tensor:
-    """``images + change``, shortened to the budget, then cut to 0..255, both exactly: rounding goes towards the images."""
+    """``images + change`` with the change projected to the budget and the values cut to 0..255; rounding exceeds neither."""
     clean, change = images.double(), norm.project(change.double(), budget)
     found = (clean + change).clamp(0, 255).to(images.dtype)
     too_far = (found.double() - clean).abs() > change.abs()

@@ -1,7 +1,7 @@
-"""Damage to images that knows nothing of the network: noise, blur, loss of contrast, occlusion, at growing strength.
+"""Corruptions of images that do not depend on the network: noise, blur, low contrast, occlusion, at growing strength.
 
-Images are raw, (N, 3, H, W) uint8, and stay so: what comes out is what a camera or a file could hold. ``random`` draws
-the same whatever the strength, so that along growing strength only the strength changes.
+Images are raw, (N, 3, H, W) uint8, before and after. ``random`` draws the same numbers for every strength, so that results for
+different strengths differ in the strength alone.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def _to_bytes(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Corruption:
-    """How to do it, how to call it, and strengths that lead from hardly visible to hardly recognisable."""
+    """A function that corrupts images, its names, and strengths from hardly visible to hardly recognisable images."""
 
     apply: Callable[[Tensor, float, np.random.RandomState], Tensor]
     heading: str

@@ -1,4 +1,4 @@
-"""Pictures of robustness: accuracy against strength, and what the strengths look like."""
+"""Pictures of robustness: accuracy against strength, and an image at each strength."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from pdenet_repro.analysis.options import scores_depend_on_batch
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, judge, scores
+from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.styles import legend_columns, line_styles
+from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import Numbers
 from pdenet_repro.system.seeds import stream
@@ -24,7 +24,7 @@ WRONG, RIGHT = "#c22f00", "#1d2329"
 
 @dataclass(frozen=True)
 class Panel:
-    """One damage or attack: its strengths, the first of which changes nothing, and the random change it is held against."""
+    """One corruption or attack: its strengths, the first of which changes nothing, and the random change of the same size."""
 
     heading: str
     unit: str
@@ -33,7 +33,7 @@ class Panel:
 
 
 def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
-    """A panel for each damage and attack, a line with its interval for each network; evenly spaced strengths."""
+    """A panel for each corruption and attack, in it a line with its interval for each network; strengths are evenly spaced."""
     figure = Figure(figsize=(13.5, 7), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2), sharey=True)
     style = line_styles((row["network"], row["dynamic"]) for row in rows)
@@ -57,8 +57,7 @@ def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
         axis.set_xlabel(panel.unit)
         first, *others = panel.strengths
         axis.set_xticks(range(len(at)), [f"clean\n({first:g})", *[f"{value:g}" for value in others]])
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     for axis in axes[:, 0]:
         axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -79,13 +78,13 @@ def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
 def gallery(
     subject: Subject, images: Tensor, labels: Tensor, panels: Mapping[str, Panel], given: argparse.Namespace
 ) -> Figure:
-    """Of a batch (N, 3, H, W) uint8 the first image that the network knows, under each damage and iterated attack.
+    """The first image of a batch (N, 3, H, W) uint8 that is classified rightly, under each corruption and iterated attack.
 
-    Damage, and the scores of networks that are judged on a batch together, are those of the image in this batch.
+    Corruptions are drawn for the whole batch. Where scores depend on the batch, they are those of the image in this batch.
     """
     with torch.no_grad():
-        right, _ = judge(subject.network, images, labels)
-    chosen = int(right.int().argmax())  # the first of all, if it knows none
+        right, _ = correctness(subject.network, images, labels)
+    chosen = int(right.int().argmax())  # the first of the batch, if all are classified wrongly
     shown = {name: panel for name, panel in panels.items() if not name.endswith("one-step")}
     columns = max(len(panel.strengths) for panel in shown.values())
     figure = Figure(figsize=(1 + 1.55 * columns, 1.85 * len(shown)), layout="constrained")
@@ -105,16 +104,16 @@ def _changed(
     subject: Subject, images: Tensor, labels: Tensor, chosen: int, name: str, strength: float, given: argparse.Namespace
 ) -> tuple[Tensor, Tensor]:
     """The chosen image (3, H, W) as it is shown, and its scores (classes,)."""
-    # with a norm over the examples an image that is alone would get the same scores whatever is on it
-    judged, at = (slice(None), chosen) if scores_depend_on_batch(subject) else (slice(chosen, chosen + 1), 0)
+    # a norm over the examples gives the same scores for every image that is alone in its batch
+    batch, at = (slice(None), chosen) if scores_depend_on_batch(subject) else (slice(chosen, chosen + 1), 0)
     if name in CORRUPTIONS:
         corruption = CORRUPTIONS[name]
         if strength != corruption.clean:
             images = corruption.apply(images, strength, stream(given.seed, f"robustness {name}", 0))
         with torch.no_grad():
-            return images[chosen], scores(subject.network, images[judged])[at]
+            return images[chosen], scores(subject.network, images[batch])[at]
     norm = NORMS[name.split()[0]]
-    found = attack(subject.network, images[judged], labels[judged], norm, strength, steps=given.steps)
+    found = attack(subject.network, images[batch], labels[batch], norm, strength, steps=given.steps)
     return found.images[at], found.scores[at]
 
 

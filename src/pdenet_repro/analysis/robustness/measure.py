@@ -1,9 +1,9 @@
-"""Kind ``robustness``: accuracy on test images that are damaged, or attacked along the gradient, more and more.
+"""Kind ``robustness``: accuracy on corrupted images and under gradient attacks of growing strength.
 
-The paper's claim is that stable dynamics make networks robust (v1, Section 3). Measured is the share of the test images
-classified well, with its exact binomial interval, of each network on the same images with the same random draws, in the precision
-of its training. Networks differ on clean images already: robustness is what is left of the images that are right without damage,
-and two networks are compared image by image (McNemar's exact test).
+The paper's claim is that stable dynamics make networks robust (v1, Section 3). The accuracy of each network is measured with its
+exact binomial interval, on the same images with the same random draws, in the precision of its training. As networks differ on
+clean images already, the share of the images right without change that stay right is given too, and two networks are compared
+image by image (McNemar's exact test).
 """
 
 import argparse
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.robustness.attacks import NORMS, Norm, attack, judge, perturbed
+from pdenet_repro.analysis.robustness.attacks import NORMS, Norm, attack, correctness, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.figures import Panel, curves, gallery
 from pdenet_repro.analysis.subjects import Subject
@@ -35,13 +35,13 @@ from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.seeds import stream
 from pdenet_repro.training.evaluation import batch_count
 
-BATCH = 50  # images: 3 GB of the paper's network with their gradient
+BATCH = 50  # images at a time; with gradients they take 3 GB in the paper's network
 BUDGETS: dict[str, tuple[float, ...]] = {"linf": (1, 4, 8, 16, 32), "l2": (100, 400, 800, 1600, 3200)}  # of 255
 NAMES = (*CORRUPTIONS, *NORMS)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Images, strengths, effort of the attack."""
+    """Add the options of this kind to its parser."""
     defaults = {name: each.strengths for name, each in CORRUPTIONS.items()} | BUDGETS
     known = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for name, values in defaults.items())
     add_images(parser, 40)
@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _OfAnotherName(argparse.Action):
-    """Appends (name, strengths); a name that has been given is refused, not overruled."""
+    """Appends (name, strengths) to the option's values; refuses a name that has been given before."""
 
     def __call__(
         self,
@@ -97,12 +97,13 @@ def _strengths(text: str) -> tuple[str, tuple[float, ...]]:
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Accuracy of each network under each damage and attack at each strength.
+    """Measure the accuracy of each network under each corruption and attack at each strength.
 
     Raises
     ------
     InvalidConfig
-        Other data sets, more images than there are, or one for a network that is judged on several together.
+        The networks are of different data sets, there are fewer test images, or a single image is given for a network whose
+        scores depend on the batch.
     """
     if len({each.config.data.name for each in subjects}) > 1:
         raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
@@ -118,16 +119,16 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             "robustness": Picture(
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
                 "Accuracy under damage and attack",
-                f"Share of {given.images} test images classified well (line) and its exact 95 % interval (band), the same "
+                f"Share of {given.images} test images classified rightly (line) and its exact 95 % interval (band), the same "
                 "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to "
-                "255, or in pixels. Loss of contrast is undone by the standardisation, but for rounding. Attacks: images "
-                "that are wrong without one count as wrong, under iterated ones also those that a smaller budget has "
-                "turned. Dotted: a random change of the same size, against which an attack is to be judged.",
+                "255, or in pixels. The standardisation undoes low contrast up to rounding. Attacks: images that are wrong "
+                "without one count as wrong, under iterated attacks also those that are wrong at a smaller budget. Dotted: "
+                "a random change of the same size, to compare an attack with.",
             ),
             "robustness_images": Picture(
                 gallery(subjects[0], *_batches(subjects[0], given)[0], panels, given),
-                "What the strengths look like",
-                f"A test image, and what it is taken for ({subjects[0].name}); red: wrong.",
+                "An image at each strength",
+                f"A test image and its predicted class ({subjects[0].name}); red: wrong.",
             ),
         },
         tables={"robustness": rows, **({"robustness_pairs": pairs} if pairs else {})},
@@ -136,7 +137,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _panels(given: argparse.Namespace) -> dict[str, Panel]:
-    """What is drawn and measured, by the name in the table."""
+    """The corruptions and attacks that are measured, by their names in the table."""
     chosen = dict(given.strengths)
     panels = {
         name: Panel(each.heading, each.unit, (each.clean, *chosen.get(name, each.strengths)))
@@ -151,14 +152,16 @@ def _panels(given: argparse.Namespace) -> dict[str, Panel]:
 
 
 def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; nearly equal N, so that none is left nearly alone."""
+    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; N is nearly equal, so that no batch has a single image."""
     parts = (
         part.tensor_split(batch_count(given.images, BATCH)) for part in subject.test_images(given.images, given.seed)
     )
     return list(zip(*parts, strict=True))
 
 
-Right = dict[tuple[str, float], np.ndarray]  # by perturbation and strength: (images,) bool, classified well
+Right = dict[
+    tuple[str, float], np.ndarray
+]  # by perturbation and strength: whether predictions are right, (images,) bool
 
 
 def _right(subject: Subject, panels: dict[str, Panel], given: argparse.Namespace) -> Right:
@@ -193,7 +196,7 @@ def _rows(subject: Subject, found: Right, panels: dict[str, Panel], given: argpa
 
 
 def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> Numbers:
-    """Image by image, among the images that both networks have right without damage."""
+    """Rows that compare two networks on the images that both classify rightly without change (McNemar)."""
     both = right["noise", 0] & of_other["noise", 0]
     rows: Numbers = []
     for (name, strength), found in right.items():
@@ -208,15 +211,15 @@ def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> N
 
 @dataclass
 class _Batch:
-    """Some of the images (N, 3, H, W) uint8; methods say which are classified well, (N,) bool by (name, strength)."""
+    """A batch of images (N, 3, H, W) uint8; the methods give by (name, strength) which predictions are right, (N,) bool."""
 
     network: PDENet
     images: Tensor
     labels: Tensor
     number: int
     given: argparse.Namespace
-    together: bool  # an image's scores depend on the others: none is left out of the batch
-    context: Callable[[], AbstractContextManager[None]]  # of the precision of training
+    depends_on_batch: bool  # scores of an image depend on the others, so that no image may be left out
+    context: Callable[[], AbstractContextManager[None]]  # of a forward pass in the precision of training
 
     @torch.no_grad()
     def damaged(self, name: str, strengths: Sequence[float]) -> dict[tuple[str, float], Tensor]:
@@ -225,16 +228,16 @@ class _Batch:
             random = stream(self.given.seed, f"robustness {name}", self.number)
             images = corruption.apply(self.images, strength, random) if strength != corruption.clean else self.images
             with self.context():
-                found[name, strength] = judge(self.network, images, self.labels)[0]
+                found[name, strength] = correctness(self.network, images, self.labels)[0]
         return found
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
-        """What is wrong already need not be attacked: no change, and a smaller one, are within every budget too."""
+        """Only images that are still right are attacked: no change, and a smaller one, are within every budget too."""
         norm, images, labels = NORMS[name], self.images.float(), self.labels
         random = stream(self.given.seed, f"robustness {name}", self.number)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():
-            clean, _ = judge(self.network, images, labels)
+            clean, _ = correctness(self.network, images, labels)
         left, found = clean, {}
         for budget in budgets:
             for kind in ("random", "one-step", "iterated"):
@@ -243,7 +246,7 @@ class _Batch:
                     starts = [None, *[random] * self.given.restarts] if kind == "iterated" else [None]
                     for start in starts:
                         right = right.clone()
-                        on = torch.ones_like(right) if self.together else right.clone()
+                        on = torch.ones_like(right) if self.depends_on_batch else right.clone()
                         if right.any():
                             right[on] &= self._right_after(kind, images[on], labels[on], norm, budget, draw[on], start)
                 if kind == "iterated":
@@ -258,28 +261,30 @@ class _Batch:
         with self.context():
             if kind == "random":
                 with torch.no_grad():
-                    return judge(self.network, perturbed(images, budget * draw, norm, budget), labels)[0]
+                    return correctness(self.network, perturbed(images, budget * draw, norm, budget), labels)[0]
             options: dict[str, Any] = {}
             if kind == "iterated":
-                options = {"steps": self.given.steps, "random": start, "until_wrong": not self.together}
+                options = {"steps": self.given.steps, "random": start, "until_wrong": not self.depends_on_batch}
             return attack(self.network, images, labels, norm, budget, **options).right
 
 
 def _relative_sentences(rows: Numbers, panels: dict[str, Panel]) -> list[str]:
-    """What is left of the images right without damage, under the smallest budget of the iterated attacks."""
+    """Sentences on the images right without change that stay right under the iterated attacks of the smallest budget."""
     sentences = []
     for name in (name for name in panels if name.endswith("iterated")):
         strength = panels[name].strengths[1]
         kept = [
             row for row in rows if row["perturbation"] == name and row["strength"] == strength and row["right_clean"]
         ]
-        said = ", ".join(
+        shares = ", ".join(
             f"{row['network']} {row['share_still_right']:.0%} ({row['share_low_95']:.0%} to {row['share_high_95']:.0%}) of "
             f"{row['right_clean']}"
             for row in kept
         )
-        if said:
-            sentences.append(f"Of the images right without it, {panels[name].heading}, {strength:g}, leaves: {said}.")
+        if shares:
+            sentences.append(
+                f"Of the images right without change stay right under {panels[name].heading}, {strength:g}: {shares}."
+            )
     return sentences
 
 
@@ -290,8 +295,8 @@ def _sentences(rows: Numbers, panels: dict[str, Panel], given: argparse.Namespac
     def listed(name: str, strength: float) -> str:
         return ", ".join(f"{network} {accuracy[name, strength, network]:.0%}" for network in networks)
 
-    sentences = [f"Of {given.images} clean test images are classified well: {listed('noise', 0)}."]
-    able = [network for network in networks if accuracy["noise", 0, network]]  # nothing cannot be halved
+    sentences = [f"Of {given.images} clean test images are classified rightly: {listed('noise', 0)}."]
+    able = [network for network in networks if accuracy["noise", 0, network]]
     for name, panel in panels.items():
         clean, *strengths = panel.strengths
         halved = (

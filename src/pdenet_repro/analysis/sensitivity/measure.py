@@ -1,9 +1,9 @@
-"""How much the most sensitive direction is enlarged: singular values of units and networks, one-sided Lipschitz constants.
+"""Kind ``sensitivity``: largest singular values of units and networks, one-sided Lipschitz constants of layers.
 
-Random perturbations show the mean gain of a Jacobian J, ``|J|_F / sqrt(n)``. The largest gain is its largest singular value,
-found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``. The one-sided Lipschitz constant of a layer F at an
-image, the largest eigenvalue of ``(J + J^T) / 2`` with the norm's own contribution, is the rate at which two close solutions of
-``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
+A random perturbation is enlarged by the mean gain of a Jacobian J, ``|J|_F / sqrt(n)``. The most sensitive direction is
+enlarged by the largest singular value of J, which is found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``.
+The one-sided Lipschitz constant of a layer F at an image is the largest eigenvalue of ``(J + J^T) / 2`` with the norm free. It
+is the rate at which two close solutions of ``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
 """
 
 import argparse
@@ -16,37 +16,37 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.jacobian import Evaluation, evaluations
+from pdenet_repro.analysis.jacobian import Evaluation, evaluations, forward_product
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, standardized, units
+from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
-AT_ONCE = 4  # images
-DIRECTIONS = 4  # random ones, for the mean gain
+AT_ONCE = 4  # images that are computed at a time
+DIRECTIONS = 4  # random directions for the mean gain
 Row = dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 16)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Every unit, every layer and the whole of every network at test images.
+    """Measure every unit, every layer and the whole of every network at test images.
 
     Raises
     ------
     DoesNotApply
-        A network whose scores of an image depend on the others of its batch has no Jacobian of one image.
+        The scores of an image depend on the other images of its batch, so that there is no Jacobian at one image.
     """
     if any(map(scores_depend_on_batch, subjects)):
         raise DoesNotApply(
-            "sensitivity: network.connector_norm=batch_per_pixel makes of an image what the others of its batch say"
+            "sensitivity: with network.connector_norm=batch_per_pixel the scores of an image depend on the others of its batch"
         )
     gains: list[Row] = []
     layers: list[Row] = []
@@ -71,20 +71,16 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Largest singular value and root mean square gain of the Jacobian of a map at each of N examples, (N,) each.
 
-    ``map_`` treats every example by itself: (N, ...) to (N, ...).
+    ``map_`` maps each example independently, (N, ...) to (N, ...), to no more values than X has.
     """
     value, pullback = torch.func.vjp(map_, X)[:2]
 
     def product(V: Tensor) -> Tensor:
-        back: Tensor = pullback(forward(V))[0]
+        back: Tensor = pullback(forward_product(map_, X, V))[0]
         return back
 
-    def forward(V: Tensor) -> Tensor:
-        along: Tensor = torch.func.jvp(map_, (X,), (V,))[1]
-        return along
-
     largest = largest_eigenvalues(product, X).clamp_min(0).sqrt()
-    # rows of J^T: the squares of J^T u, u normal, have the mean |J|_F^2; outputs are no more than inputs
+    # the mean of |J^T u|^2 over normal vectors u is |J|_F^2
     generator = torch.Generator().manual_seed(1)
     squares = [
         euclidean_norms(pullback(torch.randn(value.shape, generator=generator).to(value))[0]).square()
@@ -102,19 +98,19 @@ def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
             zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
         )
     ]
-    maps.append(("network", subject.network.forward_standardized, standardized(subject, pixels)))
+    maps.append(("network", subject.network.forward_standardized, subject.network.standardize(pixels)))
     rows = []
     for part, map_, X in maps:
         largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
         rows.append(
             {"network": subject.name, "dynamic": subject.dynamic, "part": part, "images": images}
-            | _extremes("largest_gain", largest) | _extremes("mean_gain", mean)
+            | depth_axes.extremes("largest_gain", largest) | depth_axes.extremes("mean_gain", mean)
         )  # fmt: skip
     return rows
 
 
 def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
-    """The product with ``(J + J^T) / 2`` of a layer's Jacobian at each of its examples, the norm's contribution included."""
+    """The function that multiplies row n of directions by ``(J + J^T) / 2``, J the Jacobian at example n, the norm free."""
     J, transposed = layer.jacobian(frozen=False, batched=True).product, layer.transposed()
     return lambda V: (J(V) + transposed(V)) / 2
 
@@ -133,17 +129,9 @@ def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
         for (step, layer), values in found.items():
             rows.append(
                 {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
-                 "images": images} | _extremes("one_sided_lipschitz", np.concatenate(values))
+                 "images": images} | depth_axes.extremes("one_sided_lipschitz", np.concatenate(values))
             )  # fmt: skip
     return rows
-
-
-def _extremes(name: str, values: np.ndarray) -> dict[str, float]:
-    return {
-        f"{name}_min": float(values.min()),
-        f"{name}_median": float(np.median(values)),
-        f"{name}_max": float(values.max()),
-    }
 
 
 def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
@@ -161,7 +149,7 @@ def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
 
 
 def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
-    """Left the gains, right the one-sided Lipschitz constants; a mark a network."""
+    """Left the gains, right the one-sided Lipschitz constants; a mark for each network."""
     figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = line_styles((row["network"], row["dynamic"]) for row in gains)
@@ -186,11 +174,9 @@ def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
     left.set_xticks(range(len(parts)), parts)
     left.set_ylabel("largest singular value; mean gain (bar)")
     right.axhline(0, color="black", linewidth=1)
-    right.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], fontsize=8)
-    right.set_xlabel("unit . time step")
+    depth_axes.tick_steps(right, steps, fontsize=8)
     right.set_ylabel("one-sided Lipschitz constant, norm free")
     for axis in (left, right):
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     depth_axes.legend(figure)
     return figure

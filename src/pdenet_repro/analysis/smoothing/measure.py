@@ -1,8 +1,8 @@
-"""Which frequencies the units damp: energy of the features by frequency band, and their gradient, at every time step.
+"""Kind ``smoothing``: energy of the features by frequency band, and their gradient, at every time step.
 
-A heat equation damps high frequencies. The parabolic equation (7) is not one: it decreases the Euclidean norm (without a norm in
-its layers), and its kernels decide which frequencies go. Frequencies are those of the discrete cosine transform, which is
-orthonormal and supposes no periodic image; Nyquist: one half of a period a pixel of the unit's own grid.
+A heat equation damps high frequencies. The parabolic equation (7) without a norm decreases the Euclidean norm of the features,
+but its kernels and its activation decide which frequencies it damps. Frequencies are those of the orthonormal discrete cosine
+transform, which needs no periodic images. The Nyquist frequency is half a period for each pixel of the unit's own grid.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pdenet_repro.analysis.options import add_images
 from pdenet_repro.analysis.result import Picture, Result
 from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import Place, features, places, portions, standardized, states
+from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
@@ -30,14 +30,14 @@ HIGH = "share_0.5_to_1_nyquist"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 16)
 
 
 def band_energies(Y: Tensor) -> np.ndarray:
-    """Squares of the features (N, C, H, W) of each example by frequency band, (bands, N); their sum is ``|Y|^2``.
+    """The part of ``|Y|^2`` in each frequency band, (bands, N), for each example of features Y (N, C, H, W).
 
-    The band of a mode is that of the larger of its two frequencies: ``max(k_y / H, k_x / W)``.
+    The larger of a mode's two frequencies, ``max(k_y / H, k_x / W)`` over Nyquist's, decides its band.
     """
     energy = np.square(dctn(Y.double().cpu().numpy(), axes=(2, 3), norm="ortho"))
     frequency = np.maximum(*np.meshgrid(*(np.arange(n) / n for n in Y.shape[2:]), indexing="ij"))
@@ -50,21 +50,21 @@ def band_energies(Y: Tensor) -> np.ndarray:
 
 
 def relative_gradient(Y: Tensor) -> np.ndarray:
-    """``|grad Y| / |Y|`` of each example of features (N, C, H, W), (N,): differences to the pixels below and to the right."""
+    """``|grad Y| / |Y|`` of each example of features Y (N, C, H, W), (N,); the gradient: differences to the next pixels."""
     squares = sum(Y.double().diff(dim=d).square().flatten(1).sum(1) for d in (2, 3))
     return (squares / Y.double().square().flatten(1).sum(1).clamp_min(1e-300)).sqrt().cpu().numpy()
 
 
 @torch.no_grad()
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Follow test images through every network."""
+    """Measure the features of test images at every time step of every network."""
     rows: list[dict[str, Any]] = []
     names = [f"share_{low:g}_to_{high:g}_nyquist" for low, high in zip(BANDS, BANDS[1:], strict=False)]
     for subject in progress(subjects, "frequencies of the features"):
         pixels, _ = subject.test_images(given.images, given.seed)
         found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
         for part in portions(subject, given.images):
-            for place, state in states(subject.network, standardized(subject, pixels[part])):
+            for place, state in states(subject.network, subject.network.standardize(pixels[part])):
                 Y = features(subject.network, place, state)
                 if Y.ndim == 4:
                     found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))
@@ -99,15 +99,15 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     return result
 
 
-def picture(rows: Sequence[dict[str, Any]], way: Sequence[Place]) -> Figure:
-    """Share of high frequencies above, relative gradient below."""
+def picture(rows: Sequence[dict[str, Any]], path: Sequence[Place]) -> Figure:
+    """Above the share of high frequencies, below the relative gradient."""
     figure = Figure(figsize=(10.5, 6.8), layout="constrained")
     axes = figure.subplots(2, 1)
     style = line_styles((row["network"], row["dynamic"]) for row in rows)
     for i, (axis, name) in enumerate(zip(axes, (HIGH, "gradient_over_norm"), strict=True)):
-        depth_axes.prepare(axis, way, named=not i, labelled=bool(i))
+        depth_axes.prepare(axis, path, named=not i, labelled=bool(i))
         for network, how in style.items():
-            for unit, at in enumerate(depth_axes.inside(way), start=1):
+            for unit, at in enumerate(depth_axes.inside(path), start=1):
                 own = [row for row in rows if row["network"] == network and row["unit"] == unit]
                 x = [at[0] + row["step"] for row in own]
                 low, middle, high = (

@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
+from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.result import Picture
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
-from pdenet_repro.analysis.styles import legend_columns, line_styles
+from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
@@ -25,7 +26,7 @@ STABLE, EDGE = "#f2e8b6", "#8a6d00"  # the region of stability, its outline
 
 
 def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
-    """A column a network, ``h lambda`` of every layer on the small grids; rows: norm frozen, norm free; shades: units."""
+    """``h lambda`` of every layer: a column for each network; rows: norm frozen (crops) and free (full size); shades: units."""
     figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
@@ -79,7 +80,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
 
 
 def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
-    """The largest stable step size of every layer at full size, and the one used; a strip for none, one for any."""
+    """The largest stable step size of every layer at full size, and the one used; strips for step sizes 0 and infinity."""
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     axis = figure.subplots()
     full = [row for row in layers if row["size"] == "full"]
@@ -131,10 +132,9 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             axis.axhline(edge, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axis.set_yticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
-    axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names])
+    depth_axes.tick_steps(axis, names)
     for first in [i for i, (_, step) in enumerate(names) if step == 1 and i]:
         axis.axvline(first - 0.5, color="#cccccc", linewidth=0.8, zorder=0)
-    axis.set_xlabel("unit . time step")
     axis.set_ylabel("largest stable step size h")
     axis.spines[["top", "right"]].set_visible(False)
     handles += [
@@ -158,7 +158,7 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
 
 
 def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
-    """Asymmetry of the Jacobians with the norm free against the number of pixels that its statistics are of."""
+    """Asymmetry of the Jacobians, the norm free, against the number of pixels over which the norm's statistics are computed."""
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     axis = figure.subplots()
     style = line_styles((subject.name, subject.dynamic) for subject in subjects)
@@ -177,8 +177,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     axis.minorticks_off()
     axis.set_xlabel("side of the crop in pixels of the unit's grid (the largest: the whole)")
     axis.set_ylabel("‖J - Jᵀ‖ / ‖J‖, norm free")
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_grid(axis)
     figure.legend(loc="outside lower center", ncols=legend_columns(list(style), figure, 10), frameon=False)
     return Picture(
         figure,
@@ -190,7 +189,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
 
 
 def _heights(allowed: Sequence[float], used: set[float]) -> tuple[float, float, float, float]:
-    """Ends of the logarithmic axis; beyond them where step sizes 0 and inf are drawn, 0.0 where there is none of them."""
+    """Lower and upper end of the logarithmic axis, and the heights of step sizes 0 and inf outside; 0.0 if there are none."""
     shown = [h for h in (*allowed, *used) if 0 < h < np.inf]
     low, high = min(shown) / 1.6, 1.6 * max(shown)  # a factor of 2.5 at least: one of 1, 2, 5, 10, ... is within
     strip = (high / low) ** 0.06
@@ -198,23 +197,23 @@ def _heights(allowed: Sequence[float], used: set[float]) -> tuple[float, float, 
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten; the powers alone where those are many."""
+    """Ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, or the powers alone where there are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(powers) < 6 else (1,)
     return [t for t in (factor * 10.0**power for power in powers for factor in factors) if low <= t <= high]
 
 
 def _shades(colour: str, count: int) -> list[tuple[float, float, float]]:
-    """From pale to full."""
+    """``count`` shades of a colour, from pale to full."""
     strengths = np.linspace(0.4, 1, count) if count > 1 else [1.0]
     red, green, blue = to_rgb(colour)
     return [(1 - t * (1 - red), 1 - t * (1 - green), 1 - t * (1 - blue)) for t in strengths]
 
 
 def _limits(axis: Axes, z: np.ndarray, *, euler: bool) -> None:
-    """All points, and at least the region of stability along its axis."""
-    along, across = (z.real, z.imag) if euler else (z.imag, z.real)
-    low, high = (min(along.min(), -2), max(along.max(), 0)) if euler else (min(along.min(), -2), max(along.max(), 2))
+    """Set the limits of a panel so that all points z and the region of stability are in it."""
+    parallel, across = (z.real, z.imag) if euler else (z.imag, z.real)
+    low, high = min(parallel.min(), -2), max(parallel.max(), 0 if euler else 2)
     margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), 1.1 if euler else 0.05 * (high - low))
     if euler:
         axis.set(xlim=(low - margin, high + margin), ylim=(-width, width))

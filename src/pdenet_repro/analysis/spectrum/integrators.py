@@ -1,11 +1,11 @@
-"""The time integrators as linear stability theory sees them: which eigenvalues they meet, which step sizes they allow.
+"""Linear stability of the time integrators: the factor by which one step multiplies a mode, and the stable step sizes.
 
-A step linearised at its features belongs to ``y' = L y``. Forward Euler multiplies a mode of eigenvalue ``lambda`` by
-``1 + h lambda``. For the two hyperbolic dynamics ``L^2`` is what the layers give: with ``q = lambda^2`` the modes of one
-step of leapfrog, and of symplectic Euler, are multiplied by the roots of ``g^2 - (2 + h^2 q) g + 1``.
+One step, linearised at its features, is a step for ``y' = L y``. Forward Euler multiplies a mode with eigenvalue ``lambda`` by
+``1 + h lambda``. For the two hyperbolic dynamics the Jacobians of the layers give ``L^2``: with ``q = lambda^2`` one step of
+leapfrog, or of symplectic Euler, multiplies its modes by the roots of ``g^2 - (2 + h^2 q) g + 1``.
 
-Where eigenvalues are known up to an error, no test tells an eigenvalue on the edge of the region of stability from one
-beside it, so the limits take a tolerance. Growth weaker than that passes them; ``growth`` counts every mode at hand.
+Eigenvalues are known up to an error, so an eigenvalue on the edge of the region of stability cannot be distinguished from one
+beside it. ``limit`` therefore has a tolerance, and does not see weaker growth; ``growth`` has none.
 """
 
 from abc import ABC, abstractmethod
@@ -16,26 +16,26 @@ import numpy as np
 from pdenet_repro.analysis.jacobian import Linear
 from pdenet_repro.config.dynamics import facts_of
 
-ROUNDING = 1e-6  # error of all eigenvalues of a dense matrix in float64, relative to the largest; double ones included
+ROUNDING = 1e-6  # relative error of the eigenvalues of a dense matrix in float64, double ones included
 
 
 class Integrator(ABC):
-    """An integrator with step size ``h``; ``q`` are the eigenvalues of the matrix ``combine`` makes of the layers'."""
+    """A time integrator. ``q``, (n,) complex: eigenvalues of the map that `combine` makes of the layers' Jacobians."""
 
     name: str
     region: str  # of stability, in words
 
     @abstractmethod
     def eigenvalues(self, q: np.ndarray) -> np.ndarray:
-        """Those of ``y' = L y``, from q."""
+        """The eigenvalues lambda of L, from q."""
 
     @abstractmethod
     def growth(self, q: np.ndarray, h: float) -> float:
-        """Largest factor by which one step multiplies a mode; at most 1: stable."""
+        """The largest factor by which one step of size h multiplies a mode; the step is stable if it is at most 1."""
 
     @abstractmethod
     def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """Largest step size at which none of the modes at hand grows; 0: there is none, inf: at any.
+        """The largest step size at which no mode grows; 0 if a mode grows at every step size, inf if none does at any.
 
         ``tolerance``: error of q, relative to the largest ``|q|``.
         """
@@ -56,9 +56,9 @@ class ForwardEuler(Integrator):
         return float(np.abs(1 + h * q).max())
 
     def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """``min -2 Re(lambda) / |lambda|^2``, 0 where a real part is not negative.
+        """``min -2 Re(lambda) / |lambda|^2``, or 0 where a real part is not negative.
 
-        Eigenvalues that are smaller than their error have no phase and are left out: a kernel of ``L`` does not count.
+        Eigenvalues below the tolerance count as 0 and are left out.
         """
         moduli = np.abs(q)
         known = moduli > tolerance * moduli.max()
@@ -87,9 +87,9 @@ class Wave(Integrator):
         return float(np.maximum(np.abs(middle + root), np.abs(middle - root)).max())
 
     def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """``2 / |lambda|`` of the largest, 0 where a q is not real and negative: one of its two modes grows at every h.
+        """``2 / max |lambda|``, or 0 where a q is not real and negative: then one of its two modes grows at every h.
 
-        The tolerance is one of q: what passes has ``|Re lambda|`` of at most the root of it times the largest ``|lambda|``.
+        With a tolerance t for q, ``|Re lambda| <= sqrt(t) max |lambda|`` counts as imaginary.
         """
         largest = np.abs(q).max()
         if not largest:
@@ -99,15 +99,16 @@ class Wave(Integrator):
 
 
 def integrator_of(dynamic: str) -> Integrator:
-    """The integrator of a dynamic, by its facts; KeyError where its region of stability is not known."""
+    """The integrator of a dynamic; KeyError where the dynamic's facts state no region of stability."""
     facts = facts_of(dynamic)
     return {"disc": ForwardEuler(), "imaginary_interval": Wave(facts.integrator)}[str(facts.region)]
 
 
 def combine(layers: Sequence[Linear]) -> Linear:
-    """The map whose eigenvalues are q: the layer's Jacobian, or of ``L = [0 A; -B 0]`` (Hamiltonian) the block ``-A B``.
+    """The map with eigenvalues q: the Jacobian of a single layer, or the block ``-A B`` of ``L^2``, ``L = [0 A; -B 0]``.
 
-    ``layers``: the Jacobians in the order of their evaluation in the step; A of ``F(Z; theta1)``, B of ``F(Y; theta2)``.
+    ``layers``: the Jacobians in the order in which a step evaluates them, two for Hamiltonian: A of ``F(Z; theta1)``, B of
+    ``F(Y; theta2)``.
     Where A and B are symmetric and negative semidefinite, ``A B`` has real eigenvalues >= 0, so lambda is imaginary.
     """
     if len(layers) == 1:

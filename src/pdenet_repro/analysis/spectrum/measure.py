@@ -1,11 +1,11 @@
-"""Eigenvalues of the Jacobians of every layer (each unit, each time step) at test images, and the step sizes they allow.
+"""Kind ``spectrum``: eigenvalues of every layer's Jacobian at test images, and the step sizes they allow.
 
-All eigenvalues can be computed of small matrices only. *Crops*: of the features at each layer a square in the middle is cut
-out, so small that channels x height x width is at most ``--unknowns``, and all eigenvalues of the layer's dense Jacobian there
-are computed in float64, its norm frozen at the statistics of the whole features. *Full size*: of the layers as they are the
-eigenvalues that limit the step size, matrix-free, in the network's own precision: that of largest modulus (the largest three
-where the Jacobian is not symmetric), and that of largest real part, which says whether a mode grows. How asymmetric the norm's
-own contribution makes a Jacobian depends on the number of pixels: it is estimated on crops of growing size and at full size.
+All eigenvalues can be computed for small matrices only. *Crops*: a square in the middle of the features at each layer, with at
+most ``--unknowns`` values (channels x height x width). All eigenvalues of the layer's dense Jacobian on it are computed in
+float64, with the norm frozen at the statistics of the whole features. *Full size*: for the layers as they are, the eigenvalue
+of largest modulus (the largest three where the Jacobian is not symmetric) and the one of largest real part are computed from
+products alone, in float32. The asymmetry of a Jacobian with the norm free depends on the number of pixels, so it is estimated
+on crops of growing size and at full size.
 """
 
 import argparse
@@ -43,16 +43,16 @@ Row = dict[str, Any]
 BESIDE_INITIAL_WEIGHTS = True
 UNKNOWNS = 512
 TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
-COPIES = 6  # of a dense float64 matrix that its eigenvalues take, workspace included
-TREATMENTS = ("frozen", "free")  # of the norm: its mean and variance held, or following the features
+COPIES = 6  # memory that computing all eigenvalues takes, in copies of the float64 matrix
+TREATMENTS = ("frozen", "free")  # the norm's mean and variance are held, or depend on the features
 TOGETHER = (
-    " What an image becomes before it enters a unit depends on the others of its batch "
-    "(network.connector_norm=batch_per_pixel): {} images were followed together."
+    " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had {} "
+    "images."
 )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of this kind."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 16)
     parser.add_argument(
         "--unknowns", type=int, metavar="N",
@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Every layer of every network, its norm frozen and with the norm's contribution."""
+    """Measure every layer of every network, its norm frozen and free."""
     subjects, sentences = applicable(
         subjects, lambda subject: facts_of(subject.dynamic).region is not None,
         "for the region of stability of its integrator is not known (facts.region)",
@@ -108,13 +108,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _together(subject: Subject, images: int) -> int:
-    """How many images to follow for the first ``images`` of them: norms over the examples need others to compare with."""
+    """The number of images in the batch from which ``images`` are taken; norms over the examples need several."""
     others = min(PORTION, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
 
 def _unknowns(subjects: Sequence[Subject], given: int | None) -> int:
-    """The size of dense matrices; InvalidConfig for a size that is not possible."""
+    """The largest size of dense matrices; InvalidConfig where the option's value is too small or does not fit the memory."""
     widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
     least = max(width * _grids(side)[0] ** 2 for side, width in widths)
     unknowns = max(UNKNOWNS, least) if given is None else given
@@ -138,12 +138,12 @@ def _grids(side: int) -> list[int]:
 
 
 def crop_side(channels: int, side: int, unknowns: int) -> int:
-    """The largest of `_grids` at which an example has at most ``unknowns`` numbers."""
+    """The largest side of `_grids` at which the features of one image have at most ``unknowns`` values."""
     return max(n for n in _grids(side) if channels * n**2 <= unknowns)
 
 
 def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """All q of each time step on the crop, the norm frozen at the statistics of the whole features."""
+    """For each time step a row and all q on the crop, the norm frozen at the statistics of the whole features Y (1, C, H, W)."""
     side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
         linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
@@ -166,20 +166,20 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
-    """The largest q of each time step and the rightmost, at the unit's own resolution; the largest alone if need be."""
+    """For each time step a row, and the largest q with the rightmost at full size; without the latter if it did not converge."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in TREATMENTS:
             frozen = norm == "frozen"
             linear = combine([layer.jacobian(frozen=frozen) for layer in layers])
             symmetric = frozen and len(layers) == 1 and unit.dynamic.layer is SymmetricLayer
-            # off the axes several can be about as large as the largest
+            # without symmetry several eigenvalues can be nearly as large as the largest
             found = extreme_eigenvalues(linear, symmetric=symmetric, count=1 if symmetric else 3, tolerance=TOLERANCE)
             if not len(found):
                 raise NoEigenvalues(
                     f"spectrum: the largest eigenvalue of time step {step} of a unit was not found at full size; "
                     "another --seed chooses other images"
                 )
-            # moved by the largest modulus: the rightmost, often 0, is wanted to the accuracy of the others, not its own
+            # the rightmost eigenvalue is often 0: with the shift its accuracy is relative to the largest modulus
             rightmost = extreme_eigenvalues(
                 linear, symmetric=symmetric, which="LA" if symmetric else "LR", tolerance=TOLERANCE,
                 shift=float(np.abs(found).max()),
@@ -192,7 +192,7 @@ def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
 
 
 def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) -> Row:
-    """What the table says of one layer; ``growth``: of the eigenvalues at hand, a factor a time step."""
+    """Columns of the table for one layer; ``growth``: the largest factor of a mode in one time step."""
     values = integrator.eigenvalues(q)
     return {
         "eigenvalues": len(values),
@@ -209,7 +209,7 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
 
 
 def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Sequence[Row]) -> str:
-    """Where the eigenvalues lie, and how asymmetric the norm makes the Jacobians."""
+    """Sentences on where the eigenvalues of a network lie, and how asymmetric the Jacobians are."""
     crops = [row for row in rows if row["size"] == "crop"]
     free = [row for row in rows if row["size"] == "full" and row["norm"] == "free"]
     wave = isinstance(integrator, Wave)
@@ -235,7 +235,7 @@ def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Seq
 
 
 def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
-    """Which step sizes the layers at full size allow, norm frozen: of each time step the least of the images."""
+    """Sentences on the step sizes that the layers allow at full size, norm frozen: for each time step the least of the images."""
     full = [row for row in rows if row["size"] == "full" and row["norm"] == "frozen"]
     allowed: dict[tuple[int, int], float] = {}
     for row in full:

@@ -1,11 +1,12 @@
-"""Theorem 1 on trained parabolic units: every step with its own weights, biases and scales, the norm frozen at each image.
+"""Theorem 1 on trained parabolic units: each step with its own weights, biases and scales, the norm frozen at each image.
 
-With the mean and the deviation of the norm held, a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and
-``F(Y) - F(Z) = -K^T D a K (Y - Z)``, D diagonal with the slopes of sigma's secants, in [0, 1]. With a >= 0 everywhere the step
-multiplies the distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``: it cannot expand for
-``h <= 2 / ||sqrt(a) K||^2``. The weights may change from step to step; the factors multiply. A negative scale voids this: with
-``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. Close to the image itself the
-slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` of the layer's own Jacobian.
+With a frozen norm a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and ``F(Y) - F(Z) = -K^T D a K (Y -
+Z)`` with a diagonal D whose entries, the slopes of secants of sigma, are in [0, 1]. If a >= 0 everywhere, a step multiplies the
+distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``, so no distance grows for ``h <= 2 / ||sqrt(a)
+K||^2``. The weights may differ between steps; the factors of the steps multiply. Where a scale is negative Theorem 1 does not
+apply: with ``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. For solutions
+close to the image the slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` over eigenvalues of
+the layer's Jacobian.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.jacobian import Evaluation, evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic
@@ -29,7 +30,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 def slopes_of_norm(layer: Evaluation) -> Tensor:
-    """``a``, by which the layer multiplies ``K Y`` with its norm frozen at its features (N, C, H, W): the same shape or less."""
+    """The factor ``a`` of a layer with its norm frozen at its features (N, C, H, W), of a shape that broadcasts to theirs."""
     inside: list[Tensor] = []
     F = layer.frozen()
 
@@ -46,10 +47,10 @@ def slopes_of_norm(layer: Evaluation) -> Tensor:
 
 @torch.no_grad()
 def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
-    """Bounds on a step's expansion at each of the layer's N images, arrays (N,), and the step sizes up to which it cannot.
+    """The largest factor of a distance in a step of size h, and the largest step size at which no distance grows.
 
-    ``factor_bound`` and ``step_size_bound`` hold for any two solutions, ``factor_at_image`` and ``step_size_at_image`` for
-    those close to the image. Lanczos iteration: to about 1 %.
+    Each is an array (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
+    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Lanczos iteration: to about 1 %.
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 
@@ -73,9 +74,9 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
-    """For each step of a parabolic unit the bounds at images Y (N, C, H, W) and what happens to their pairs Z (N, C, H, W).
+    """For each step of a parabolic unit the bounds at images Y (N, C, H, W), and the growth of their distance from Z, alike.
 
-    Z is followed through the layers with the norm frozen at the features of Y: the equation of Theorem 1.
+    Z goes through layers whose norms are frozen at the features of Y, as Theorem 1 needs it.
     """
     rows, h = [], unit.dynamic.h
     for step, (layer,) in enumerate(evaluations(unit, Y), start=1):
@@ -95,7 +96,10 @@ def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
 def measure(
     subjects: Sequence[Subject], pairs: Mapping[Subject, Sequence[tuple[Tensor, Tensor]]], result: Result
 ) -> None:
-    """Add Theorem 1 on every parabolic network to the result; nothing without one."""
+    """Add the measurements of Theorem 1 to ``result`` for each parabolic network.
+
+    ``pairs``: for each network and unit two features (N, C, H, W) that enter it.
+    """
     table: list[dict[str, Any]] = []
     for subject in subjects:
         if not isinstance(units(subject.network)[0].dynamic, Parabolic):
@@ -109,15 +113,8 @@ def measure(
             for row in rows:
                 counts = {name: row[name] for name in ("step", "negative_scales", "scales")}
                 columns: dict[str, Any] = {}
-                for name in (
-                    "factor_bound",
-                    "factor_at_image",
-                    "growth_of_pairs",
-                    "step_size_bound",
-                    "step_size_at_image",
-                ):
-                    columns |= {f"{name}_min": float(row[name].min()), f"{name}_median": float(np.median(row[name])),
-                                f"{name}_max": float(row[name].max())}  # fmt: skip
+                for name in [name for name in row if isinstance(row[name], np.ndarray)]:
+                    columns |= depth_axes.extremes(name, row[name])
                 about = {
                     "network": subject.name,
                     "dynamic": subject.dynamic,
@@ -133,11 +130,11 @@ def measure(
         result.pictures["stability_theorem"] = Picture(
             picture(table),
             "Theorem 1 and the step size",
-            "Parabolic units with each step's own kernel, bias and scales, the norm frozen at each image: by how much a step "
-            "of the network's size multiplies distances (left), and the largest step size that cannot expand (right). The "
-            "bound holds for any two solutions; at the image, for those close to it; pairs: images and random perturbations "
-            "of a tenth of their norm. Medians of the images, lines from the smallest to the largest. A step size of 0: a scale "
-            "is negative, and Theorem 1 does not apply.",
+            "Parabolic units with each step's own kernel, bias and scales, the norm frozen at each image: the factor by which a "
+            "step multiplies distances (left), and the largest step size at which no distance grows (right). The bound holds "
+            "for any two solutions; close to an image: for solutions close to it; pairs: images and random perturbations of a "
+            "tenth of their norm. Medians of the images, lines from the smallest to the largest. A step size of 0: a scale is "
+            "negative, and Theorem 1 does not apply.",
         )
 
 
@@ -149,16 +146,17 @@ def _sentence(
     at_image = [row["step_size_at_image_min"] for row in rows]
     return (
         f"{name}, Theorem 1 with all steps' own weights and the norm frozen at {rows[0]['images']} images: {negative} of "
-        f"{scales} scales are negative and void it in {sum(row['negative_scales'] > 0 for row in rows)} of {len(rows)} steps. "
-        + (f"The others cannot expand for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
-        + f"at the images themselves h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The units' products "
-        f"of the factors bound the expansion by {', '.join(f'{np.max(each):.3g}' for each in bounds)} (largest of the images); "
-        f"the distances of random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} at most."
+        f"{scales} scales are negative, so that it does not apply to {sum(row['negative_scales'] > 0 for row in rows)} of "
+        f"{len(rows)} steps. "
+        + (f"In the others no distance grows for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
+        + f"close to the images h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The products of a unit's "
+        f"factors bound the growth of distances by {', '.join(f'{np.max(each):.3g}' for each in bounds)}; the distances of "
+        f"random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} (largest of the images)."
     )
 
 
 def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Left factors of one step, right step sizes; marks: medians over images, lines: extremes."""
+    """Left the factors of one step, right the step sizes; marks: medians over images, lines: from smallest to largest."""
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = line_styles((row["network"], row["dynamic"]) for row in rows)
@@ -181,25 +179,23 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
                     [max(row[f"{column}_{part}"], least / 3 if axis is right else 1e-3) for row in own]
                     for part in ("min", "median", "max")
                 )
-                words, marker = kinds[kind]
+                label, marker = kinds[kind]
                 face = how.colour if how.line == "-" else "none"
                 axis.vlines(at, low, high, color=how.colour, linewidth=1)
                 colours = {"color": how.colour} if marker == "x" else {"edgecolors": how.colour, "facecolors": face}
-                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {words}", **colours)
+                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {label}", **colours)
         axis.set_yscale("log")
         depth_axes.plain_numbers(axis)
-        axis.set_xticks(range(len(names)), [f"{unit}.{step}" for unit, step in names], fontsize=8)
-        axis.set_xlabel("unit . time step")
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        depth_axes.tick_steps(axis, names, fontsize=8)
+        draw_grid(axis, rows_only=True)
     left.axhline(1, color="black", linewidth=1)
     left.set_ylabel("factor of a distance in one step")
     for h in {row["step_size"] for row in rows}:
         right.axhline(h, color="black", linewidth=1)
         right.annotate(f"used: h = {h:g}", (0.01, h), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
     if any(row["step_size_bound_median"] == 0 for row in rows):
-        right.annotate("marks at the bottom: void", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
+        right.annotate("marks at the bottom: does not apply", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
                        va="bottom", fontsize=8)  # fmt: skip
-    right.set_ylabel("largest step size that cannot expand")
+    right.set_ylabel("largest step size at which no distance grows")
     depth_axes.legend(figure)
     return figure

@@ -1,10 +1,9 @@
-"""Two solutions over times much longer than a unit's, and how their distance grows: algebraically or exponentially.
+"""The distance of two solutions over times much longer than a unit's, and whether it grows algebraically or exponentially.
 
-Each unit goes on with the weights of its first step. Without a norm a parabolic flow contracts (Theorem 1). A hyperbolic one
-keeps energies bounded, not distances, nor those in the linear equation's energy norm: where ``sigma' = 0`` the linearised
-force is zero, the double root 1 of leapfrog is
-defective, and distances grow linearly in time (``y'' = -relu(y)``, ``y(0) = 1`` has ``y(100) = -98.4``). An unrestricted
-equation may expand exponentially.
+All steps have the weights of the unit's first step. Without a norm a parabolic flow increases no distance (Theorem 1). A
+hyperbolic flow conserves an energy, but distances may grow, in the energy norm of the linear equation too: where ``sigma' = 0``
+the linearised force is zero, leapfrog has a defective double root 1, and distances grow linearly in time (``y'' = -relu(y)``,
+``y(0) = 1`` from rest has ``y(100) = -98.4``). With an unrestricted equation they may grow exponentially.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,21 +17,21 @@ from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy.invariants import energy_distance
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.styles import draw_grid, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
 from pdenet_repro.analysis.trajectory import euclidean_norms
 
-LONGER = 16  # times a unit's own time
+LONGER = 16  # the final time, over a unit's own
 WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
 
 
 @torch.no_grad()
 def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation: str = "relu") -> list[np.ndarray]:
-    """Distance over that at the start of solutions from pairs (N, C, H, W); in the energy norm; in what H controls.
+    """Distances of solutions from features Y and Z (N, C, H, W) at times 0, 1, ..., ``times``, over those at time 0.
 
-    Each (times + 1, N), at the network's times 0, 1, ..., ``times``; the first weights of ``flow`` throughout. The last two
-    (`energy_distance` without and with the activation) are NaN for a dynamic without an energy.
+    Three arrays (times + 1, N): the Euclidean distance, and `energy_distance` without and with the activation, which is NaN for a
+    dynamic without energy. All steps have the first weights of ``flow``.
     """
     dynamic, theta = flow.dynamic, flow.thetas[0]
     one, other = dynamic.start(Y), dynamic.start(Z)
@@ -48,10 +47,10 @@ def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation
 
 
 def exponents(distance: np.ndarray) -> tuple[float, float, str]:
-    """Of a distance at times 0, 1, ..., T: p of ``t^p``, r of ``exp(r t)``, and which fits better from T/4 on.
+    """Fits to a distance (T + 1,) at times 0, 1, ..., T: p of ``t^p``, r of ``exp(r t)``, and the name of the better fit.
 
-    The second differences of log d decide: least squares of log d against log t, and against t, the smaller residual.
-    Distances that vanish have no exponent: NaN.
+    Both are least squares for log d from T/4 on, against log t and against t; the smaller residual is the better fit. Where the
+    distance is 0 or not finite the exponents are NaN and the name is empty.
     """
     times = np.arange(len(distance))
     late = times >= max(1, len(distance) // 4)
@@ -68,7 +67,7 @@ def exponents(distance: np.ndarray) -> tuple[float, float, str]:
 
 
 def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[str, Any]]:
-    """For each unit, from pairs of features that enter it: medians and extremes over the pairs at each time."""
+    """Rows of a table for each unit, setting and time; ``pairs``: two features (N, C, H, W) that enter each unit."""
     times = LONGER * subject.config.network.steps
     found = []
     for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
@@ -91,8 +90,8 @@ def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[
 
 
 def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each network the distances at the end without norm, how they grow, and the same in the energy norm."""
-    words = []
+    """A sentence for each network: the distances at the end without norm, also in the energy norm, and how they grow."""
+    result = []
     for name in dict.fromkeys(row["network"] for row in found):
         chosen = [row for row in found if row["network"] == name and row["setting"] == WITHOUT]
         last = max(row["time_in_steps"] for row in chosen)
@@ -116,12 +115,15 @@ def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
                 f" In the energy norm of the linear equation distances are multiplied by {energies}; the part that H controls, "
                 f"V and sigma(K Y), by {controlled}."
             )
-        words.append(sentence)
-    return words
+        result.append(sentence)
+    return result
 
 
 def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
-    """Median of the units and the band over them, a panel a setting, and one in the energy norm; ``own``: the units' steps."""
+    """Distances against time, a panel for each setting and one for the part that H bounds: median and range of the units.
+
+    ``own``: the numbers of time steps of the networks' units.
+    """
     style = line_styles((row["network"], row["dynamic"]) for row in found)
     figure = Figure(figsize=(13.5, 4.8), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -153,11 +155,10 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             )
         axis.set_xscale("log")
         axis.set_yscale("log")
-        part = "\nonly what H controls" if column.startswith("controlled") else ""
+        part = "\nonly what H bounds" if column.startswith("controlled") else ""
         axis.set_title(f"{setting}{part}", fontsize=11)
         axis.set_xlabel("time in steps")
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis)
     axes[0].yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("distance of two solutions\nover that at the start")
     depth_axes.legend(figure)

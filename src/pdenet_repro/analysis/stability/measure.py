@@ -1,8 +1,8 @@
-"""Stability: how far two solutions move apart on their way through a network, step by step.
+"""Kind ``stability``: the distance of two solutions at every time step of a network.
 
-Solutions are followed through the networks as they are, for longer times with and without norm (`longtime`), and through
-parabolic units with the norm frozen, where Theorem 1 of the paper holds (`contraction`). Networks are in evaluation
-mode: batch norms use their running statistics. All distances are Euclidean, over channels and pixels.
+Distances are measured in the networks as they are, over longer times with and without norm (`longtime`), and in parabolic units
+with the norm frozen, where Theorem 1 of the paper applies (`contraction`). Networks are in evaluation mode: batch norms use their
+running statistics. Where nothing else is said distances are Euclidean, over channels and pixels.
 """
 
 import argparse
@@ -28,20 +28,19 @@ from pdenet_repro.analysis.trajectory import (
     features,
     places,
     portions,
-    standardized,
     states,
 )  # fmt: skip
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.seeds import stream, torch_seed
 
 BESIDE_INITIAL_WEIGHTS = True
-PAIRS = 16  # of images for long times and Theorem 1, at most
-LEAST = 1e-5  # perturbation over image, below which it is lost in float32
+PAIRS = 16  # largest number of pairs for long times and for Theorem 1
+LEAST = 1e-5  # norm of a perturbation over that of the image, below which float32 rounds it off
 SAME_CLASS = "another image of the class"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be varied."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 32)
     parser.add_argument(
         "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
@@ -51,36 +50,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Distances:
-    """Of two solutions, at every place and for every image: both arrays (places, images)."""
+    """The distance of two solutions at every place and for every image: arrays (places, images)."""
 
     distance: np.ndarray
     norm: np.ndarray  # of the first solution
 
-    def growth(self, way: Sequence[Place]) -> np.ndarray:
-        """Distance over that at the start of the unit (places, images); NaN outside of units."""
+    def growth(self, path: Sequence[Place]) -> np.ndarray:
+        """Distance over that at the start of the unit, (places, images); NaN outside of units."""
         found = np.full_like(self.distance, np.nan)
-        for at in depth_axes.inside(way):
+        for at in depth_axes.inside(path):
             start = self.distance[at[0]]
             found[at] = self.distance[at] / np.where(start, start, np.nan)
         return found
 
     @property
     def relative(self) -> np.ndarray:
-        """Distance over the norm of the features (places, images)."""
+        """Distance over the norm of the first solution's features, (places, images)."""
         relative: np.ndarray = self.distance / self.norm
         return relative
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Follow the images and their perturbations through every network."""
+    """Measure the distances of test images and their perturbations in every network."""
     sizes = numbers("--sizes", given.sizes, LEAST, 10)
     result, drawn, rows = Result(), [], []
-    for subject in progress(subjects, "following pairs of solutions through the networks"):
-        way = places(subject.config.network)
+    for subject in progress(subjects, "distances of solutions"):
+        path = places(subject.config.network)
         by_start = distances(subject, given.images, sizes, given.seed)
-        drawn.append((subject, way, by_start))
-        rows += _rows(subject, way, by_start)
-        result.sentences.append(_sentence(subject, way, by_start, given.images))
+        drawn.append((subject, path, by_start))
+        rows += _rows(subject, path, by_start)
+        result.sentences.append(_sentence(subject, path, by_start, given.images))
     if not any(subject.dynamic == "resnet" for subject in subjects):
         result.sentences.append(
             "The unrestricted control is not among the networks: it is trained with dynamic=resnet."
@@ -94,11 +93,11 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with small steps; a hyperbolic one may "
         "expand, linearly in time and more). Random perturbations show the mean gain, not the largest (kind sensitivity). "
         "Below: the "
-        "distance over the norm of the features, all the way from the images to the classifier, medians. Networks as "
+        "distance over the norm of the features, from the images to the classifier, medians. Networks as "
         "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
     )
     pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
-    going_on = progress(subjects, "following them for longer")
+    going_on = progress(subjects, "distances over a long time")
     result.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
     result.sentences += longtime.sentences(result.tables["stability_long"])
     result.pictures["stability_long"] = Picture(
@@ -116,7 +115,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """For each unit a few features that enter it, and the same with a tenth of their norm added in random directions."""
+    """For each unit two features (N, C, H, W): those of test images, and with random perturbations of a tenth of their norm."""
     generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
     pairs = []
     for Y in entering_features(subject, min(given.images, PAIRS), given.seed):
@@ -127,9 +126,10 @@ def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tup
 
 @torch.no_grad()
 def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
-    """By relative size of a random perturbation of the standardised image, and between images of a class.
+    """Distances between test images and their perturbations, by the perturbation.
 
-    The directions are the same for all sizes and networks. An image that is alone in its class has no partner.
+    A perturbation is a number, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`.
+    Random directions are the same for all sizes and networks. Images without another of their class are left out of the latter.
     """
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
@@ -137,13 +137,13 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     names: list[float | str] = [*sizes, SAME_CLASS]
     collected: dict[float | str, list[np.ndarray]] = {name: [] for name in names}
     for part in portions(subject, images, solutions=len(sizes) + 2):
-        X = standardized(subject, pixels[part])
+        X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
-        others = standardized(subject, pixels[partner[part]])
-        passages = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
+        others = subject.network.standardize(pixels[partner[part]])
+        solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
         found: list[list[Tensor]] = [[] for _ in collected]
-        for (place, state), *perturbed in zip(*passages, strict=True):
+        for (place, state), *perturbed in zip(*solutions, strict=True):
             Y = features(subject.network, place, state)
             for values, (_, other) in zip(found, perturbed, strict=True):
                 values.append(
@@ -161,7 +161,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
 
 
 def partners(labels: np.ndarray, seed: int) -> np.ndarray:
-    """For each image the position of another one of its class; its own where there is none."""
+    """For each label (N,) the index of another image of the same class, or the image's own index where there is none."""
     partner = np.arange(len(labels))
     for label in np.unique(labels):
         of_class = stream(seed, "partners", int(label)).permutation(np.flatnonzero(labels == label))
@@ -169,11 +169,11 @@ def partners(labels: np.ndarray, seed: int) -> np.ndarray:
     return partner
 
 
-def _rows(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances]) -> list[dict[str, Any]]:
+def _rows(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances]) -> list[dict[str, Any]]:
     rows = []
     for start, found in by_start.items():
-        growth, relative = found.growth(way), found.relative
-        for i, place in enumerate(way):
+        growth, relative = found.growth(path), found.relative
+        for i, place in enumerate(path):
             row: dict[str, Any] = {
                 "network": subject.name, "perturbation": start, "place": place.name or f"unit {place.unit}",
                 "unit": place.unit if place.in_unit else "", "step": place.step if place.in_unit else "",
@@ -183,19 +183,19 @@ def _rows(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Di
     return rows
 
 
-def _together(way: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
-    """Growth in the unit (places, images of all perturbations)."""
-    return np.concatenate([found.growth(way) for found in by_start.values()], axis=1)
+def _together(path: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
+    """`Distances.growth` for all perturbations, (places, images x perturbations)."""
+    return np.concatenate([found.growth(path) for found in by_start.values()], axis=1)
 
 
-def _sentence(subject: Subject, way: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
-    ends = _together(way, by_start)[[at[-1] for at in depth_axes.inside(way)]]
+def _sentence(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
+    ends = _together(path, by_start)[[at[-1] for at in depth_axes.inside(path)]]
     factors = ", ".join(f"{np.nanmedian(end):.2f}" for end in ends)
     return (
         f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
         f"images, {len(by_start)} perturbations each; norm {subject.config.network.norm}, h = "
-        f"{subject.config.network.step_size:g}); {np.nanmean(ends > 1):.0%} of the passages through a unit expand, at most "
-        f"by {np.nanmax(ends):.2f}."
+        f"{subject.config.network.step_size:g}); {np.nanmean(ends > 1):.0%} of the distances grow in a unit, at most by a "
+        f"factor of {np.nanmax(ends):.2f}."
     )
 
 
@@ -207,10 +207,10 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     depth_axes.prepare(above, longest, labelled=False)
     depth_axes.prepare(below, longest, named=False)
     above.axhline(1, color="black", linewidth=1)
-    for subject, way, by_start in drawn:
+    for subject, path, by_start in drawn:
         how = style[subject.name]
-        growth, x = _together(way, by_start), np.array(depth_axes.positions(longest, way))
-        for i, at in enumerate(depth_axes.inside(way)):
+        growth, x = _together(path, by_start), np.array(depth_axes.positions(longest, path))
+        for i, at in enumerate(depth_axes.inside(path)):
             depth_axes.draw(above, x[at], growth[at], how.colour, None if i else subject.name, how.line, how.marker)
         for found in by_start.values():
             depth_axes.draw(below, x, found.relative, how.colour, None, how.line, band=False)

@@ -4,12 +4,12 @@ In one dimension the paper writes a stencil ``theta`` of three points as
 
     beta_1 [1 2 1] / 4  +  beta_2 [-1 0 1] / (2h)  +  beta_3 [1 -2 1] / h^2,
 
-which tends to the operator ``beta_1 + beta_2 d/dx + beta_3 d^2/dx^2`` as h goes to 0. (The paper prints ``[-1 2 -1]`` in
-the last term beside ``+ d^2/dx^2`` in the limit; here the signs agree.) In two dimensions the nine products of these three
-stencils along y and along x are the basis. It is not orthogonal: the parts of a kernel in it have no shares (two thirds of the
-five-point Laplacian would be of order 4), so kernels are described by their symbols. ``conv`` is a
-cross-correlation: the entry (i, j) of a kernel meets the pixel
-i - 1 rows below and j - 1 columns to the right, so x grows with the column, y with the row (downwards).
+which tends to the operator ``beta_1 + beta_2 d/dx + beta_3 d^2/dx^2`` as h goes to 0. (The paper prints ``[-1 2 -1]`` in the
+last term beside ``+ d^2/dx^2`` in the limit; here the signs agree.) In two dimensions the nine products of these three stencils
+in y and in x are the basis. It is not orthogonal, so that squares of coefficients are no shares (two thirds of the five-point
+Laplacian would be of order 4); therefore kernels are described by their symbols. ``conv`` is a cross-correlation: it multiplies
+the entry (i, j) of a kernel, i, j = 0, 1, 2, with the pixel i - 1 rows below and j - 1 columns to the right. So x grows with
+the column and y with the row, downwards.
 """
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 GRID = 32  # frequencies in each direction of a symbol, from -pi to pi
 BANDS = {"low": (0.0, 0.25), "middle": (0.25, 0.5), "high": (0.5, 1.0)}  # of the larger frequency over Nyquist's
-ODD_OF_NOISE = 4 / 9  # share of independent entries
+ODD_OF_NOISE = 4 / 9  # odd share of kernels with independent entries
 
 
 def basis(h: float) -> Tensor:
@@ -44,16 +44,6 @@ def inverse_basis(h: float) -> Tensor:
     )
 
 
-def coefficients_1d(theta: Tensor, h: float) -> Tensor:
-    """Coefficients beta (..., 3) of stencils theta (..., 3) for the points at x - h, x, x + h."""
-    return theta @ inverse_basis(h).to(theta)
-
-
-def stencil_1d(beta: Tensor, h: float) -> Tensor:
-    """The stencils theta (..., 3) with coefficients beta (..., 3)."""
-    return beta @ basis(h).to(beta)
-
-
 def coefficients(kernel: Tensor, h: float) -> Tensor:
     """Beta (..., 3, 3) of kernels (..., 3, 3); entry (i, j) multiplies ``d^i/dy^i d^j/dx^j``."""
     change = inverse_basis(h).to(kernel)
@@ -76,12 +66,11 @@ def rescaled(theta: Tensor, factor: float) -> Tensor:
 
 
 def symbol_shares(theta: Tensor) -> dict[str, float]:
-    """How kernels (..., 3, 3) act by frequency, from their symbols ``k(xi) = sum theta_ij exp(i (i xi_y + j xi_x))``.
+    """Shares of the squared symbols of kernels (..., 3, 3), ``k(xi) = sum_ab theta_ab exp(i (a xi_y + b xi_x))``.
 
-    For each of ``BANDS`` the mean of ``|k|^2`` over the band, over its mean over all frequencies: 1 everywhere for independent
-    entries of mean 0. ``odd``: the share of ``|k|^2`` in the imaginary part, the first derivatives and their like; the rest is
-    even. Odd and even kernels are orthogonal, so the share does not depend on a basis: 4/9 for independent entries. nan for
-    zeros.
+    For each of ``BANDS`` the mean of ``|k|^2`` over the band, divided by its mean over all frequencies; it is 1 for independent
+    entries of mean 0. ``odd``: the share of the odd part of the kernels, to which first derivatives belong, in the sum of their
+    squares; 4/9 for independent entries. Odd and even kernels are orthogonal, so it does not depend on a basis. Zeros give nan.
     """
     kernels = theta.double().reshape(-1, 3, 3)
     frequencies = 2 * torch.pi * (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID - torch.pi

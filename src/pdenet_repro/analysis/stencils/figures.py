@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.result import Picture
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
+from pdenet_repro.analysis.styles import draw_grid
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.report.figures import colours
@@ -20,7 +22,7 @@ SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
 
 
 def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
-    """A panel a network: by unit and time step the mean squared symbol of each band, and the odd share."""
+    """A panel for each network: the mean squared symbol of each band and the odd share, by unit and time step."""
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     for axis, subject in zip(axes, subjects, strict=True):
@@ -37,11 +39,9 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
             axis.plot(range(len(layers)), values, line, marker=marker, color=colour, markersize=5)
         axis.axhline(1, color="black", linewidth=0.8)
         axis.axhline(ODD_OF_NOISE, color="#999999", linewidth=0.8, linestyle=":")
-        axis.set_xticks(range(len(layers)), [f"{unit}.{step}" for unit, step in layers], rotation=90, fontsize=9)
-        axis.set_xlabel("unit . time step")
+        depth_axes.tick_steps(axis, layers, rotation=90, fontsize=9)
         _title(axis, subject)
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("mean squared symbol over that of all frequencies")
     handles = [Line2D([], [], color=colour, marker="o", label=f"{band} frequencies") for band, colour in SHADES.items()]
@@ -58,13 +58,13 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
 
 
 def _title(axis: Axes, subject: Subject) -> None:
-    """The network's name; a long one, which tells it from others of its dynamic, in two lines of smaller letters."""
+    """Write the network's name above a panel, a long name in smaller letters and two lines."""
     name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
 def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
-    """A panel a network: test accuracy against the image side, stencils unchanged and rescaled."""
+    """A panel for each network: test accuracy against the image side, with unchanged and with rescaled stencils."""
     figure = Figure(figsize=(3.6 * len(subjects) + 0.8, 4.0), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     sides = sorted({row["side_pixels"] for row in moved})
@@ -90,8 +90,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
-        axis.grid(axis="y", alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
     handles = [
         Line2D([], [], color="#333333", marker="o", linestyle="-", label="stencils rescaled to the mesh"),

@@ -1,12 +1,11 @@
-"""Kernels of networks as differential operators, and the same networks on other meshes.
+"""Kind ``stencils``: kernels of networks as differential operators, and the same networks at other image resolutions.
 
-The 3x3 kernels of a unit are described by their symbols: how much they pass of low and of high frequencies, and which share of
-them is odd, like a first derivative. Then the images are put on coarser and finer meshes, and the network is moved there through
-the coefficients: every 3x3 kernel (opening and units) becomes the stencil of the same differential operator at the new mesh
-size. On a finer mesh the time steps are refined too, as the CFL condition of explicit schemes has it: ``h ~ dx^2`` for
-first-order equations, ``h ~ dx`` for second-order and Hamiltonian ones. Pooling and the mean over
-pixels are averages and stay as they are, 1x1 kernels have no mesh. The batch norms get new statistics on training images at the
-new mesh, with unchanged stencils as well.
+The 3x3 kernels of a unit are described by their symbols: how large they are at low and at high frequencies, and which share of
+them is odd, like a first derivative. Then images are resampled to coarser and finer meshes, and every 3x3 kernel (opening and
+units) is replaced by the stencil of the same differential operator at the new mesh size dx. On a finer mesh the time steps are
+refined too, as the CFL condition of explicit schemes requires: ``h ~ dx^2`` for first-order equations, ``h ~ dx`` for
+second-order and Hamiltonian ones. Pooling, the mean over pixels and 1x1 kernels do not depend on the mesh. The batch norms get
+new statistics from training images at the new mesh, for unchanged stencils as well.
 """
 
 import argparse
@@ -35,12 +34,14 @@ from pdenet_repro.system.errors import InvalidConfig
 
 Row = dict[str, Any]
 STATISTICS_IMAGES = 128  # training images for the statistics of batch norms
-VALUES = 2**22  # of the largest features of a batch: 16 MiB in float32, some ten of them at a time
-TOGETHER = 32  # images at least, for a norm over them; 3 GB of the paper's network at the largest side allowed
+VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, of which some ten are in memory at a time
+TOGETHER = (
+    32  # least number of images in a batch, for a norm over them; 3 GB in the paper's network at the largest side
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of this kind."""
+    """Add the options of this kind to its parser."""
     add_images(parser, 1000)
     parser.add_argument(
         "--sides",
@@ -51,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Symbols of the kernels; accuracy at every resolution with unchanged and with rescaled stencils."""
+    """Measure the symbols of the kernels, and the accuracy at every resolution with unchanged and rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
     batch = _batch(subjects, sides)
     result = Result(sentences=about_batches(subjects, given.images, batch))
@@ -68,35 +69,35 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     return result
 
 
-def _sides(words: str, units: int) -> list[int]:
-    """The resolutions asked for; those that the poolings between ``units`` units can halve."""
+def _sides(value: str, units: int) -> list[int]:
+    """The resolutions in the option's value without the images' own; InvalidConfig for one that pooling cannot halve."""
     step = 2 ** (units - 1)
     try:
-        sides = sorted({int(word) for word in words.split(",")})
+        sides = sorted({int(part) for part in value.split(",")})
     except ValueError:
         sides = [0]
     if any(side < 2 * step or side % step or side > 4 * IMAGE_SIDE for side in sides):
         raise InvalidConfig(
-            f"--sides {words}: must be numbers of pixels with commas between, multiples of {step} from {2 * step} to "
+            f"--sides {value}: must be numbers of pixels with commas between, multiples of {step} from {2 * step} to "
             f"{4 * IMAGE_SIDE}, for example 48,192"
         )
     others = [side for side in sides if side != IMAGE_SIDE]
     if not others:
         raise InvalidConfig(
-            f"--sides {words}: must name other sides than {IMAGE_SIDE}, at which every network is looked at anyway"
+            f"--sides {value}: must name other sides than {IMAGE_SIDE}, at which every network is measured anyway"
         )
     return others
 
 
 def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
-    """Images at a time: the same for all networks and sides, for what a norm makes of an image may depend on it."""
+    """Images in a batch, the same for all networks and sides, as scores may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
     batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
     return max(batch, TOGETHER if any(map(scores_depend_on_batch, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
-    """A row for each unit, time step and kernel; coefficients with the pixel of the images as unit of length."""
+    """A row for each unit, time step and kernel; the unit of length of the coefficients is a pixel of the images."""
     rows: list[Row] = []
     for unit, module in enumerate(subject.network.units):
         h = 2.0**unit  # each pooling doubles the mesh
@@ -115,7 +116,7 @@ def _terms(subject: Subject) -> list[Row]:
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """Images (N, 3, H, W) on another mesh of the same square: averages over areas (coarser), bilinear (finer)."""
+    """Images (N, 3, H, W) resampled to ``side`` x ``side`` pixels: averages over areas (coarser), bilinear (finer)."""
     if side <= images.shape[-1]:
         return F.interpolate(images, size=(side, side), mode="area")
     return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
@@ -126,14 +127,14 @@ def moved(network: PDENet, factor: float) -> PDENet:
     other = copy.deepcopy(network)
     with torch.no_grad():
         for name, parameter in other.named_parameters():
-            # by name too: scales (steps, channels) of three steps and three channels have that shape as well
+            # the shape alone does not decide: scales (steps, channels) of three steps and three channels are 3x3 too
             if name.rpartition(".")[2].startswith("kernel") and parameter.shape[-2:] == (3, 3):
                 parameter.copy_(rescaled(parameter, factor))
     return other
 
 
 def steps_for_one(network: PDENet, side: int) -> int:
-    """Time steps for one that the CFL condition asks for on a mesh finer than the network's own; 1 on a coarser one."""
+    """The number of time steps for one that the CFL condition requires at ``side`` pixels; 1 on a mesh coarser than 96."""
     ratio = max(1.0, side / IMAGE_SIDE)
     waves = isinstance(network.units[0].dynamic, Hamiltonian | SecondOrder)
     return math.ceil(ratio if waves else ratio**2)
@@ -143,7 +144,7 @@ def _moved(subject: Subject, sides: Sequence[int], batch: int, count: int, seed:
     images, labels = subject.test_images(count, seed)
     truth = labels.cpu().numpy()
 
-    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardised at its own resolution: the function stays the same
+    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardise first: the image is then the same function
         return lambda part: resized(subject.network.standardize(part), side)
 
     native = predictions(subject, subject.network, images, batch, at(IMAGE_SIDE))
@@ -186,9 +187,9 @@ def _sentences(name: str, terms: Sequence[Row], moved: Sequence[Row]) -> list[st
             band: np.average([row[f"symbol_{band}"] for row in kept], weights=[row["squared_norm"] for row in kept])
             for band in (*BANDS, "odd")
         }
-        said = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
+        shares = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
         sentences = [
-            f"{name}: by frequency the kernels' squared symbols are {said} times their mean (independent entries: 1), "
+            f"{name}: by frequency the kernels' squared symbols are {shares} times their mean (independent entries: 1), "
             f"{of['odd']:.0%} of them is odd (independent entries: 44%)."
         ]
     for unchanged, changed in zip(others[::2], others[1::2], strict=True):
