@@ -69,6 +69,14 @@ def test_startup(tmp_path):
     assert [len(times) for times in seconds.values()] == [1, 1, 1]
 
 
+def test_report(tmp_path):
+    said = run("benchmark_report.py", "--seeds", "1", "--output", tmp_path / "r.json")
+    assert "| 10 finished runs |" in said
+    results = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert set(results) == {"report", "sweep, --plan", "status"}
+    assert all(found["processor"] > 0 and found["mib"] > 10 for found in results.values())
+
+
 @pytest.mark.parametrize("script", ["benchmark_memory.py", "benchmark_scaling.py", "benchmark_training.py"])
 def test_a_missing_gpu_is_refused(script):
     done = subprocess.run([sys.executable, SCRIPTS / script, "--device", "cuda:77"], capture_output=True, text=True)
