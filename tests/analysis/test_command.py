@@ -166,7 +166,7 @@ def test_initial_weights_are_settled_for_every_kind(kinds, monkeypatch, tmp_path
 def test_too_little_memory_is_a_sentence(kinds, run, monkeypatch, capsys):
     kind(monkeypatch, "good", refuse(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")))
     assert command.main(["good", str(run)]) == 6
-    assert capsys.readouterr().err == "the memory does not suffice: take fewer --images, or smaller networks\n"
+    assert capsys.readouterr().err.startswith("the memory does not suffice")
     kind(monkeypatch, "good", refuse(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes"):
         command.main(["good", str(run)])

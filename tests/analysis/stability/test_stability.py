@@ -232,7 +232,7 @@ def test_hyperbolic_distances_grow_algebraically_in_the_energy_norm_too(dynamic)
     assert controlled[300:].mean() < 1.3 * controlled[100:300].mean()
 
 
-def test_distances_are_those_of_two_passages():
+def test_distances_are_those_of_two_forward_passes():
     subject = subject_of("hamiltonian")
     found = distances(subject, 20, [0.1], seed=3)[SAME_CLASS]
     pixels, labels = subject.test_images(20, seed=3)
