@@ -111,7 +111,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
 def warnings(told: Content) -> list[tuple[str, list[str]]]:
     """What a reader must know first: a heading and sentences each."""
     parts = [
-        (f"Missing: {counted(len(told.gaps), 'run')}", [f"{gap.name}: {gap.reason}" for gap in told.gaps]),
+        (f"Missing: {counted(len(told.gaps), 'run')}", _gaps(told.gaps)),
         (f"Left out: {counted(len(told.copies), 'copy')}", list(told.copies)),
         ("The runs differ in these settings; each combination has rows and lines of its own", list(told.differences)),
         (
@@ -120,6 +120,20 @@ def warnings(told: Content) -> list[tuple[str, list[str]]]:
         ),
     ]
     return [(heading, sentences) for heading, sentences in parts if sentences]
+
+
+def _gaps(gaps: Sequence[Missing]) -> list[str]:
+    """A sentence for each gap; for more than three of one reason, such as planned runs, one for all of them."""
+    names: dict[str, list[str]] = {}
+    for gap in gaps:
+        names.setdefault(gap.reason, []).append(gap.name)
+    return [
+        sentence
+        for reason, of_reason in names.items()
+        for sentence in (
+            [f"{reason}: {'; '.join(of_reason)}"] if len(of_reason) > 3 else [f"{name}: {reason}" for name in of_reason]
+        )
+    ]
 
 
 def as_markdown(told: Content) -> str:

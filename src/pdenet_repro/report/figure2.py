@@ -50,8 +50,9 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
     numbers: Numbers = []
     drawn: set[str] = set()
     looks = styles(grouping)
-    for number, (line, style) in enumerate(looks.items()):
-        beside = _beside(axis, number - (len(looks) - 1) / 2)
+    places = _places(list(looks))
+    for line, style in looks.items():
+        beside = _beside(axis, places[line])
         sizes = _sizes(grouping, line)
         middle = [mean(line.cells[size].accuracies) if size in line.cells else np.nan for size in sizes]
         axis.plot(
@@ -81,9 +82,18 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
     return numbers
 
 
+def _places(lines: Sequence[Line]) -> dict[Line, float]:
+    """Places beside each other, centred at 0, for lines that have a number of images in common; others share a place."""
+    taken: dict[Line, int] = {}
+    for line in lines:
+        near = {taken[other] for other in taken if set(other.cells) & set(line.cells)}
+        taken[line] = min(set(range(len(lines))) - near)
+    return {line: place - max(taken.values()) / 2 for line, place in taken.items()}
+
+
 def _beside(axis: Axes, place: float) -> Transform:
-    """The axes' own coordinates, moved sideways by so many times seven points: what is at one number of images hides nothing."""
-    return axis.transData + ScaledTranslation(7 * place / 72, 0, axis.figure.dpi_scale_trans)
+    """The axes' own coordinates, moved sideways by so many times five points: what is at one number of images hides nothing."""
+    return axis.transData + ScaledTranslation(5 * place / 72, 0, axis.figure.dpi_scale_trans)
 
 
 def _frame(axis: Axes, values: Sequence[int]) -> None:
@@ -127,6 +137,7 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
 
 def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
     """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
+    places = _places(list(looks))
     colours = {cell: style.colour for line, style in looks.items() for cell in line.cells.values()}
     values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
     for cell, at in cells.items():
@@ -134,7 +145,7 @@ def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -
             values.setdefault((cell.dynamic, value), (at, colours[cell]))
     for number, ((_, value), (at, colour)) in enumerate(values.items()):
         axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
-                  transform=_beside(axis, len(looks) / 2 + 1 + 1.3 * number))  # fmt: skip
+                  transform=_beside(axis, max(places.values()) + 2 + 2 * number))  # fmt: skip
     return bool(values)
 
 
