@@ -119,7 +119,7 @@ def test_damaged_weights_are_refused(exported):
     content = bytearray((exported / "weights.safetensors").read_bytes())
     content[-1] ^= 1
     (exported / "weights.safetensors").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"little/weights\.safetensors is damaged: SHA-256"):
+    with pytest.raises(RunFolderError, match=r"little/weights\.safetensors is damaged: its SHA-256"):
         load_pretrained("little")
 
 

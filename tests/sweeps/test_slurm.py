@@ -124,7 +124,7 @@ def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm, monkeypa
 
 
 def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
-    process, paths = start(tmp_path, *SLURM, "schedule.epochs=4", **slurm), runs(tmp_path)
+    process, paths = start(tmp_path, *SLURM, "schedule.epochs=20", **slurm), runs(tmp_path)
     wait_until(lambda: list(paths["parabolic"].glob("checkpoints/step-*")), process)
     subprocess.run(["scancel", job_of(paths["parabolic"])], env=os.environ | slurm, check=True)
     code, out, err = end(process)
@@ -132,6 +132,6 @@ def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
     assert "1 of 2 runs are done" in out
     assert "failed: parabolic, fraction 0.1, seed 0: its job" in err
     assert "Traceback" not in err
-    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
+    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=20", **slurm))
     assert code == 0, err
     assert "2 of 2 runs are done" in out
