@@ -63,11 +63,15 @@ def test_the_folder_alone_is_enough(followed, tmp_path):
     (folder / "damped_wave.py").rename(tmp_path / "kept.py")
     try:
         assert "damped wave" in call("python -m pdenet_repro.report copied", tmp_path)
-        printed = call("python -m pdenet_repro.analysis spectrum copied --images 1 --unknowns 64 --output found", tmp_path)
+        printed = call(
+            "python -m pdenet_repro.analysis spectrum copied --images 1 --unknowns 64 --output found", tmp_path
+        )
         assert "Left out: damped wave, " in printed
         network, config = load_run(run)
         assert type(network.units[0].dynamic).__name__ == config.dynamic == "DampedWave"
-        settings = "data=shapes network=tiny schedule=demo schedule.epochs=1 data.fraction=0.05 name=copied output_root=."
+        settings = (
+            "data=shapes network=tiny schedule=demo schedule.epochs=1 data.fraction=0.05 name=copied output_root=."
+        )
         word = "dynamic=copied/DampedWave/fraction-0.05/seed-0/dynamic.py:DampedWave"
         assert "already finished" in call(f"python -m pdenet_repro {word} {settings}", tmp_path)
         (run / "dynamic.py").unlink()
