@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from archive_server import MEMBERS, Server, md5, packed
 
-from pdenet_repro.data import fetch
+from pdenet_repro.data import download, fetch
 from pdenet_repro.data.fetch import Archive, fetch_stl10
 
 
@@ -40,8 +40,9 @@ def root(tmp_path):
 def surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("PDENET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(fetch, "RETRY_DELAYS", (0, 0, 0))
-    monkeypatch.setattr(fetch, "CHUNK", 10_000)
+    monkeypatch.setattr(download, "RETRY_DELAYS", (0, 0, 0))
+    for module in (download, fetch):
+        monkeypatch.setattr(module, "CHUNK", 10_000)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from archive_server import MEMBERS, content, md5, names, packed, part_of, put
 from filelock import FileLock
 
-from pdenet_repro.data import fetch
+from pdenet_repro.data import download, fetch
 from pdenet_repro.data.fetch import STL10_ARCHIVE, fetch_stl10
 from pdenet_repro.data.stl10 import LABELLED, STL10_MD5
 from pdenet_repro.system.errors import DataError, StorageError
@@ -33,13 +33,13 @@ def test_leaves_the_wanted_files_and_nothing_else(run, root, server, said):
 
 def test_unlabelled_images_never_touch_the_disk(run, monkeypatch):
     written = []
-    original = fetch._Growing.append
+    original = download.GrowingFile.append
 
     def append(growing, chunk):
         written.append((Path(growing.file.name).name, len(chunk)))
         original(growing, chunk)
 
-    monkeypatch.setattr(fetch._Growing, "append", append)
+    monkeypatch.setattr(download.GrowingFile, "append", append)
     run()
     unpacked = sum(size for name, size in written if not name.startswith("stl10_binary"))
     assert unpacked == sum(map(len, MEMBERS.values()))
@@ -177,7 +177,7 @@ def test_too_little_space_is_said_before_anything_is_downloaded(run, root, archi
 
 @pytest.mark.parametrize("victim", ["stl10_binary.tar.gz.part", ".test_X.bin.part"])
 def test_a_full_disk_is_one_sentence_and_what_came_is_kept(run, root, server, whole, monkeypatch, victim):
-    original = fetch._Growing.append
+    original = download.GrowingFile.append
 
     def append(growing, chunk):
         if Path(growing.file.name).name == victim and growing.size >= 10_000:
@@ -185,7 +185,7 @@ def test_a_full_disk_is_one_sentence_and_what_came_is_kept(run, root, server, wh
         original(growing, chunk)
 
     with monkeypatch.context() as full:
-        full.setattr(fetch._Growing, "append", append)
+        full.setattr(download.GrowingFile, "append", append)
         with pytest.raises(StorageError) as caught:
             run()
     assert "No space left on device; once that is mended, the same command goes on from here" in str(caught.value)
@@ -197,7 +197,7 @@ def test_a_full_disk_is_one_sentence_and_what_came_is_kept(run, root, server, wh
 
 
 def test_an_interrupted_download_is_taken_up(run, root, server, whole, monkeypatch):
-    original = fetch._Growing.append
+    original = download.GrowingFile.append
 
     def append(growing, chunk):
         original(growing, chunk)
@@ -205,7 +205,7 @@ def test_an_interrupted_download_is_taken_up(run, root, server, whole, monkeypat
             raise KeyboardInterrupt
 
     with monkeypatch.context() as impatient:
-        impatient.setattr(fetch._Growing, "append", append)
+        impatient.setattr(download.GrowingFile, "append", append)
         with pytest.raises(KeyboardInterrupt):
             run()
     kept = part_of(root).stat().st_size

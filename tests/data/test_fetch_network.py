@@ -7,7 +7,7 @@ import socket
 import pytest
 from archive_server import MEMBERS, content, part_of, put
 
-from pdenet_repro.data import fetch
+from pdenet_repro.data import download
 from pdenet_repro.data.fetch import fetch_stl10
 from pdenet_repro.system.errors import DataError
 
@@ -36,7 +36,7 @@ def test_a_dropped_connection_is_taken_up(run, root, whole, server, said):
 
 
 def test_retries_are_counted_anew_while_the_archive_grows(run, root, server, whole, monkeypatch):
-    monkeypatch.setattr(fetch, "RETRY_DELAYS", (0,))
+    monkeypatch.setattr(download, "RETRY_DELAYS", (0,))
     server.manner = "drops"
     run()
     assert server.requests == [None, *(f"bytes={start}-" for start in range(50_000, len(whole), 50_000))]

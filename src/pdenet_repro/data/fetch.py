@@ -6,33 +6,25 @@ unlabelled images are never written to the disk; the archive is removed. An arch
 where it is short, verified, and used like one that was downloaded.
 """
 
-import hashlib
 import os
 import shutil
 import sys
 import tarfile
 import time
-import urllib.error
-import urllib.request
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from tqdm import tqdm
 
 from pdenet_repro.data.cache import md5_verified_once
+from pdenet_repro.data.download import CHUNK, GrowingFile, Say, complete, megabytes
 from pdenet_repro.data.stl10 import FOLDS, LABELLED, STL10_MD5, stl10_folder
 from pdenet_repro.system.errors import DataError, StorageError
 from pdenet_repro.system.lock import try_lock
-
-CHUNK = 1 << 20  # bytes
-GZIP = b"\x1f\x8b"  # the first bytes of the archive
-TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
-RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whenever the archive has grown
 
 
 @dataclass(frozen=True)
@@ -53,8 +45,6 @@ STL10_ARCHIVE = Archive(
     members=STL10_MD5,
     members_size=359_500_000,
 )
-
-Say = Callable[[str], None]
 
 
 def _say(line: str) -> None:
@@ -131,10 +121,10 @@ def _download(root: Path, archive: Archive, say: Say) -> Path:
         whole.replace(part)
     with part.open("ab+") as file:
         if file.tell():
-            say(f"reading the {_megabytes(file.tell())} that lie in {part}")
-        growing = _Growing(file)
+            say(f"reading the {megabytes(file.tell())} that lie in {part}")
+        growing = GrowingFile(file)
         _require_space(root, max(0, archive.size - growing.size) + archive.members_size)
-        _complete(growing, archive, say)
+        complete(growing, archive.url, archive.size, say)
     found = growing.md5.hexdigest()
     if found != archive.md5:
         aside = part.replace(whole.with_name(whole.name + ".damaged"))
@@ -145,145 +135,10 @@ def _download(root: Path, archive: Archive, say: Say) -> Path:
     return part.replace(whole)
 
 
-class _Growing:
-    """A file that is appended to, the number of its bytes and their MD5."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.size, self.md5 = file, 0, hashlib.md5(usedforsecurity=False)
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            self._count(chunk)
-
-    def append(self, chunk: bytes) -> None:
-        self.file.write(chunk)
-        self._count(chunk)
-
-    def restart(self) -> None:
-        self.file.truncate(0)
-        self.size, self.md5 = 0, hashlib.md5(usedforsecurity=False)
-
-    def _count(self, chunk: bytes) -> None:
-        self.md5.update(chunk)
-        self.size += len(chunk)
-
-
-class _Progress:
-    """A progress bar on a terminal; elsewhere a line at every tenth."""
-
-    def __init__(self, done: int, total: int, say: Say) -> None:
-        self.tenth, self.total, self.say = 10 * done // total, total, say
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(initial=done, total=total, unit="B", unit_scale=True, desc="STL-10", disable=not terminal)
-
-    def show(self, done: int) -> None:
-        tenth, before = 10 * done // self.total, self.tenth
-        self.tenth = tenth
-        if not self.bar.disable:
-            self.bar.update(done - self.bar.n)
-        elif tenth != before:
-            self.say(f"{_megabytes(done)} of {_megabytes(self.total)}")
-
-
 def _require_space(root: Path, needed: int) -> None:
     free = shutil.disk_usage(root).free
     if free < needed:
-        raise StorageError(
-            f"{root} has {_megabytes(free)} free, but STL-10 needs {_megabytes(needed)}: free some space"
-        )
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"
-
-
-class _DroppedError(Exception):
-    """The server could not be reached, or closed the connection: another attempt may succeed."""
-
-
-@contextmanager
-def _network() -> Iterator[None]:
-    """Turn failures of a connection, which may be temporary, into `_DroppedError`; those of the disk stay as they are."""
-    try:
-        yield
-    except urllib.error.HTTPError:
-        raise
-    except (OSError, HTTPException) as error:
-        raise _DroppedError(str(getattr(error, "reason", error)) or type(error).__name__) from error
-
-
-def _complete(growing: _Growing, archive: Archive, say: Say) -> None:
-    """Download the missing bytes, in as many connections as it takes while the archive grows."""
-    longest, failures = growing.size, 0
-    progress = _Progress(growing.size, archive.size, say)
-    with progress.bar:
-        while growing.size < archive.size:
-            try:
-                _receive(growing, archive, progress)
-            except _DroppedError as drop:
-                failures = 0 if growing.size > longest else failures + 1
-                longest = max(longest, growing.size)
-                if failures > len(RETRY_DELAYS):
-                    raise DataError(
-                        f"cannot download {archive.url}: {drop}; the {_megabytes(growing.size)} of "
-                        f"{_megabytes(archive.size)} that came are kept, and the same command goes on from there"
-                    ) from drop
-                delay = RETRY_DELAYS[max(0, failures - 1)]
-                say(f"the download of {archive.url} broke off: {drop}; trying again in {delay} s")
-                time.sleep(delay)
-
-
-def _receive(growing: _Growing, archive: Archive, progress: _Progress) -> None:
-    """Append the bytes of one connection; raises `_DroppedError` if it ends before the archive does."""
-    with _answer(growing, archive) as response:
-        while growing.size < archive.size:
-            with _network():
-                chunk = response.read1(min(CHUNK, archive.size - growing.size))
-            if not chunk:
-                raise _DroppedError("the server closed the connection too early")
-            growing.append(chunk)
-            progress.show(growing.size)
-
-
-def _answer(growing: _Growing, archive: Archive) -> HTTPResponse:
-    """The server's answer, whose body goes behind what has come, or in its place if the server can only start anew."""
-    for start in dict.fromkeys((growing.size, 0)):
-        response = _open(archive.url, start)
-        if response is None:
-            continue
-        if response.status == 206 and response.headers["Content-Range"] == (
-            f"bytes {start}-{archive.size - 1}/{archive.size}"
-        ):
-            return response
-        if response.status == 200:
-            if (length := response.headers["Content-Length"]) not in (None, str(archive.size)):
-                raise DataError(f"{archive.url} is not the published archive: {length} bytes, expected {archive.size}")
-            with _network():
-                first = response.read(len(GZIP))
-            if first and not GZIP.startswith(first):
-                raise DataError(
-                    f"{archive.url} sends {response.headers.get_content_type()} in place of the archive, perhaps a log-in page; "
-                    f"open it in a browser, then type the same command again (what came before is kept)"
-                )
-            growing.restart()
-            growing.append(first)
-            return response
-        response.close()
-    raise _DroppedError("the server sends neither the archive nor the rest of it")
-
-
-def _open(url: str, start: int) -> HTTPResponse | None:
-    """The server's answer to a request for the bytes from ``start`` on; None if there are no such bytes (416)."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        with _network():
-            response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
-            return response
-    except urllib.error.HTTPError as refusal:
-        if refusal.code == 416:
-            return None
-        if refusal.code >= 500 or refusal.code in (408, 429):
-            raise _DroppedError(f"the server says {refusal.code} {refusal.reason}") from refusal
-        raise DataError(f"cannot download {url}: the server says {refusal.code} {refusal.reason}") from refusal
+        raise StorageError(f"{root} has {megabytes(free)} free, but STL-10 needs {megabytes(needed)}: free some space")
 
 
 def _unpack(packed: Path, folder: Path, wanted: dict[str, str], say: Say) -> None:
@@ -307,7 +162,7 @@ def _write_verified(content: IO[bytes], target: Path, expected: str) -> None:
     temporary = target.with_name(f".{target.name}.part")
     try:
         with temporary.open("wb+") as file:
-            written = _Growing(file)
+            written = GrowingFile(file)
             while chunk := content.read(CHUNK):
                 written.append(chunk)
         if (found := written.md5.hexdigest()) != expected:
