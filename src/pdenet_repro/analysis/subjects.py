@@ -11,12 +11,13 @@ from torch import Tensor
 
 from pdenet_repro.config.check import check
 from pdenet_repro.config.compose import compose, compose_sweep
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.runs import collect, label
+from pdenet_repro.report.runs import collect
 from pdenet_repro.runs import pretrained
 from pdenet_repro.runs.folder import has_standard_path
 from pdenet_repro.runs.results import load_run
@@ -42,7 +43,7 @@ class Subject:
     @property
     def name(self) -> str:
         """The name in legends and tables: the dynamic, ``initial weights`` unless trained, and the distinction."""
-        return label(self.dynamic) + ("" if self.folder else ", initial weights") + self.distinction
+        return facts_of(self.dynamic).label + ("" if self.folder else ", initial weights") + self.distinction
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -129,7 +130,7 @@ def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> li
     """
     studies = list(collect(folder).values())
     damaged = [each.reason for study in studies for each in study.missing if each.damaged]
-    chosen = [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics]
+    chosen = [run.folder for study in studies for run in study.largest()]
     if not chosen and damaged:
         raise RunFolderError(f"{folder}: none of its runs can be used: {damaged[0]}")
     if not chosen:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdenet_repro.report import captions, comparisons, effects, results
 from pdenet_repro.report.groups import Grouping, counted
@@ -154,12 +153,3 @@ def as_text(told: Content, keys: Sequence[str]) -> str:
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]
     return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{told.caption}"
-
-
-def page_values(told: Content) -> dict[str, Any]:
-    """What the page's template is given beside pictures and analyses."""
-    tables = [(name, heading, told.words[name], LEGENDS[name]) for name, heading in HEADINGS.items()]
-    return {
-        "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
-        "tables": [each for each in tables if each[2]], "runs": told.rows["runs"], "origin": told.origin,
-    }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from pdenet_repro.data.examples import drawn
 from pdenet_repro.data.stl10 import LABELLED
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.system.errors import InvalidConfig, UserError
 
 FILE = "examples.npz"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pdenet_repro.report.examples import Example
 from pdenet_repro.report.figures import Numbers, origin, shown_runs, styles
 from pdenet_repro.report.groups import Grouping
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 NETWORKS = 6  # columns at most

@@ -10,9 +10,10 @@ from typing import Any
 import jinja2
 
 from pdenet_repro.report.analyses import Analysis
-from pdenet_repro.report.content import Content, page_values
+from pdenet_repro.report.content import HEADINGS, LEGENDS, Content, warnings
 from pdenet_repro.report.groups import counted
-from pdenet_repro.report.tables import Row, hours, number, percent
+from pdenet_repro.report.tables import Row, number, percent
+from pdenet_repro.system.formatting import duration
 from pdenet_repro.version import __version__
 
 
@@ -31,13 +32,18 @@ def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis]
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
-    values = page_values(told)
+    tables = [
+        (name, heading, told.words[name], LEGENDS[name]) for name, heading in HEADINGS.items() if told.words[name]
+    ]
     return template.render(
         version=__version__,
+        told=told,
+        warnings=warnings(told),
+        tables=tables,
+        runs=[_run(row) for row in told.rows["runs"]],
         figures=[_picture(each.heading, each.explanation, each.png, each.line, each.origin) for each in figures],
         analyses=[{**vars(each), "pictures": [_picture(*picture) for picture in each.pictures]} for each in analyses],
         unreadable=unreadable,
-        **{**values, "runs": [_run(row) for row in values["runs"]]},
     )
 
 
@@ -58,8 +64,10 @@ def _picture(
 def _run(row: Row) -> dict[str, Any]:
     """A run's line, and what is behind it in words."""
     fold = "" if row["fold"] is None else f", fold {row['fold']}"
-    formats = {"test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": hours,
-               "wall_seconds": hours, "images_per_second_median": number(1), "first_epoch_extra_seconds": hours}  # fmt: skip
+    formats = {
+        "test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": duration, "wall_seconds": duration,
+        "images_per_second_median": number(1), "first_epoch_extra_seconds": duration,
+    }  # fmt: skip
     known = {key: value for key, value in row.items() if value is not None and value != ""}
     words = {key.replace("_", " "): formats.get(key, str)(value) for key, value in known.items()}
     return {

@@ -19,7 +19,8 @@ import numpy as np
 
 from pdenet_repro.report import examples
 from pdenet_repro.report.groups import check_keys, counted
-from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.write import Options, write_report
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, load_summary

@@ -7,9 +7,18 @@ from typing import Any
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.groups import Cell, Grouping, counted
 from pdenet_repro.report.published import departures, published, readings
-from pdenet_repro.report.runs import STATISTICS, Run
-from pdenet_repro.report.statistics import MARGIN, Verdict, equivalence, exact_interval, one_more_draw, t_interval
-from pdenet_repro.report.tables import Column, Row, hours, number, percent, points, probability
+from pdenet_repro.report.run import STATISTICS, Run
+from pdenet_repro.report.statistics import (
+    MARGIN,
+    Verdict,
+    equivalence,
+    exact_interval,
+    mean_of_known,
+    one_more_draw,
+    t_interval,
+)
+from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
+from pdenet_repro.system.formatting import duration
 
 NOT_EXACT = "test images of a batch share its statistics: no exact interval holds"
 
@@ -39,12 +48,12 @@ def _result(cell: Cell) -> Row:
         "interval_of_this_network_low": exact_low,
         "interval_of_this_network_high": exact_high,
         **_against_published(cell),
-        **{f"test_accuracy_{kind}": _mean(_by_statistics(run).get(kind) for run in runs) for kind in STATISTICS},
-        "train_accuracy": _mean(run.summary.get("train_accuracy") for run in runs),
-        "running_train_accuracy": _mean(_last(run, "running_train_accuracy") for run in runs),
+        **{f"test_accuracy_{kind}": mean_of_known(run.by_statistics.get(kind) for run in runs) for kind in STATISTICS},
+        "train_accuracy": mean_of_known(run.summary.get("train_accuracy") for run in runs),
+        "running_train_accuracy": mean_of_known(_last(run, "running_train_accuracy") for run in runs),
         "weights": runs[0].summary.get("weights"),
-        "training_seconds": _mean(run.summary.get("training_seconds") for run in runs),
-        "wall_seconds": _mean(run.summary.get("wall_seconds") for run in runs),
+        "training_seconds": mean_of_known(run.summary.get("training_seconds") for run in runs),
+        "wall_seconds": mean_of_known(run.summary.get("wall_seconds") for run in runs),
         "images_per_second_median": first,
         "first_epoch_extra_seconds": extra,
         "peak_memory_mib": max((run.summary.get("peak_memory_mib") or 0 for run in runs), default=None),
@@ -159,18 +168,9 @@ def _attempts(run: Run) -> list[str]:
     ]
 
 
-def _by_statistics(run: Run) -> dict[str, float]:
-    return dict(run.summary.get("test_accuracy_by_statistics") or {})
-
-
 def _last(run: Run, column: str) -> float | None:
     values = run.by_epoch(column)
     return values[max(values)] if values else None
-
-
-def _mean(values: Any) -> float | None:
-    known = [float(value) for value in values if value is not None]
-    return mean(known) if known else None
 
 
 def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
@@ -211,10 +211,10 @@ def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Co
         Column("training %", ("train_accuracy",), share),
         Column("running training %", ("running_train_accuracy",), share),
         Column("weights", ("weights",), number(0)),
-        Column("training time", ("training_seconds",), hours),
-        Column("wall time", ("wall_seconds",), hours),
+        Column("training time", ("training_seconds",), duration),
+        Column("wall time", ("wall_seconds",), duration),
         Column("images/s, median", ("images_per_second_median",), number(1)),
-        Column("first epoch longer by", ("first_epoch_extra_seconds",), hours),
+        Column("first epoch longer by", ("first_epoch_extra_seconds",), duration),
         Column("peak MiB", ("peak_memory_mib",), number(0)),
     ]
     return {"results": [*keys, *accuracy], "training": [*keys, *training]}

@@ -22,7 +22,8 @@ from pdenet_repro.report.files import save
 from pdenet_repro.report.groups import Grouping, check_keys
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
-from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.tables import Row, to_csv
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
