@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +45,11 @@ class Subject:
     def name(self) -> str:
         """The name in legends and tables: the dynamic, ``initial weights`` unless trained, and the distinction."""
         return facts_of(self.dynamic).label + ("" if self.folder else ", initial weights") + self.distinction
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The first columns of a table's row."""
+        return {"network": self.name, "dynamic": self.dynamic}
 
     @cached_property
     def dataset(self) -> Dataset:

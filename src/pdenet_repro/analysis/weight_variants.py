@@ -1,12 +1,14 @@
 """Networks with changed weights, without training: with finer time steps, and with kernels averaged over time."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
@@ -14,6 +16,9 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.device import autocast
 from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
+
+STATISTICS_IMAGES = 128  # training images for new statistics of batch norms
+BATCH = 25  # test images at a time
 
 
 def refined(network: PDENet, times: int) -> PDENet:
@@ -83,7 +88,7 @@ def predictions(
     return torch.cat(found).cpu().numpy()
 
 
-def compared(original: np.ndarray, changed: np.ndarray) -> dict[str, float]:
+def compared(original: np.ndarray, changed: np.ndarray) -> Row:
     """Columns of a table that compare a changed network with the original one: accuracy, exact interval, McNemar's test.
 
     ``original`` and ``changed`` say for each image whether the network's prediction is right, (images,) bool.
@@ -95,3 +100,23 @@ def compared(original: np.ndarray, changed: np.ndarray) -> dict[str, float]:
         "test_images": len(changed), "test_accuracy": share, "low_95": low, "high_95": high,
         "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p,
     }  # fmt: skip
+
+
+def accuracies(
+    subject: Subject, column: str, variants: Iterable[tuple[Any, Callable[[PDENet], PDENet], str]], images: int, seed: int
+) -> list[Row]:  # fmt: skip
+    """Rows of a table: `compared` for changed copies of a network, on random test images.
+
+    ``variants``: the entry in the ``column`` that names each, the change, and the statistics of its batch norms, ``as trained``
+    or ``renewed``.
+    """
+    pixels, labels = subject.test_images(images, seed)
+    truth, rows = labels.cpu().numpy(), []
+    original = predictions(subject, subject.network, pixels, BATCH) == truth
+    for name, change, statistics in variants:
+        network = change(subject.network)
+        if statistics == "renewed":
+            renew_statistics(subject, network, STATISTICS_IMAGES, seed)
+        right = predictions(subject, network, pixels, BATCH) == truth
+        rows.append({**subject.columns, column: name, "statistics": statistics} | compared(original, right))
+    return rows

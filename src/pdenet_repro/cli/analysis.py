@@ -76,7 +76,9 @@ def _parser(wanted: str) -> Parser:
             "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
         )
         if name == wanted and name in KINDS:  # the other kinds are not imported
-            import_module(f"pdenet_repro.analysis.{name}.measure").add_options(kind)
+            from pdenet_repro.analysis.options import add_options
+
+            add_options(kind, import_module(f"pdenet_repro.analysis.{name}.measure"))
     return parser
 
 

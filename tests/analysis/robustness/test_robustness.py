@@ -9,10 +9,12 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pdenet_repro import build_network, compose
+from pdenet_repro.analysis.options import add_options
 from pdenet_repro.analysis.robustness import measure as robustness
 from pdenet_repro.analysis.robustness.attacks import scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.robustness.figures import WRONG, Panel, curves
+from pdenet_repro.analysis.robustness.figures import WRONG, curves
+from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.statistics import exact_interval
 from pdenet_repro.system.arguments import Parser
@@ -22,7 +24,7 @@ from pdenet_repro.system.seeds import stream
 
 def options(*words):
     parser = Parser()
-    robustness.add_options(parser)
+    add_options(parser, robustness)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(words)
 

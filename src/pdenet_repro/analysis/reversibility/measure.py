@@ -7,15 +7,14 @@ point each step has a rounding error, which the following steps may enlarge.
 import argparse
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import add_images, applicable, numbers
-from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.options import applicable, numbers
+from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
@@ -25,16 +24,14 @@ from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.console import progress
 
+IMAGES = 32
+OPTIONS = {
+    "--refine": {
+        "default": "1,2,4,8,16", "metavar": "A,B,...",
+        "help": "numbers m of time steps that replace one, of size h / m, in float32 (default %(default)s)",
+    }
+}  # fmt: skip
 FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 32)
-    parser.add_argument(
-        "--refine", default="1,2,4,8,16", metavar="A,B,...",
-        help="numbers m of time steps that replace one, of size h / m, in float32 (default 1,2,4,8,16)",
-    )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -47,14 +44,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
-        entering = entering_features(subject, given.images, given.seed)
-        by_unit += unit_rows(subject, entering)
-        refined += refined_rows(subject, [Y[:FEW] for Y in entering], refinements)
+        for number, (unit, Y) in enumerate(
+            zip(units(subject.network), entering_features(subject, given.images, given.seed), strict=True), start=1
+        ):
+            about = subject.columns | {"unit": number}
+            for precision in PRECISIONS:
+                found = _columns(errors(unit, Y, precision))
+                by_unit.append(about | {"precision": precision.name} | found | {"unit_roundoff": precision.roundoff})
+            for m in refinements:
+                steps = {"steps": m * subject.config.network.steps, "step_size": subject.config.network.step_size / m}
+                refined.append(about | steps | _columns(errors(unit, Y[:FEW], PRECISIONS[1], m)))
         gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
-        result.sentences.append(_sentence(subject, by_unit, gradients))
+        result.sentences.append(_sentence(subject.name, by_unit, gradients))
     result.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
     result.pictures["reversibility"] = Picture(
-        figures.picture(by_unit, refined, gradients, PRECISIONS),
+        figures.picture(by_unit, refined, gradients),
         "How exactly the hyperbolic networks run backwards",
         f"Left: relative error ‖Y₀ found - Y₀‖ / ‖Y₀‖ of each unit's first state after running it forward and back, median "
         f"of {given.images} test images, lines up to the largest, in four precisions; ticks on the left: the precisions' "
@@ -94,40 +98,15 @@ def _relative_error(found: State, expected: State) -> Tensor:
     return state_norms(difference) / state_norms(expected)
 
 
-def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """Rows of a table: errors of each unit in each precision; ``entering``: features (N, C, H, W) for each unit."""
-    rows = []
-    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        for precision in PRECISIONS:
-            found = errors(unit, Y, precision)
-            rows.append(
-                {
-                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "precision": precision.name,
-                    "images": len(found), "relative_error_median": float(np.median(found)),
-                    "relative_error_max": float(found.max()), "unit_roundoff": precision.roundoff,
-                }
-            )  # fmt: skip
-    return rows
+def _columns(found: np.ndarray) -> Row:
+    return {
+        "images": len(found),
+        "relative_error_median": float(np.median(found)),
+        "relative_error_max": float(found.max()),
+    }
 
 
-def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of a table: errors of each unit in float32 on refined time grids; ``entering`` as in `unit_rows`."""
-    rows = []
-    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        for refine in refinements:
-            found = errors(unit, Y, PRECISIONS[1], refine)
-            steps = refine * subject.config.network.steps
-            rows.append(
-                {
-                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "steps": steps,
-                    "step_size": subject.config.network.step_size / refine, "images": len(found),
-                    "relative_error_median": float(np.median(found)), "relative_error_max": float(found.max()),
-                }
-            )  # fmt: skip
-    return rows
-
-
-def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, Any]]:
+def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
     """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
     pixels, labels = subject.test_images(images, seed)
     X = subject.network.standardize(pixels)
@@ -135,7 +114,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, An
     exact = unit_gradients(subject, X.double(), labels, "store")
     return [
         {
-            "network": subject.name, "dynamic": subject.dynamic, "unit": number, "images": images,
+            **subject.columns, "unit": number, "images": images,
             "relative_difference_reverse_store": float((b - a).norm() / a.norm()),
             "relative_difference_store_float64": float((a - c).norm() / c.norm()),
         }
@@ -155,18 +134,17 @@ def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> 
     ]
 
 
-def _sentence(subject: Subject, by_unit: Sequence[dict[str, Any]], gradients: Sequence[dict[str, Any]]) -> str:
+def _sentence(name: str, by_unit: Sequence[Row], gradients: Sequence[Row]) -> str:
     largest = {
-        precision.name: max(
-            row["relative_error_max"] for row in by_unit
-            if row["network"] == subject.name and row["precision"] == precision.name
-        )
+        precision.name: max(row["relative_error_max"] for row in where(by_unit, network=name, precision=precision.name))
         for precision in PRECISIONS
-    }  # fmt: skip
-    gradient = max(row["relative_difference_reverse_store"] for row in gradients if row["network"] == subject.name)
-    own = max(row["relative_difference_store_float64"] for row in gradients if row["network"] == subject.name)
+    }
+    gradient, own = (
+        max(row[f"relative_difference_{kind}"] for row in where(gradients, network=name))
+        for kind in ("reverse_store", "store_float64")
+    )
     return (
-        f"{subject.name}: after running forwards and backwards, the first states of the units have relative errors of "
-        f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())} at most; gradients with "
+        f"{name}: after running forwards and backwards, the first states of the units have relative errors of "
+        f"{', '.join(f'{error:.1e} ({precision})' for precision, error in largest.items())} at most; gradients with "
         f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
     )
