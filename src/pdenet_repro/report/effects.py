@@ -21,29 +21,10 @@ from pdenet_repro.report.tables import Column, Row, number, percent, points, pro
 
 SEED, STATISTICS, VARIATION = "another seed", "statistics at test time", "variation"
 MEAN, NOT_RUN = "the mean of seeds", "not run yet"
-INTERVAL = ("difference_95_low", "difference_95_high")
-EMPTY: dict[str, Any] = dict.fromkeys(
-    (
-        "kind",
-        "variation",
-        "changed",
-        "dynamic",
-        "images",
-        "fold",
-        "seed",
-        "about",
-        "n",
-        "base_accuracy",
-        "accuracy",
-        "difference",
-        "standard_deviation",
-        *INTERVAL,
-        "interval",
-        "only_base_right",
-        "only_variation_right",
-        "p",
-    )
-)  # the columns of the table
+COLUMNS = (
+    "kind", "variation", "changed", "dynamic", "images", "fold", "seed", "about", "n", "base_accuracy", "accuracy", "difference",
+    "standard_deviation", "difference_95_low", "difference_95_high", "interval", "only_base_right", "only_variation_right", "p",
+)  # fmt: skip
 # How a row is drawn: colour, marker, and what the legend says of it.
 DRAWN = {
     VARIATION: ("#0072b2", "o", "a variation: these two networks, paired 95 % interval over test images"),
@@ -77,7 +58,8 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
         rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
     order = {kind: i for i, kind in enumerate(DRAWN)}
     rows.sort(key=lambda row: (row["dynamic"], row["images"], order[row["kind"]]))
-    return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+    adjusted = holm([row.get("p") for row in rows])
+    return [{key: row.get(key) for key in COLUMNS} | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
 def _place(run: Run) -> tuple[str, int, int, int]:
@@ -91,44 +73,44 @@ def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
     changed = [f"{key}={shown(run.settings[key])} ({shown(base.settings[key])})"
                for key in run.settings if run.settings[key] != base.settings[key]]  # fmt: skip
     shared = base.test_images_share_statistics or run.test_images_share_statistics
-    return _row(
-        kind, name, ", ".join(changed), run, (base.accuracy, run.accuracy), THESE_NETWORKS,
-        paired_interval(only_base, only_run, len(run.correct)),
-        "paired, approximate: test images of a batch share its statistics" if shared else "paired",
-    ) | {"only_base_right": only_base, "only_variation_right": only_run, "p": p}  # fmt: skip
+    interval = paired_interval(only_base, only_run, len(run.correct))
+    return _difference(run, base.accuracy, run.accuracy, interval) | {
+        "kind": kind, "variation": name, "changed": ", ".join(changed), "about": THESE_NETWORKS,
+        "interval": "paired, approximate: test images of a batch share its statistics" if shared else "paired",
+        "only_base_right": only_base, "only_variation_right": only_run, "p": p,
+    }  # fmt: skip
 
 
 def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
     """What the other statistics of the batch norms give at test time, of which a run keeps the accuracy alone."""
     for kind, accuracy in base.by_statistics.items():
         if kind != base.statistics:
-            changed = f"evaluation.statistics={kind} ({base.statistics})"
-            low_high = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
-            accuracies = base.accuracy, accuracy
-            yield _row(
-                STATISTICS, f"statistics-{kind}", changed, base, accuracies, "this network", low_high, "not paired"
-            )
+            interval = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
+            yield _difference(base, base.accuracy, accuracy, interval) | {
+                "kind": STATISTICS, "variation": f"statistics-{kind}", "about": "this network", "interval": "not paired",
+                "changed": f"evaluation.statistics={kind} ({base.statistics})",
+            }  # fmt: skip
 
 
-def _row(
-    kind: str, name: str, changed: str, run: Run, accuracies: tuple[float, float], about: str,
-    low_high: tuple[float, float], interval: str,
-) -> dict[str, Any]:  # fmt: skip
-    before, after = accuracies
-    known = {
-        "kind": kind, "variation": name, "changed": changed, "dynamic": run.dynamic, "images": run.images,
-        "fold": run.config.data.fold, "seed": run.config.seed, "about": about, "n": 1, "base_accuracy": before,
-        "accuracy": after, "difference": after - before, "interval": interval,
+def _difference(run: Run, before: float, after: float, interval: tuple[float, float]) -> dict[str, Any]:
+    return {
+        "dynamic": run.dynamic, "images": run.images, "fold": run.config.data.fold, "seed": run.config.seed, "n": 1,
+        "base_accuracy": before, "accuracy": after, "difference": after - before,
+        "difference_95_low": interval[0], "difference_95_high": interval[1],
     }  # fmt: skip
-    return EMPTY | known | dict(zip(INTERVAL, low_high, strict=True))
 
 
 def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """A row without numbers, beside those of the same dynamic and number of images."""
     if gap.dynamic is not None and gap.fraction is not None:
         images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
-        kept = {"kind": VARIATION, "variation": gap.variation, "dynamic": gap.dynamic, "images": images}
-        yield EMPTY | kept | {"about": NOT_RUN}
+        yield {
+            "kind": VARIATION,
+            "variation": gap.variation,
+            "dynamic": gap.dynamic,
+            "images": images,
+            "about": NOT_RUN,
+        }
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -137,13 +119,14 @@ def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         groups.setdefault(tuple(row[key] for key in ("variation", "dynamic", "images", "fold")), []).append(row)
     for same in groups.values():
-        differences = [row["difference"] for row in same]
         if len(same) > 1:
-            of_first = {key: same[0][key] for key in ("kind", "variation", "changed", "dynamic", "images", "fold")}
-            means = {key: mean(row[key] for row in same) for key in ("base_accuracy", "accuracy", "difference")}
-            interval = dict(zip(INTERVAL, t_interval(differences) or (None, None), strict=True))
-            yield EMPTY | of_first | means | interval | {
-                "about": MEAN, "n": len(same), "standard_deviation": stdev(differences), "interval": "over seeds (Student)",
+            differences = [row["difference"] for row in same]
+            low, high = t_interval(differences) or (None, None)
+            yield {
+                **{key: same[0][key] for key in ("kind", "variation", "changed", "dynamic", "images", "fold")},
+                **{key: mean(row[key] for row in same) for key in ("base_accuracy", "accuracy", "difference")},
+                "about": MEAN, "n": len(same), "standard_deviation": stdev(differences), "difference_95_low": low,
+                "difference_95_high": high, "interval": "over seeds (Student)",
             }  # fmt: skip
 
 

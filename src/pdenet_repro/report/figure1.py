@@ -23,9 +23,8 @@ def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Nu
     colour = [looks[line].colour for line in grouping.comparable]
     names = shown[0][1].class_names
     many = len(names) > MANY_CLASSES
-    figure = Figure(
-        figsize=(2.4 + (3.2 if many else 2.5) * len(shown), 0.5 + 2.3 * len(examples)), layout="constrained"
-    )
+    width, height = 2.4 + (3.2 if many else 2.5) * len(shown), 0.5 + 2.3 * len(examples)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(examples), 1 + len(shown), squeeze=False, width_ratios=[0.9] + [1.0] * len(shown))
     probabilities = [run.probabilities[[example.index for example in examples]] for _, run in shown]
     numbers: Numbers = []

@@ -34,6 +34,10 @@ class Group:
         """For tables and legends: ``schedule.learning_rate=0.1``."""
         return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in self.settings)
 
+    def named(self, dynamic: str) -> str:
+        """A dynamic of the group, for tables and legends."""
+        return ", ".join(part for part in (facts_of(dynamic).label, self.name) if part)
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -59,8 +63,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Dynamic and group."""
-        return named(self.dynamic, self.group)
+        """Dynamic and group, for tables and legends."""
+        return self.group.named(self.dynamic)
 
     @cached_property
     def repetitions(self) -> dict[int, list[Run]]:
@@ -92,8 +96,8 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Dynamic and group."""
-        return named(self.dynamic, self.group)
+        """Dynamic and group, for tables and legends."""
+        return self.group.named(self.dynamic)
 
     @property
     def largest(self) -> Cell:
@@ -210,11 +214,6 @@ def check_keys(by: Sequence[str]) -> None:
             raise InvalidConfig(f"--by {key}: must be a setting, such as recipe or schedule.learning_rate (see --help)")
         if key in WITHIN:
             raise InvalidConfig(f"--by {key}: must be another setting; tables and figures show each {key} anyway")
-
-
-def named(dynamic: str, group: Group) -> str:
-    """A dynamic of a group, for tables and legends."""
-    return ", ".join(part for part in (facts_of(dynamic).label, group.name) if part)
 
 
 def counted(number: int, thing: str) -> str:

@@ -64,12 +64,8 @@ def _result(cell: Cell) -> Row:
 def identity(cell: Cell) -> Row:
     """What a row is of: dynamic, each setting that tells groups apart, number and share of the training images."""
     run = cell.runs[0]
-    return {
-        "dynamic": cell.dynamic,
-        **dict(cell.group.settings),
-        "images": cell.images,
-        "fraction": run.config.data.fraction,
-    }
+    named = {"dynamic": cell.dynamic, **dict(cell.group.settings)}
+    return {**named, "images": cell.images, "fraction": run.config.data.fraction}
 
 
 def repetitions(runs: Sequence[Run]) -> Row:
@@ -80,17 +76,14 @@ def repetitions(runs: Sequence[Run]) -> Row:
 
 def _against_published(cell: Cell) -> Row:
     known, values = published(cell.runs[0]), cell.accuracies
-    tested = equivalence(values, known) if known is not None else None
-    return {
-        "published_accuracy": known,
-        "difference": None if known is None else mean(values) - known,
-        "p_one_more_draw": None if known is None else one_more_draw(values, known),
-        "margin": None if known is None else MARGIN,
-        "difference_90_low": tested.low if tested else None,
-        "difference_90_high": tested.high if tested else None,
-        "p_equivalence": tested.p if tested else None,
-        "verdict": "" if known is None else str(tested.verdict if tested else Verdict.UNDECIDED),
-    }
+    columns = ("published_accuracy", "difference", "p_one_more_draw", "margin", "difference_90_low", "difference_90_high",
+               "p_equivalence")  # fmt: skip
+    if known is None:
+        return dict.fromkeys(columns) | {"verdict": ""}
+    tested = equivalence(values, known)
+    of_tests = (tested.low, tested.high, tested.p) if tested else (None, None, None)
+    found = (known, mean(values) - known, one_more_draw(values, known), MARGIN, *of_tests)
+    return dict(zip(columns, found, strict=True)) | {"verdict": str(tested.verdict if tested else Verdict.UNDECIDED)}
 
 
 def notes(cell: Cell) -> list[str]:
@@ -163,8 +156,7 @@ def _attempts(run: Run) -> list[str]:
     if len(attempts) < 2:
         return []
     return [
-        ", ".join(f"{key} {value}" for key, value in attempt.items() if value not in (None, "", {}))
-        for attempt in attempts
+        ", ".join(f"{key} {value}" for key, value in each.items() if value not in (None, "", {})) for each in attempts
     ]
 
 

@@ -159,10 +159,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     figures = []
     for name, each in drawn.items():
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
-        origin, (heading, explanation) = (
-            captions.origin(each.runs or found.runs, found.commands),
-            captions.FIGURES[name],
-        )
+        origin = captions.origin(each.runs or found.runs, found.commands)
+        heading, explanation = captions.FIGURES[name]
         png = save(each.figure, where / name, f"{heading}. {line}.")
         figures.append(page.Shown(heading, explanation, line, origin, png))
         for table, numbers in each.numbers.items():
@@ -196,12 +194,17 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 
 
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
-    drawn: dict[str, Drawn] = {}
     runs = [run for cell in grouping.cells for run in cell.runs]
     if changed := effects(
         runs, grouping.missing
-    ):  # the paper's figures compare dynamics and numbers of images, not these runs
+    ):  # the paper's figures would compare dynamics and sizes, not these runs
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
+
+    def absent(shown: Sequence[Run], where: str = "not shown") -> str:
+        names = grouping.without(shown)
+        return f"{where}: {names}" if names else ""
+
+    drawn: dict[str, Drawn] = {}
     try:
         shown = examples.choose(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:
@@ -210,23 +213,17 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
         print(f"Figure 1 is left out: {error}", file=sys.stderr)
     else:
         figure, numbers, of = figure1(grouping, shown)
-        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, _not_shown(grouping, of))
+        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, absent(of))
     figure, by_size, by_epoch, of = figure2(grouping)
-    absent = _not_shown(grouping, of, "not on the right") if of else ""
-    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, absent)
+    not_right = absent(of, "not on the right") if of else ""
+    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, not_right)
     figure, numbers, of = figure3(grouping)
     sizes = columns(grouping)
-    absent = _not_shown(grouping, [run for run in runs if run.images in sizes])
-    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of, absent)
+    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of, absent([run for run in runs if run.images in sizes]))
     if curves := loss_curves(grouping):
         figure, numbers, of = curves
-        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, _not_shown(grouping, of))
+        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, absent(of))
     return drawn
-
-
-def _not_shown(grouping: Grouping, runs: Sequence[Run], where: str = "not shown") -> str:
-    names = grouping.without(runs)
-    return f"{where}: {names}" if names else ""
 
 
 def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[page.Shown]) -> str:
@@ -242,7 +239,6 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
         if name not in drawn:
             for ending in ("png", "pdf", "csv"):
                 remove(where / f"{name}.{ending}")
-    remove(where / "agreement.csv")  # of earlier versions
 
 
 def _write_page(where: Path, told: Content, figures: Sequence[page.Shown]) -> list[str]:

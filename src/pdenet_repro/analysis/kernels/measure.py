@@ -85,7 +85,9 @@ def kernel_rows(subject: Subject) -> list[Row]:
         ]
         entries, channels = torch.cat([K.flatten() for K in kernels]).abs(), kernels[0].shape[1]
         norm = max(operator_norm(one, IMAGE_SIDE >> (number - 1), tolerance=1e-3)[0] for K in kernels for one in K)
-        scales = torch.cat([value.flatten() for name, value in unit.named_parameters() if name.endswith("scale")])
+        scales = torch.cat(
+            [value.detach().flatten() for name, value in unit.named_parameters() if name.endswith("scale")]
+        )
         rows.append(
             {**subject.columns, "unit": number, "channels": channels,
              "relative_change_max": max(changes, default=math.nan), "entry_rms": float(entries.square().mean().sqrt()),
