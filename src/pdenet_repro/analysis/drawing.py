@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from pdenet_repro.analysis.result import Row
-from pdenet_repro.config.dynamics import facts_of
-from pdenet_repro.report.figures import DASHES, FURTHER, Style, colours
+from pdenet_repro.report.figures import Style, colours, style_of
 
 
 def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
@@ -24,9 +23,7 @@ def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
     found: dict[str, Style] = {}
     before: Counter[str] = Counter()
     for name, dynamic in networks:
-        number = before[dynamic]
-        marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
-        found[name] = Style(colour[dynamic], marker, DASHES[number % len(DASHES)])
+        found[name] = style_of(dynamic, before[dynamic], colour[dynamic])
         before[dynamic] += 1
     return found
 

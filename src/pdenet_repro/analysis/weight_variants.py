@@ -63,11 +63,10 @@ def renew_statistics(
     """
     if not batch_norms(network):
         return
-    where = next(network.parameters()).device
     train = subject.dataset.train
     chosen = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))[:images].numpy()
-    pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], where)
-    context = autocast(where, subject.config.precision)
+    pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], subject.device)
+    context = autocast(subject.device, subject.config.precision)
     reestimate_statistics(network, pixels, min(images, 32), seed, context, prepare)
 
 

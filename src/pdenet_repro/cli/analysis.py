@@ -125,7 +125,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
     config = compose(f"device={given.device}")
     device.refuse_missing_gpu(config)
-    return subjects(given.networks, device.set_up(config), given.data_root, print)
+    return subjects(given.networks, device.set_up(config), given.data_root)
 
 
 @own_settings()
@@ -191,7 +191,7 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
     (study,) = studies
     assert study is not None
     relative = Path(os.path.relpath(study))
-    if folders >= {each.resolve() for each in of_study(study)}:
+    if folders >= {each.resolve() for each in of_study(study)[0]}:
         return relative, relative / "analysis"
     if len(folders) > 1:
         raise InvalidConfig(

@@ -36,19 +36,21 @@ def colours(dynamics: Sequence[str]) -> dict[str, str]:
     return {name: facts_of(name).colour or next(spare) for name in dynamics}
 
 
+def style_of(dynamic: str, number: int, colour: str) -> Style:
+    """The style of the network or group number 0, 1, ... of a dynamic: the first has the dynamic's own marker."""
+    marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
+    return Style(colour, marker, DASHES[number % len(DASHES)])
+
+
 def styles(grouping: Grouping) -> dict[Line, Style]:
     """Colour and marker by dynamic, dashes by group; where there is one dynamic only, colours tell its groups apart."""
     by_dynamic = colours(list(dict.fromkeys(line.dynamic for line in grouping.lines)))
     palette = cycle([*(facts.colour or "" for facts in BUILT_IN.values()), *OTHERS])
-    found = {}
-    for line in grouping.lines:
-        colour = by_dynamic[line.dynamic] if len(by_dynamic) > 1 or line.number == 0 else ""
-        if len(by_dynamic) == 1 and len(grouping.lines) > 1:
-            colour = next(palette)
-        first = facts_of(line.dynamic).marker
-        marker = FURTHER[(line.number - 1) % len(FURTHER)] if line.number else first
-        found[line] = Style(colour or by_dynamic[line.dynamic], marker, DASHES[line.number % len(DASHES)])
-    return found
+    several = len(by_dynamic) > 1 or len(grouping.lines) == 1
+    return {
+        line: style_of(line.dynamic, line.number, by_dynamic[line.dynamic] if several else next(palette))
+        for line in grouping.lines
+    }
 
 
 def origin(cell: Cell, run: Run) -> dict[str, Any]:

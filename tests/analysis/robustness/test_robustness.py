@@ -38,7 +38,7 @@ def subject(dynamic, *words):
         network.classifier.bias -= network(torch.from_numpy(pixels)).mean(0)
         guesses = network(torch.from_numpy(pixels)).argmax(1).numpy()
     labels = np.where(np.arange(8) < 6, guesses, (guesses + 1) % 10)  # six of eight are right
-    found = Subject(config, network, None, print)
+    found = Subject(config, network, None)
     dataset = SimpleNamespace(test=SimpleNamespace(pixels=pixels, labels=labels), class_names=list("abcdefghij"))
     found.__dict__["dataset"] = dataset
     return found
