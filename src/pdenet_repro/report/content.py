@@ -76,8 +76,8 @@ class Content:
     folders: Sequence[Path]  # of the runs
 
 
-def content(title: str, found: Collection, grouping: Grouping) -> Content:
-    """Tables and sentences of the runs."""
+def content(where: Path, found: Collection, grouping: Grouping) -> Content:
+    """Tables and sentences of the runs; ``where``: the report's folder, whose name is in the title."""
     rows: dict[str, Sequence[Row]] = {
         "results": results.results(grouping),
         "comparisons": comparisons.comparisons(grouping),
@@ -93,7 +93,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }
     return Content(
-        title=title,
+        title=f"{where.resolve().name}: networks motivated by partial differential equations",
         lead=captions.lead(grouping, found.runs),
         caption=captions.line(found.runs, len(found.missing), grouping.naming),
         gaps=found.missing,
@@ -107,18 +107,15 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     )
 
 
-def warnings(told: Content) -> list[tuple[str, list[str]]]:
+def warnings(told: Content) -> list[tuple[str, Sequence[str]]]:
     """What a reader must know first: a heading and sentences each."""
-    parts = [
-        (f"Missing: {counted(len(told.gaps), 'run')}", _gaps(told.gaps)),
-        (f"Left out: {counted(len(told.copies), 'copy')}", list(told.copies)),
-        ("The runs differ in these settings; each combination has rows and lines of its own", list(told.differences)),
-        (
-            "No published value stands beside these runs, which do not repeat the published experiment",
-            list(told.no_published),
-        ),
-    ]
-    return [(heading, sentences) for heading, sentences in parts if sentences]
+    parts = {
+        f"Missing: {counted(len(told.gaps), 'run')}": _gaps(told.gaps),
+        f"Left out: {counted(len(told.copies), 'copy')}": told.copies,
+        "The runs differ in these settings; each combination has rows and lines of its own": told.differences,
+        "No published value stands beside these runs, which do not repeat the published experiment": told.no_published,
+    }
+    return [(heading, sentences) for heading, sentences in parts.items() if sentences]
 
 
 def _gaps(gaps: Sequence[Missing]) -> list[str]:
@@ -126,13 +123,11 @@ def _gaps(gaps: Sequence[Missing]) -> list[str]:
     names: dict[str, list[str]] = {}
     for gap in gaps:
         names.setdefault(gap.reason, []).append(gap.name)
-    return [
-        sentence
-        for reason, of_reason in names.items()
-        for sentence in (
-            [f"{reason}: {'; '.join(of_reason)}"] if len(of_reason) > 3 else [f"{name}: {reason}" for name in of_reason]
-        )
-    ]
+    sentences = []
+    for reason, of_reason in names.items():
+        many = len(of_reason) > 3
+        sentences += [f"{reason}: {'; '.join(of_reason)}"] if many else [f"{name}: {reason}" for name in of_reason]
+    return sentences
 
 
 def as_markdown(told: Content) -> str:

@@ -19,8 +19,8 @@ FIRST = 5  # classes shown, where there are many
 def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Numbers, list[Run]]:
     """Test images and, for each network, its class probabilities as bars; the numbers, and the runs shown."""
     shown = shown_runs(grouping)[:NETWORKS]
-    looks = styles(grouping)
-    colour = [looks[line].colour for line in grouping.comparable]
+    line_styles = styles(grouping)
+    colour = [line_styles[line].colour for line in grouping.comparable]
     names = shown[0][1].class_names
     many = len(names) > MANY_CLASSES
     width, height = 2.4 + (3.2 if many else 2.5) * len(shown), 0.5 + 2.3 * len(examples)

@@ -18,7 +18,7 @@ from pdenet_repro.report.statistics import exact_interval
 
 SHORTEST = 0.05  # of the accuracy axis: differences of a few test images must not look large
 STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
-Looks = Mapping[Line, Style]
+LineStyles = Mapping[Line, Style]
 SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
 
 
@@ -31,10 +31,10 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    looks = styles(grouping)
-    places = _places(list(looks))
-    by_size = _against_size(left, grouping, looks, places)
-    by_epoch, runs = _against_epoch(right, grouping, looks, max(places.values()))
+    line_styles = styles(grouping)
+    places = _places(list(line_styles))
+    by_size = _against_size(left, grouping, line_styles, places)
+    by_epoch, runs = _against_epoch(right, grouping, line_styles, max(places.values()))
     classes = len(grouping.cells[0].runs[0].class_names)
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
@@ -49,10 +49,10 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     return figure, by_size, by_epoch, runs
 
 
-def _against_size(axis: Axes, grouping: Grouping, looks: Looks, places: Mapping[Line, float]) -> Numbers:
+def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, places: Mapping[Line, float]) -> Numbers:
     numbers: Numbers = []
     drawn: set[str] = set()
-    for line, style in looks.items():
+    for line, style in line_styles.items():
         beside = _beside(axis, places[line])
         sizes = _sizes(grouping, line)
         middle = [mean(line.cells[size].accuracies) if size in line.cells else np.nan for size in sizes]
@@ -67,7 +67,7 @@ def _against_size(axis: Axes, grouping: Grouping, looks: Looks, places: Mapping[
                 axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
                           transform=beside)  # fmt: skip
             numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
-    if _stars(axis, {cell: cell.images for cell in grouping.cells}, looks, max(places.values())):
+    if _stars(axis, {cell: cell.images for cell in grouping.cells}, line_styles, max(places.values())):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
         axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
@@ -107,17 +107,10 @@ def _frame(axis: Axes, values: Sequence[int]) -> None:
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
     """Where the line has a point or a gap: the sizes of its group, and those of its runs that are planned and missing."""
     of_group = {size for other in grouping.lines if other.group == line.group for size in other.cells}
-    planned = {each.fraction for each in grouping.missing if each.dynamic == line.dynamic}
-    return [
-        size
-        for size in grouping.planned_sizes
-        if size in of_group or any(_is_fraction(grouping, size, fraction) for fraction in planned)
-    ]
-
-
-def _is_fraction(grouping: Grouping, size: int, fraction: float | None) -> bool:
-    whole = grouping.whole
-    return fraction is not None and whole is not None and size == round(fraction * whole)
+    whole = grouping.whole or 0
+    missing = [each for each in grouping.missing if each.dynamic == line.dynamic]
+    planned = {round(each.fraction * whole) for each in missing if each.fraction is not None}
+    return [size for size in grouping.planned_sizes if size in of_group | planned]
 
 
 def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> set[str]:
@@ -141,9 +134,9 @@ def _exact_interval(axis: Axes, at: float, accuracy: float, run: Run, colour: st
     return True
 
 
-def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Looks, last: float) -> bool:
+def _stars(axis: Axes, cells: Mapping[Cell, int], line_styles: LineStyles, last: float) -> bool:
     """The published accuracies of these cells, each at its cell's x, beside ``last``, the place of the last line; whether any."""
-    colours = {cell: style.colour for line, style in looks.items() for cell in line.cells.values()}
+    colours = {cell: style.colour for line, style in line_styles.items() for cell in line.cells.values()}
     values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
     for cell, at in cells.items():
         if (value := published(cell.runs[0])) is not None:
@@ -154,7 +147,7 @@ def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Looks, last: float) -> 
     return bool(values)
 
 
-def _against_epoch(axis: Axes, grouping: Grouping, looks: Looks, last: float) -> tuple[Numbers, list[Run]]:
+def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last: float) -> tuple[Numbers, list[Run]]:
     curves = {line: cells for line in grouping.lines if (cells := _with_curves(line))}
     axis.set_xlabel("epoch")
     if not curves:
@@ -174,12 +167,12 @@ def _against_epoch(axis: Axes, grouping: Grouping, looks: Looks, last: float) ->
         shown += runs
         values = [run.by_epoch("test_accuracy") for run in runs]
         name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
-        _curve(axis, values, name, looks[line], cell)
+        _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
-            others |= _other_statistics(axis, run, looks[line])
+            others |= _other_statistics(axis, run, line_styles[line])
             numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
         ends[cell] = max(max(epochs) for epochs in values)
-    _stars(axis, ends, looks, last)
+    _stars(axis, ends, line_styles, last)
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"

@@ -22,7 +22,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
 
     A thin line is a run, a thick one the mean over the seeds.
     """
-    looks = styles(grouping)
+    line_styles = styles(grouping)
     size = shared_size([line.cells for line in grouping.lines])
     figure = Figure(figsize=(13, 3.9), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
@@ -35,7 +35,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
         name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
         for axis, (_, columns) in zip(axes, PANELS, strict=True):
             if runs:
-                draw_curves(axis, [_sum(run, columns) for run in runs], name, looks[line], linewidth=1.6)
+                draw_curves(axis, [_sum(run, columns) for run in runs], name, line_styles[line], linewidth=1.6)
     if not shown:
         return None
     for axis, (title, _) in zip(axes, PANELS, strict=True):

@@ -168,12 +168,9 @@ def _last(run: Run, column: str) -> float | None:
 def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
     """Median over all epochs of images per second; seconds that the first epoch took beyond the median epoch's, mean."""
     rates = [float(row["images_per_second"]) for run in runs for row in run.timings if row.get("images_per_second")]
-    extra = []
-    for run in runs:
-        seconds = [float(row["seconds"]) for row in run.timings if row.get("seconds")]
-        if len(seconds) > 2:
-            extra.append(max(0.0, seconds[0] - median(seconds)))
-    return (median(rates) if rates else None), (mean(extra) if extra else None)
+    seconds = [[float(row["seconds"]) for row in run.timings if row.get("seconds")] for run in runs]
+    extra = [max(0.0, of_run[0] - median(of_run)) for of_run in seconds if len(of_run) > 2]
+    return (median(rates) if rates else None), mean_of_known(extra)
 
 
 def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:

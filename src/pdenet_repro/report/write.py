@@ -135,7 +135,7 @@ def refresh_page(study: Path) -> bool:
     if not unchanged:
         _write(study, found, options, [study])
         return True
-    _write_page(study, _content(study, found, Grouping(found.runs, options.by, found.missing)), figures)
+    _write_page(study, content(study, found, Grouping(found.runs, options.by, found.missing)), figures)
     return True
 
 
@@ -146,14 +146,10 @@ def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> page.Shown:
     return page.Shown(*captions.FIGURES[name], entry["line"], [(term, words) for term, words in entry["origin"]], png)
 
 
-def _content(where: Path, found: Collection, grouping: Grouping) -> Content:
-    return content(f"{where.resolve().name}: networks motivated by partial differential equations", found, grouping)
-
-
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
     grouping = Grouping(found.runs, options.by, found.missing)
     drawn = _draw(grouping, options)
-    told = _content(where, found, grouping)
+    told = content(where, found, grouping)
     make_folder(where)
     tables = {name: Table(rows, captions.TABLES[name], told.caption, told.origin) for name, rows in told.rows.items()}
     figures = []

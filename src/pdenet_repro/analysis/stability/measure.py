@@ -131,22 +131,22 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
     starts: list[float | str] = [*sizes, SAME_CLASS]
-    collected: dict[float | str, list[np.ndarray]] = {start: [] for start in starts}
+    parts = []
     for part in portions(subject, images, solutions=len(sizes) + 2):
         X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
         others = subject.network.standardize(pixels[partner[part]])
         solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
-        found: list[list[Tensor]] = [[] for _ in collected]
+        found = []
         for (place, state), *perturbed in zip(*solutions, strict=True):
             Y = features(subject.network, place, state)
-            for values, (_, other) in zip(found, perturbed, strict=True):
-                distance = euclidean_norms(features(subject.network, place, other) - Y)
-                values.append(torch.stack([distance, euclidean_norms(Y)]))
-        for values, so_far in zip(found, collected.values(), strict=True):
-            so_far.append(torch.stack(values, dim=1).cpu().numpy())  # (2, places, images)
-    by_start = {start: Distances(*np.concatenate(parts, axis=2)) for start, parts in collected.items()}
+            distance = [euclidean_norms(features(subject.network, place, other) - Y) for _, other in perturbed]
+            found.append(torch.stack([torch.stack(distance), euclidean_norms(Y).expand(len(starts), -1)]))
+        parts.append(torch.stack(found, dim=2).cpu().numpy())  # (distance and norm, starts, places, images)
+    by_start = {
+        start: Distances(*each) for start, each in zip(starts, np.concatenate(parts, 3).swapaxes(0, 1), strict=True)
+    }
     paired, last = partner != np.arange(images), by_start.pop(SAME_CLASS)
     if paired.any():
         by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.norm[:, paired])
