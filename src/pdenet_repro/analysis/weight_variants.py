@@ -87,18 +87,17 @@ def predictions(
     return torch.cat(found).cpu().numpy()
 
 
-def compared(original: np.ndarray, changed: np.ndarray) -> Row:
-    """Columns of a table that compare a changed network with the original one: accuracy, exact interval, McNemar's test.
+def accuracy_columns(right: np.ndarray) -> Row:
+    """Columns of a table: test accuracy with its exact 95 % interval; ``right``: where predictions are right, (images,) bool."""
+    share = float(right.mean())
+    low, high = exact_interval(share, len(right))
+    return {"test_images": len(right), "test_accuracy": share, "low_95": low, "high_95": high}
 
-    ``original`` and ``changed`` say for each image whether the network's prediction is right, (images,) bool.
-    """
-    share = float(changed.mean())
-    low, high = exact_interval(share, len(changed))
+
+def compared(original: np.ndarray, changed: np.ndarray) -> Row:
+    """`accuracy_columns` of a changed network, and McNemar's test against the original one; both (images,) bool."""
     lost, gained, p = mcnemar(original, changed)
-    return {
-        "test_images": len(changed), "test_accuracy": share, "low_95": low, "high_95": high,
-        "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p,
-    }  # fmt: skip
+    return accuracy_columns(changed) | {"right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
 
 
 def accuracies(

@@ -3,29 +3,17 @@
 import base64
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from pdenet_repro.report.analyses import Analysis
+from pdenet_repro.report.analyses import Analysis, Shown
 from pdenet_repro.report.content import HEADINGS, LEGENDS, Content, warnings
 from pdenet_repro.report.groups import counted
 from pdenet_repro.report.tables import Row, number, percent
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.version import __version__
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure of the page: what it shows, a line about its runs, where it comes from, and its PNG."""
-
-    heading: str
-    explanation: str
-    line: str
-    origin: Sequence[tuple[str, str]]
-    png: bytes
 
 
 def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
@@ -41,24 +29,16 @@ def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis]
         warnings=warnings(told),
         tables=tables,
         runs=[_run(row) for row in told.rows["runs"]],
-        figures=[_picture(each.heading, each.explanation, each.png, each.line, each.origin) for each in figures],
-        analyses=[{**vars(each), "pictures": [_picture(*picture) for picture in each.pictures]} for each in analyses],
+        figures=list(map(_picture, figures)),
+        analyses=[{**vars(each), "pictures": list(map(_picture, each.pictures))} for each in analyses],
         unreadable=unreadable,
     )
 
 
-def _picture(
-    heading: str, caption: str, png: bytes, line: str = "", origin: Sequence[tuple[str, str]] = ()
-) -> dict[str, Any]:
-    width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
-    return {
-        "heading": heading,
-        "caption": caption,
-        "line": line,
-        "origin": origin,
-        "data": base64.b64encode(png).decode(),
-        "shape": "short" if width > 2.2 * height else "tall" if height > width else "",
-    }
+def _picture(shown: Shown) -> dict[str, Any]:
+    width, height = struct.unpack(">II", shown.png[16:24]) if len(shown.png) >= 24 else (1, 1)
+    shape = "short" if width > 2.2 * height else "tall" if height > width else ""
+    return {**vars(shown), "data": base64.b64encode(shown.png).decode(), "shape": shape}
 
 
 def _run(row: Row) -> dict[str, Any]:

@@ -50,7 +50,9 @@ def _result(cell: Cell) -> Row:
         **_against_published(cell),
         **{f"test_accuracy_{kind}": mean_of_known(run.by_statistics.get(kind) for run in runs) for kind in STATISTICS},
         "train_accuracy": mean_of_known(run.summary.get("train_accuracy") for run in runs),
-        "running_train_accuracy": mean_of_known(_last(run, "running_train_accuracy") for run in runs),
+        "running_train_accuracy": mean_of_known(
+            accuracies[max(accuracies)] for run in runs if (accuracies := run.by_epoch("running_train_accuracy"))
+        ),
         "weights": runs[0].summary.get("weights"),
         "training_seconds": mean_of_known(run.summary.get("training_seconds") for run in runs),
         "wall_seconds": mean_of_known(run.summary.get("wall_seconds") for run in runs),
@@ -158,11 +160,6 @@ def _attempts(run: Run) -> list[str]:
     return [
         ", ".join(f"{key} {value}" for key, value in each.items() if value not in (None, "", {})) for each in attempts
     ]
-
-
-def _last(run: Run, column: str) -> float | None:
-    values = run.by_epoch(column)
-    return values[max(values)] if values else None
 
 
 def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:

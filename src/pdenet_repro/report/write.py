@@ -139,11 +139,12 @@ def refresh_page(study: Path) -> bool:
     return True
 
 
-def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> page.Shown:
+def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.Shown:
     png = (study / f"{name}.png").read_bytes()
     if hashlib.sha256(png).hexdigest() != entry["sha256"]:
         raise ValueError(f"{name}.png is another picture")
-    return page.Shown(*captions.FIGURES[name], entry["line"], [(term, words) for term, words in entry["origin"]], png)
+    origin = [(term, words) for term, words in entry["origin"]]
+    return analyses.Shown(*captions.FIGURES[name], png, entry["line"], origin)
 
 
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
@@ -158,7 +159,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         origin = captions.origin(each.runs or found.runs, found.commands)
         heading, explanation = captions.FIGURES[name]
         png = save(each.figure, where / name, f"{heading}. {line}.")
-        figures.append(page.Shown(heading, explanation, line, origin, png))
+        figures.append(analyses.Shown(heading, explanation, png, line, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     for name, entry in tables.items():
@@ -222,7 +223,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     return drawn
 
 
-def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[page.Shown]) -> str:
+def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.Shown]) -> str:
     pictures = [(f"{name}.png, {name}.pdf", each.heading, each.line) for name, each in zip(drawn, figures, strict=True)]
     numbers = [(f"{name}.csv", each.meaning.rstrip("."), each.line) for name, each in tables.items()]
     lines = [f"- {names}: {meaning}. {line}.\n" for names, meaning, line in [*pictures, *numbers]]
@@ -237,7 +238,7 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
                 remove(where / f"{name}.{ending}")
 
 
-def _write_page(where: Path, told: Content, figures: Sequence[page.Shown]) -> list[str]:
+def _write_page(where: Path, told: Content, figures: Sequence[analyses.Shown]) -> list[str]:
     """Write the page with the analyses of the study; returns what of those cannot be shown."""
     measured, complaints = analyses.read(where, told.folders)
     write_atomically(where / "report.html", page.render(told, figures, measured, complaints))

@@ -14,7 +14,7 @@ from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
-from pdenet_repro.networks.dynamics import SecondOrder
+from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
 FEW = 8  # images whose states at all times of a unit are stored at a time
 
@@ -57,7 +57,7 @@ def _course(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     states = invariants.states(dynamic, Y, flow.thetas)
     norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
     found = {"norm": norm / norm[0]}
-    if activation and invariants.has_invariant(dynamic):
+    if activation and isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder):
         bound = invariants.linear_bound(dynamic, Y, theta).clamp_min(1e-300)
         own = [invariants.invariant(dynamic, state, theta, activation) for state in states]
         found["invariant"] = torch.stack(own) / bound

@@ -9,7 +9,6 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pdenet_repro.analysis.drawing import columns_of, draw_grid, draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.result import Row, where
-from pdenet_repro.analysis.reversibility.precisions import PRECISIONS
 from pdenet_repro.report.figures import Style
 
 Rows = Sequence[Row]
@@ -37,18 +36,19 @@ def _by_unit(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     units = max(row["unit"] for row in rows)
     for network, how in style.items():
         axis.plot([], [], how.dashes, marker=how.marker, color=how.colour, label=network)  # for the legend
-    for precision in PRECISIONS:
+    roundoffs = {row["precision"]: row["unit_roundoff"] for row in rows}
+    for precision, roundoff in roundoffs.items():
         for i, (network, how) in enumerate(style.items()):
-            chosen = where(rows, network=network, precision=precision.name)
+            chosen = where(rows, network=network, precision=precision)
             x = [row["unit"] + 0.12 * (i - (len(style) - 1) / 2) for row in chosen]
             middle, largest = columns_of(chosen, "relative_error_median", "relative_error_max")
             axis.plot(x, middle, how.dashes, color=how.colour, linewidth=1, alpha=0.5)
             axis.plot(x, middle, how.marker, color=how.colour, markersize=6)
             axis.vlines(x, middle, largest, color=how.colour, linewidth=1.5)
-        typical = geometric_mean(row["relative_error_median"] + 1e-17 for row in where(rows, precision=precision.name))
-        axis.text(units + 0.35, typical, precision.name.replace(", ", ",\n"), va="center", fontsize=9)
-        axis.plot([0.45, 0.6], [precision.roundoff] * 2, color="black", linewidth=2)
-    axis.text(0.65, PRECISIONS[0].roundoff, "unit roundoff", va="center", fontsize=8)
+        typical = geometric_mean(row["relative_error_median"] + 1e-17 for row in where(rows, precision=precision))
+        axis.text(units + 0.35, typical, precision.replace(", ", ",\n"), va="center", fontsize=9)
+        axis.plot([0.45, 0.6], [roundoff] * 2, color="black", linewidth=2)
+    axis.text(0.65, next(iter(roundoffs.values())), "unit roundoff", va="center", fontsize=8)
     axis.set_xlim(0.45, units + 0.4 + 0.35 * units)
     axis.set_xticks(range(1, units + 1))
     axis.set_xlabel("unit")

@@ -6,7 +6,9 @@ point each step has a rounding error, which the following steps may enlarge.
 
 import argparse
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,13 +18,12 @@ from torch import Tensor
 from pdenet_repro.analysis.options import applicable, numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.reversibility import figures
-from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, state_norms, units
 from pdenet_repro.config.dynamics import reversible_names
-from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.console import progress
+from pdenet_repro.system.device import autocast
 
 IMAGES = 32
 OPTIONS = {
@@ -32,6 +33,32 @@ OPTIONS = {
     }
 }  # fmt: skip
 FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The floating-point type of state and weights, and that of the arithmetic inside the layers."""
+
+    name: str
+    state: torch.dtype
+    layers: torch.dtype
+
+    @property
+    def roundoff(self) -> float:
+        """Half the distance from 1 to the next larger number in the state's type."""
+        return torch.finfo(self.state).eps / 2
+
+    def context(self, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+        """The context of a forward pass: autocast where the layers have another type than the state."""
+        return autocast(device, "float32" if self.layers == self.state else "bfloat16")
+
+
+PRECISIONS = (
+    Precision("float64", torch.float64, torch.float64),
+    Precision("float32", torch.float32, torch.float32),
+    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # precision=bfloat16 of a run
+    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why the state is not rounded
+)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -89,13 +116,9 @@ def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.n
                 state = dynamic.step(state, theta)
             for theta in reversed(thetas):
                 state = dynamic.inverse_step(state, theta)
-        found.append(_relative_error(state, first))
+        difference = [a.double() - b.double() for a, b in zip(state, first, strict=True)]
+        found.append(state_norms(difference) / state_norms(first))
     return torch.cat(found).cpu().numpy()
-
-
-def _relative_error(found: State, expected: State) -> Tensor:
-    difference = [a.double() - b.double() for a, b in zip(found, expected, strict=True)]
-    return state_norms(difference) / state_norms(expected)
 
 
 def _columns(found: np.ndarray) -> Row:

@@ -23,11 +23,17 @@ from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.weight_variants import STATISTICS_IMAGES, predictions, refined, renew_statistics
+from pdenet_repro.analysis.weight_variants import (
+    STATISTICS_IMAGES,
+    accuracy_columns,
+    predictions,
+    refined,
+    renew_statistics,
+)
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.statistics import exact_interval, mcnemar
+from pdenet_repro.report.statistics import mcnemar
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -141,11 +147,9 @@ def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int,
         return lambda part: resized(network.standardize(part), side)
 
     def row(side: int, stencils: str, steps: int, predicted: np.ndarray) -> Row:
-        share = float((predicted == truth).mean())
-        low, high = exact_interval(share, count)
         return {
-            "network": subject.name, "side_pixels": side, "stencils": stencils, "steps_for_one": steps, "test_images": count,
-            "test_accuracy": share, "low_95": low, "high_95": high, "same_class_as_native": float((predicted == native).mean()),
+            "network": subject.name, "side_pixels": side, "stencils": stencils, "steps_for_one": steps,
+            **accuracy_columns(predicted == truth), "same_class_as_native": float((predicted == native).mean()),
             "right_only_rescaled": "", "right_only_unchanged": "", "mcnemar_p": "",
         }  # fmt: skip
 
