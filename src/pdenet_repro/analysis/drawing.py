@@ -40,15 +40,10 @@ def draw_marks(
     low, middle, high = low_middle_high
     axis.vlines(at, low, high, color=how.colour, linewidth=1)
     face = how.colour if how.dashes == "-" else "none"
-    colours: dict[str, Any] = (
-        {"color": how.colour} if how.marker == "x" else {"edgecolors": how.colour, "facecolors": face}
-    )
-    axis.scatter(at, middle, size, marker=how.marker, label=label, **colours)
-
-
-def columns_of(rows: Sequence[Row], *names: str) -> list[list[Any]]:
-    """The columns of these names, each with a value for each row."""
-    return [[row[name] for row in rows] for name in names]
+    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face}
+    if how.marker == "x":  # has no face
+        options = {"color": how.colour}
+    axis.scatter(at, middle, size, marker=how.marker, label=label, **options)
 
 
 def draw_band(

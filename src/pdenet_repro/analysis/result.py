@@ -23,6 +23,11 @@ def where(rows: Iterable[Row], **equal: Any) -> list[Row]:
     return [row for row in rows if all(row[name] == value for name, value in equal.items())]
 
 
+def columns_of(rows: Sequence[Row], *names: str) -> list[list[Any]]:
+    """The columns of these names, each with a value for each row."""
+    return [[row[name] for row in rows] for name in names]
+
+
 def joined(values: Iterable[Any], form: str = "") -> str:
     """The values in a format like ``.2f``, with commas between them."""
     return ", ".join(f"{value:{form}}" for value in values)

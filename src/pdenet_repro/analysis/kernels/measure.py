@@ -17,10 +17,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import columns_of, draw_grid, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_grid, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_norm
 from pdenet_repro.analysis.options import about_batches
-from pdenet_repro.analysis.result import Picture, Result, Row, joined, where
+from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import BATCH, accuracies, averaged_in_time
@@ -30,9 +30,8 @@ from pdenet_repro.training.objective import Objective
 
 BESIDE_INITIAL_WEIGHTS = True
 IMAGES = 500
-EDGES = np.array(
-    [0.0, *np.geomspace(1e-5, 1.0, 41)]
-)  # of the histogram of differences; larger ones count in the last bin
+# of the histogram of differences; larger ones count in the last bin
+EDGES = np.array([0.0, *np.geomspace(1e-5, 1.0, 41)])
 VARIANTS = (  # kernels, what gives them, statistics of the batch norms
     ("each step's", lambda network: network, "as trained"),
     ("averaged", averaged_in_time, "as trained"),

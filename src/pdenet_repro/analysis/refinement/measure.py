@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import columns_of, draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.options import about_batches, numbers
-from pdenet_repro.analysis.result import Picture, Result, Row, joined, where
+from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, accuracies, refined

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pdenet_repro.analysis.drawing import columns_of, draw_grid, draw_spread, legend, plain_numbers, styles_of
-from pdenet_repro.analysis.result import Row, where
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.result import Row, columns_of, where
 from pdenet_repro.report.figures import Style
 
 Rows = Sequence[Row]

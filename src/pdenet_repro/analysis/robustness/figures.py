@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import columns_of, draw_band, draw_grid, legend, percent_axis, styles_of
+from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
 from pdenet_repro.analysis.options import scores_depend_on_batch
-from pdenet_repro.analysis.result import Row, where
+from pdenet_repro.analysis.result import Row, columns_of, where
 from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel

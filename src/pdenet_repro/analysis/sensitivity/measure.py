@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import (
-    columns_of,
     draw_grid,
     draw_marks,
     legend,
@@ -27,7 +26,7 @@ from pdenet_repro.analysis.drawing import (
 from pdenet_repro.analysis.jacobian import Evaluation, forward_product, of_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import scores_depend_on_batch
-from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, extremes, joined, where
+from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress

@@ -17,8 +17,8 @@ from scipy.fft import dctn
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.drawing import columns_of, draw_band, legend, styles_of
-from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, quantiles, where
+from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
 from pdenet_repro.system.console import progress

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import (
-    columns_of,
     draw_grid,
     draw_marks,
     legend,
@@ -29,7 +28,7 @@ from pdenet_repro.analysis.drawing import (
 )
 from pdenet_repro.analysis.jacobian import Evaluation, evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.result import Picture, Result, Row, extremes, joined, where
+from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic

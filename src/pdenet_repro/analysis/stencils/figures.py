@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pdenet_repro.analysis.drawing import columns_of, draw_grid, percent_axis, tick_steps, time_steps
-from pdenet_repro.analysis.result import Picture, Row, where
+from pdenet_repro.analysis.drawing import draw_grid, percent_axis, tick_steps, time_steps
+from pdenet_repro.analysis.result import Picture, Row, columns_of, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
