@@ -17,45 +17,45 @@ TERMINAL = (
     "images/s, median", "peak MiB",
 )  # fmt: skip
 
-HEADINGS = {
-    "effects": "Effects",
-    "results": "Results",
-    "training": "Training and cost",
-    "comparisons": "Networks compared",
-    "per_class": "Accuracy by class",
-}  # of the tables of results.md and the page
-
-LEGENDS = {
+# The tables of results.md and the page: heading, and what their columns mean.
+SECTIONS = {
     "effects": (
+        "Effects",
         "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
         "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
         "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
         "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
         "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
-        "corrected for the number of rows."
+        "corrected for the number of rows.",
     ),
     "results": (
+        "Results",
         "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
-        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed."
+        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed.",
     ),
     "training": (
+        "Training and cost",
         "Test % by the statistics of batch norms, where they were recorded. Training %: the reported network in evaluation "
         "mode; running training %: mean over the last epoch, while the weights change. Training time: without evaluation; wall "
         "time: with everything, where it was recorded. images/s: the median epoch's; the first epoch is longer by the time of "
-        "compiling."
+        "compiling.",
     ),
     "comparisons": (
+        "Networks compared",
         "Rows about the mean of seeds: the mean paired difference over the seeds that both have, with Student's interval and "
         "test. Rows about these two networks: one seed, where McNemar's exact test says whether these two are equally often "
         "right where only one of them is; it says nothing of the dynamics. p, Holm: corrected for the number of rows. Same "
         "prediction: share of the test images; two seeds: the same for two seeds of one dynamic. Error correlation: of the "
-        "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random."
+        "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random.",
     ),
-    "per_class": "Per cent of the test images of each class that are right, mean over the runs on the number of images that most "
-    "dynamics and groups have; those without such a run have no row.",
+    "per_class": (
+        "Accuracy by class",
+        "Per cent of the test images of each class that are right, mean over the runs on the number of images that most dynamics "
+        "and groups have; those without such a run have no row.",
+    ),
 }
 
 
@@ -76,7 +76,7 @@ class Content:
     folders: Sequence[Path]  # of the runs
 
 
-def content(where: Path, found: Collection, grouping: Grouping) -> Content:
+def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
     """Tables and sentences of the runs; ``where``: the report's folder, whose name is in the title."""
     rows: dict[str, Sequence[Row]] = {
         "results": results.results(grouping),
@@ -107,13 +107,13 @@ def content(where: Path, found: Collection, grouping: Grouping) -> Content:
     )
 
 
-def warnings(told: Content) -> list[tuple[str, Sequence[str]]]:
+def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
     """What a reader must know first: a heading and sentences each."""
     parts = {
-        f"Missing: {counted(len(told.gaps), 'run')}": _gaps(told.gaps),
-        f"Left out: {counted(len(told.copies), 'copy')}": told.copies,
-        "The runs differ in these settings; each combination has rows and lines of its own": told.differences,
-        "No published value stands beside these runs, which do not repeat the published experiment": told.no_published,
+        f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
+        f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
+        "The runs differ in these settings; each combination has rows and lines of its own": content.differences,
+        "No published value stands beside these runs, which do not repeat the published experiment": content.no_published,
     }
     return [(heading, sentences) for heading, sentences in parts.items() if sentences]
 
@@ -130,21 +130,21 @@ def _gaps(gaps: Sequence[Missing]) -> list[str]:
     return sentences
 
 
-def as_markdown(told: Content) -> str:
+def as_markdown(content: Content) -> str:
     """``results.md``."""
-    parts = [f"# {told.title}", told.lead]
-    for heading, sentences in warnings(told):
+    parts = [f"# {content.title}", content.lead]
+    for heading, sentences in warnings(content):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
-    for name, heading in HEADINGS.items():
-        if told.words[name]:
-            parts += [f"## {heading}", to_markdown(told.words[name]).rstrip(), told.caption + ". " + LEGENDS[name]]
-    parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in told.origin)]
+    for name, (heading, legend) in SECTIONS.items():
+        if content.words[name]:
+            parts += [f"## {heading}", to_markdown(content.words[name]).rstrip(), f"{content.caption}. {legend}"]
+    parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in content.origin)]
     return "\n\n".join(parts) + "\n"
 
 
-def as_text(told: Content, keys: Sequence[str]) -> str:
+def as_text(content: Content, keys: Sequence[str]) -> str:
     """The table of accuracies for a terminal, with its caption."""
-    words = [{**one, **other} for one, other in zip(told.words["results"], told.words["training"], strict=True)]
+    words = [{**one, **other} for one, other in zip(content.words["results"], content.words["training"], strict=True)]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]
-    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{told.caption}"
+    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{content.caption}"

@@ -28,7 +28,7 @@ class Example:
     pixels: np.ndarray  # (3, H, W) uint8
 
 
-def choose(
+def load_examples(
     runs: Sequence[Run], indices: Sequence[int] | None, seed: int, data_root: str | None = None
 ) -> list[Example]:
     """The images ``indices``, or four drawn with ``seed``; ``data_root``: where the data set is, if not where it was.

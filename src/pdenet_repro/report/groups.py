@@ -175,13 +175,13 @@ class Grouping:
     def _naming(self) -> list[str]:
         """The settings to name groups by: those chosen, then as few of the differing ones as tell all groups apart."""
 
-        def told_apart(keys: Sequence[str]) -> int:
+        def distinct(keys: Sequence[str]) -> int:
             return len({tuple(values[key] for key in keys) for values in self.values.values()})
 
         named = [key for key in self.by if key in self.differing]
-        while told_apart(named) < told_apart(self.differing):
+        while distinct(named) < distinct(self.differing):
             rest = [key for key in self.differing if key not in named]
-            named.append(max(rest, key=lambda key: told_apart([*named, key])))
+            named.append(max(rest, key=lambda key: distinct([*named, key])))
         return named
 
     def _lines(self, runs: Sequence[Run]) -> list[Line]:

@@ -9,26 +9,28 @@ from typing import Any
 import jinja2
 
 from pdenet_repro.report.analyses import Analysis, Shown
-from pdenet_repro.report.content import HEADINGS, LEGENDS, Content, warnings
+from pdenet_repro.report.content import SECTIONS, Content, warnings
 from pdenet_repro.report.groups import counted
 from pdenet_repro.report.tables import Row, number, percent
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.version import __version__
 
 
-def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
+def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
     tables = [
-        (name, heading, told.words[name], LEGENDS[name]) for name, heading in HEADINGS.items() if told.words[name]
+        (name, heading, content.words[name], legend)
+        for name, (heading, legend) in SECTIONS.items()
+        if content.words[name]
     ]
     return template.render(
         version=__version__,
-        told=told,
-        warnings=warnings(told),
+        content=content,
+        warnings=warnings(content),
         tables=tables,
-        runs=[_run(row) for row in told.rows["runs"]],
+        runs=[_run(row) for row in content.rows["runs"]],
         figures=list(map(_picture, figures)),
         analyses=[{**vars(each), "pictures": list(map(_picture, each.pictures))} for each in analyses],
         unreadable=unreadable,

@@ -80,7 +80,7 @@ def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:
 def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None:
     """Write the images of Figure 1; returns their checksum, None where they cannot be had."""
     try:
-        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+        shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages:
         if options.indices is not None:
             raise

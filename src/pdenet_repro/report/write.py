@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
-from pdenet_repro.report.content import Content, as_markdown, as_text, content
+from pdenet_repro.report.content import Content, as_markdown, as_text, content_of
 from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
 from pdenet_repro.report.datapackage import Table, data_package
 from pdenet_repro.report.effects import effects, effects_figure
@@ -135,7 +135,7 @@ def refresh_page(study: Path) -> bool:
     if not unchanged:
         _write(study, found, options, [study])
         return True
-    _write_page(study, content(study, found, Grouping(found.runs, options.by, found.missing)), figures)
+    _write_page(study, content_of(study, found, Grouping(found.runs, options.by, found.missing)), figures)
     return True
 
 
@@ -150,9 +150,11 @@ def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.Shown:
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
     grouping = Grouping(found.runs, options.by, found.missing)
     drawn = _draw(grouping, options)
-    told = content(where, found, grouping)
+    content = content_of(where, found, grouping)
     make_folder(where)
-    tables = {name: Table(rows, captions.TABLES[name], told.caption, told.origin) for name, rows in told.rows.items()}
+    tables = {
+        name: Table(rows, captions.TABLES[name], content.caption, content.origin) for name, rows in content.rows.items()
+    }
     figures = []
     for name, each in drawn.items():
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
@@ -164,8 +166,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     for name, entry in tables.items():
         write_atomically(where / f"{name}.csv", to_csv(entry.rows))
-    write_atomically(where / DATA_PACKAGE, data_package(told.title, tables))
-    write_atomically(where / "results.md", as_markdown(told) + _list_of_files(tables, drawn, figures))
+    write_atomically(where / DATA_PACKAGE, data_package(content.title, tables))
+    write_atomically(where / "results.md", as_markdown(content) + _list_of_files(tables, drawn, figures))
     _remove_old(where, drawn)
     record = {
         "folders": ["." if folder == where else str(folder) for folder in folders],
@@ -179,8 +181,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         },
     }
     write_atomically(where / RECORD, json.dumps(record, indent=1) + "\n")
-    complaints = _write_page(where, told, figures) if options.page else []
-    print(as_text(told, grouping.naming))
+    complaints = _write_page(where, content, figures) if options.page else []
+    print(as_text(content, grouping.naming))
     print(f"\nlook at   {where / ('report.html' if options.page else 'results.md')}")
     print(f"figures   {where}: {', '.join(f'{name}.png' for name in drawn)} (and .pdf, .csv)")
     if folders == [where] and options.page:
@@ -203,7 +205,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
 
     drawn: dict[str, Drawn] = {}
     try:
-        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+        shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:
         if options.indices is not None:
             raise
@@ -238,8 +240,8 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
                 remove(where / f"{name}.{ending}")
 
 
-def _write_page(where: Path, told: Content, figures: Sequence[analyses.Shown]) -> list[str]:
+def _write_page(where: Path, content: Content, figures: Sequence[analyses.Shown]) -> list[str]:
     """Write the page with the analyses of the study; returns what of those cannot be shown."""
-    measured, complaints = analyses.read(where, told.folders)
-    write_atomically(where / "report.html", page.render(told, figures, measured, complaints))
+    measured, complaints = analyses.read(where, content.folders)
+    write_atomically(where / "report.html", page.render(content, figures, measured, complaints))
     return complaints

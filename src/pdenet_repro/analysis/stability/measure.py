@@ -208,8 +208,8 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
         for found in by_start.values():
             depth_axes.draw(below, x, found.relative, how, band=False, marker=None)
     for start, found in drawn[0][2].items():
-        text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
-        below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
+        name = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
+        below.text(-0.15, np.median(found.relative[0]), name, fontsize=8, ha="right", va="center")
     for axis in (above, below):
         axis.set_yscale("log")
         axis.set_xlim(left=-2.0)
