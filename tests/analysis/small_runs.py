@@ -45,7 +45,7 @@ _composed = functools.cache(compose)  # takes Hydra a fifth of a second, and tes
 def subject_of(dynamic, *words, dataset=None):
     """At initial weights."""
     config = copy.deepcopy(_composed(*WORDS, f"dynamic={dynamic}", *words))
-    subject = Subject(config, build_network(config).eval(), None, print)
+    subject = Subject(config, build_network(config).eval(), None)
     subject.__dict__["dataset"] = dataset or made_dataset()  # what the cached property would read from disk
     return subject
 

@@ -15,14 +15,13 @@ from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
 from pdenet_repro.cli import analysis as command
 from pdenet_repro.cli.report import main as report
 from pdenet_repro.runs.folder import RunFolder, config_digest, load_config
-from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.files import sha256
 
 
 def kind(monkeypatch, name, measure):
     module = ModuleType(f"pdenet_repro.analysis.{name}.measure")
-    module.add_options = lambda parser: parser.add_argument("--images", type=whole_number(1), default=3)
+    module.IMAGES = 3
     module.measure = measure
     monkeypatch.setitem(sys.modules, f"pdenet_repro.analysis.{name}", ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -36,8 +36,9 @@ def test_what_was_written_is_read_again(tmp_path):
         ["Found by energy."],
         ["analysis/energy.csv"],
     )
-    ((heading, caption, png),) = first.pictures
-    assert (heading, caption, png) == ("A line", "It rises.", (tmp_path / "analysis" / "energy.png").read_bytes())
+    (shown,) = first.pictures
+    png = (tmp_path / "analysis" / "energy.png").read_bytes()
+    assert (shown.heading, shown.caption, shown.png) == ("A line", "It rises.", png)
     assert first.origin["networks"] == "parabolic (made/parabolic)"
 
 

@@ -8,7 +8,7 @@ import pytest
 from made import PAPER
 from matplotlib.colors import to_hex
 
-from pdenet_repro.report.examples import choose
+from pdenet_repro.report.examples import load_examples
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import CHANCE, INTERVAL, SPREAD, figure2
 from pdenet_repro.report.figure3 import columns, figure3
@@ -238,7 +238,7 @@ def test_many_classes_have_no_numbers_in_cells_and_five_bars(maker, tmp_path):
     assert not figure.axes[0].texts
     assert len(rows) == 100 * 100
     run = found.cells[0].runs[0]
-    figure, rows, _ = figure1(found, choose([run], None, 0))
+    figure, rows, _ = figure1(found, load_examples([run], None, 0))
     assert {len(axis.patches) for axis in figure.axes if axis.patches} == {5}
     assert len(rows) == 4 * 100
 

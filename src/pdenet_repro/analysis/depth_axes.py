@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from pdenet_repro.analysis.styles import draw_grid, legend_columns
+from pdenet_repro.analysis.drawing import draw_band, draw_grid
+from pdenet_repro.analysis.result import HIGH, LOW
 from pdenet_repro.analysis.trajectory import Place
+from pdenet_repro.report.figures import Style
 
 BETWEEN = "#e3e3e3"  # background of opening, connectors and pooling, where no differential equation holds
-LOW, HIGH = 10, 90  # percentiles at the edges of every band, in tables too
 
 
 def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: bool = True) -> None:
@@ -61,50 +60,9 @@ def inside(path: Sequence[Place]) -> list[list[int]]:
 
 
 def draw(
-    axis: Axes, at: Sequence[float] | np.ndarray, values: np.ndarray, colour: str, label: str | None = None, style: str = "-",
-    marker: str | None = None, *, band: bool = True,
+    axis: Axes, at: Sequence[float] | np.ndarray, values: np.ndarray, how: Style, label: str | None = None,
+    *, band: bool = True, **options: Any,
 ) -> None:  # fmt: skip
     """Draw the median of ``values`` (places, samples) as a line, and the range from LOW to HIGH percent as a band."""
-    low, middle, high = np.nanpercentile(values, [LOW, 50, HIGH], axis=1)
-    axis.plot(at, middle, style, color=colour, label=label, linewidth=1.8, marker=marker, markersize=4.5)
-    if band:
-        axis.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
-
-
-def plain_numbers(axis: Axes) -> None:
-    """Write the numbers of a logarithmic y axis without powers of ten, and more of them where it spans few powers."""
-    low, high = axis.get_ylim()
-    span = high / low
-    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if span < 20 else (1.0, 2.0, 5.0) if span < 500 else (1.0,)
-    axis.yaxis.set_major_locator(LogLocator(subs=subs))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(NullFormatter())
-
-
-def legend(figure: Figure) -> None:
-    """Put one legend below the figure that has each name of its panels once."""
-    named: dict[str, Any] = {}
-    for axis in figure.axes:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            named.setdefault(name, handle)
-    columns = legend_columns(list(named), figure, 10)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
-
-
-def quantiles(name: str, values: np.ndarray | None) -> dict[str, float | str]:
-    """Columns of a table: LOW percent, median and HIGH percent of samples (n,); empty columns for None."""
-    names = (f"{name}_p{LOW}", f"{name}_median", f"{name}_p{HIGH}")
-    if values is None:
-        return dict.fromkeys(names, "")
-    return dict(zip(names, map(float, np.nanpercentile(values, [LOW, 50, HIGH])), strict=True))
-
-
-def extremes(name: str, values: np.ndarray) -> dict[str, float]:
-    """Columns of a table: minimum, median and maximum of samples (n,)."""
-    return {f"{name}_{part}": float(f(values)) for part, f in (("min", np.min), ("median", np.median), ("max", np.max))}
-
-
-def tick_steps(axis: Axes, steps: Sequence[tuple[int, int]], **options: Any) -> None:
-    """Ticks at 0, 1, ... for (unit, time step), with options of ``set_xticks``, and the label of the axis."""
-    axis.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], **options)
-    axis.set_xlabel("unit . time step")
+    spread = np.nanpercentile(values, [LOW, 50, HIGH], axis=1)
+    draw_band(axis, at, spread, how, label, 0.13 if band else 0, linewidth=1.8, markersize=4.5, **options)

@@ -167,6 +167,22 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
         yield list(seen)
 
 
+def of_layers(
+    unit: Unit, Y: Tensor, at_once: int, measure: Callable[[Evaluation], Tensor]
+) -> dict[tuple[int, int], tuple[np.ndarray, Evaluation]]:
+    """What ``measure`` gives for each example, (N,), of each layer of a unit that starts from Y (N, C, H, W).
+
+    By (time step, layer) from 1 on, with one evaluation of the layer. ``at_once``: the number of examples that are
+    measured together.
+    """
+    found: dict[tuple[int, int], tuple[list[np.ndarray], Evaluation]] = {}
+    for some in Y.split(at_once):
+        for step, layers in enumerate(evaluations(unit, some), start=1):
+            for number, each in enumerate(layers, start=1):
+                found.setdefault((step, number), ([], each))[0].append(measure(each).cpu().numpy())
+    return {place: (np.concatenate(values), each) for place, (values, each) in found.items()}
+
+
 @torch.no_grad()
 def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
     """An estimate of `asymmetry` of a layer's Jacobian J at one example, the norm free, from products with J and ``J^T``.

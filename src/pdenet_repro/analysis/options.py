@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from pdenet_repro.analysis.result import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
@@ -11,11 +12,17 @@ from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.training.evaluation import largest_batch
 
 
-def add_images(parser: argparse.ArgumentParser, default: int) -> None:
-    """Add the option ``--images``, the number of random test images. `Subject.test_images` refuses more than there are."""
+def add_options(parser: argparse.ArgumentParser, kind: ModuleType) -> None:
+    """Add the options of a kind: ``--images``, by default its ``IMAGES``, and its ``OPTIONS``, arguments of argparse by name.
+
+    `Subject.test_images` refuses more images than there are.
+    """
     parser.add_argument(
-        "--images", type=whole_number(1), default=default, metavar="N", help=f"random test images (default {default})"
-    )
+        "--images", type=whole_number(1), default=kind.IMAGES, metavar="N",
+        help="random test images (default %(default)s)",
+    )  # fmt: skip
+    for name, arguments in getattr(kind, "OPTIONS", {}).items():
+        parser.add_argument(name, **arguments)
 
 
 def numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:

@@ -1,17 +1,47 @@
 """The result of an analysis: pictures, the tables they are drawn from, and sentences; and how it is written to files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from pdenet_repro.report.files import save
 from pdenet_repro.report.tables import to_csv
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.files import make_folder, remove, write_atomically
+
+Row = dict[str, Any]  # of a table: names of the columns, units included, to values
+LOW, HIGH = 10, 90  # percentiles at the edges of bands, in tables and pictures
+
+
+def where(rows: Iterable[Row], **equal: Any) -> list[Row]:
+    """The rows of a table in which the columns have these values."""
+    return [row for row in rows if all(row[name] == value for name, value in equal.items())]
+
+
+def columns_of(rows: Sequence[Row], *names: str) -> list[list[Any]]:
+    """The columns of these names, each with a value for each row."""
+    return [[row[name] for row in rows] for name in names]
+
+
+def joined(values: Iterable[Any], form: str = "") -> str:
+    """The values in a format like ``.2f``, with commas between them."""
+    return ", ".join(f"{value:{form}}" for value in values)
+
+
+def quantiles(name: str, values: np.ndarray | None) -> Row:
+    """Columns of a table: LOW percent, median and HIGH percent of samples (n,); empty columns for None."""
+    found = ("", "", "") if values is None else np.nanpercentile(values, [LOW, 50, HIGH]).tolist()
+    return dict(zip((f"{name}_p{LOW}", f"{name}_median", f"{name}_p{HIGH}"), found, strict=True))
+
+
+def extremes(name: str, values: np.ndarray) -> Row:
+    """Columns of a table: minimum, median and maximum of samples (n,)."""
+    return {f"{name}_{part}": float(f(values)) for part, f in (("min", np.min), ("median", np.median), ("max", np.max))}
 
 
 class DoesNotApply(InvalidConfig):
@@ -36,7 +66,7 @@ class Result:
     """
 
     pictures: dict[str, Picture] = field(default_factory=dict)
-    tables: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    tables: dict[str, Sequence[Row]] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
 
 

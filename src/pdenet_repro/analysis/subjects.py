@@ -1,22 +1,24 @@
 """The networks that an analysis measures: of finished runs, or at their initial weights."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pdenet_repro.config.check import check
 from pdenet_repro.config.compose import compose, compose_sweep
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import Config
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.runs import collect, label
+from pdenet_repro.report.runs import collect
 from pdenet_repro.runs import pretrained
 from pdenet_repro.runs.folder import has_standard_path
 from pdenet_repro.runs.results import load_run
@@ -31,7 +33,6 @@ class Subject:
     config: Config
     network: PDENet
     folder: Path | None  # of its run; None where the network has its initial weights
-    say: Callable[[str], None]
     distinction: str = ""  # end of the name where several networks would have the same
 
     @property
@@ -42,12 +43,22 @@ class Subject:
     @property
     def name(self) -> str:
         """The name in legends and tables: the dynamic, ``initial weights`` unless trained, and the distinction."""
-        return label(self.dynamic) + ("" if self.folder else ", initial weights") + self.distinction
+        return facts_of(self.dynamic).label + ("" if self.folder else ", initial weights") + self.distinction
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The first columns of a table's row."""
+        return {"network": self.name, "dynamic": self.dynamic}
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.network.parameters()).device
 
     @cached_property
     def dataset(self) -> Dataset:
         """The data set of the run, its files verified; DataError where they cannot be read."""
-        return source.load(self.config.data, self.say)
+        return source.load(self.config.data, print)
 
     def test_images(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         """``count`` random test images (count, 3, 96, 96) uint8 and their labels (count,), the same for every network.
@@ -63,13 +74,10 @@ class Subject:
                 f"--images {count}: must be 1 to {len(labels)}, the test images of {self.config.data.name}"
             )
         chosen = stream(seed, "analysis").permutation(len(labels))[:count]
-        device = next(self.network.parameters()).device
-        return torch.from_numpy(pixels[chosen]).to(device), torch.from_numpy(labels[chosen]).to(device)
+        return torch.from_numpy(pixels[chosen]).to(self.device), torch.from_numpy(labels[chosen]).to(self.device)
 
 
-def subjects(
-    words: Sequence[str], device: torch.device, data_root: str | None, say: Callable[[str], None]
-) -> list[Subject]:
+def subjects(words: Sequence[str], device: torch.device, data_root: str | None) -> list[Subject]:
     """The networks that the words of a command name: run folders, studies, settings of networks at their initial weights.
 
     For a study, or a folder of studies, and each dynamic it is the run on the most images with the lowest seed. Words with
@@ -84,12 +92,12 @@ def subjects(
     """
     settings = [word for word in words if "=" in word and not Path(word).exists()]
     folders = [_folder(word) for word in words if word not in settings]
-    found = [subject for folder in folders for subject in _trained(folder, data_root, say)]
+    found = [subject for folder in folders for subject in _trained(folder, data_root)]
     if settings:
         for config in compose_sweep(settings):
             check(config)
             config.data.root = data_root or config.data.root
-            found.append(Subject(config, build_network(config).eval(), None, say))
+            found.append(Subject(config, build_network(config).eval(), None))
     for subject in found:
         subject.network.to(device)
     return _with_unique_names(found)
@@ -117,10 +125,10 @@ def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
     return named
 
 
-def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Path]:
-    """The runs that are analysed for a study: for each dynamic the run on the most images with the lowest seed.
+def of_study(folder: Path) -> tuple[list[Path], list[str]]:
+    """The runs that are analysed for a study, for each dynamic the run on the most images with the lowest seed; what is damaged.
 
-    ``folder`` may also hold several studies. ``say`` is called with a message for each damaged run, which is left out.
+    ``folder`` may also hold several studies.
 
     Raises
     ------
@@ -129,14 +137,12 @@ def of_study(folder: Path, say: Callable[[str], None] = lambda line: None) -> li
     """
     studies = list(collect(folder).values())
     damaged = [each.reason for study in studies for each in study.missing if each.damaged]
-    chosen = [study.largest(dynamic)[0].folder for study in studies for dynamic in study.dynamics]
+    chosen = [run.folder for study in studies for run in study.largest()]
     if not chosen and damaged:
         raise RunFolderError(f"{folder}: none of its runs can be used: {damaged[0]}")
     if not chosen:
         raise RunFolderError(f"{folder}: none of its runs is finished; finish one, or name another study")
-    for reason in damaged:
-        say(f"left out: {reason}")
-    return chosen
+    return chosen, damaged
 
 
 def study_of(subject: Subject) -> Path | None:
@@ -147,9 +153,10 @@ def study_of(subject: Subject) -> Path | None:
     return folder.parents[2] if has_standard_path(folder, subject.config) else None
 
 
-def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) -> list[Subject]:
-    whole = not (folder / "config.yaml").exists()
-    chosen = of_study(folder, say) if whole else [folder]
+def _trained(folder: Path, data_root: str | None) -> list[Subject]:
+    chosen, damaged = ([folder], []) if (folder / "config.yaml").exists() else of_study(folder)
+    for reason in damaged:
+        print(f"left out: {reason}")
     found = []
     for path in chosen:
         network, config = load_run(path)
@@ -158,5 +165,5 @@ def _trained(folder: Path, data_root: str | None, say: Callable[[str], None]) ->
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise RunFolderError(f"{path}: its weights are not all finite numbers; train it again, or leave it out")
         config.data.root = data_root or config.data.root
-        found.append(Subject(config, network, path, say))
+        found.append(Subject(config, network, path))
     return found

@@ -121,8 +121,7 @@ def set_initial_statistics(subject: Subject, seed: int) -> None:
 
 def at_initial_weights(subject: Subject, seed: int) -> Subject:
     """The network of a finished run at its initial weights, its batch norms as in `set_initial_statistics`."""
-    where = next(subject.network.parameters()).device
-    initial = replace(subject, network=build_network(subject.config).eval().to(where), folder=None)
+    initial = replace(subject, network=build_network(subject.config).eval().to(subject.device), folder=None)
     set_initial_statistics(initial, seed)
     return initial
 
@@ -145,13 +144,12 @@ def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
     network = subject.config.network
     # eight times the features of one image, float32: a state of two, and the intermediate results of a layer
     one = 8 * 4 * max(_numbers(network)) * solutions
-    where = next(subject.network.parameters()).device
-    free = device.available_memory(where)
+    free = device.available_memory(subject.device)
     at_once = min(PORTION, int(free / 2 / one))
     if at_once < 1:
         raise OutOfMemory(
             f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "
-            f"{free / 2**20:,.0f} MiB are free on {where}; half of them must suffice"
+            f"{free / 2**20:,.0f} MiB are free on {subject.device}; half of them must suffice"
         )
     edges = np.linspace(0, images, -(-images // at_once) + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]

@@ -1,12 +1,14 @@
 """Networks with changed weights, without training: with finer time steps, and with kernels averaged over time."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
@@ -14,6 +16,9 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.device import autocast
 from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
+
+STATISTICS_IMAGES = 128  # training images for new statistics of batch norms
+BATCH = 25  # test images at a time
 
 
 def refined(network: PDENet, times: int) -> PDENet:
@@ -58,11 +63,10 @@ def renew_statistics(
     """
     if not batch_norms(network):
         return
-    where = next(network.parameters()).device
     train = subject.dataset.train
     chosen = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))[:images].numpy()
-    pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], where)
-    context = autocast(where, subject.config.precision)
+    pixels = DeviceImages(train.pixels[chosen], train.labels[chosen], subject.device)
+    context = autocast(subject.device, subject.config.precision)
     reestimate_statistics(network, pixels, min(images, 32), seed, context, prepare)
 
 
@@ -83,15 +87,34 @@ def predictions(
     return torch.cat(found).cpu().numpy()
 
 
-def compared(original: np.ndarray, changed: np.ndarray) -> dict[str, float]:
-    """Columns of a table that compare a changed network with the original one: accuracy, exact interval, McNemar's test.
+def accuracy_columns(right: np.ndarray) -> Row:
+    """Columns of a table: test accuracy with its exact 95 % interval; ``right``: where predictions are right, (images,) bool."""
+    share = float(right.mean())
+    low, high = exact_interval(share, len(right))
+    return {"test_images": len(right), "test_accuracy": share, "low_95": low, "high_95": high}
 
-    ``original`` and ``changed`` say for each image whether the network's prediction is right, (images,) bool.
-    """
-    share = float(changed.mean())
-    low, high = exact_interval(share, len(changed))
+
+def compared(original: np.ndarray, changed: np.ndarray) -> Row:
+    """`accuracy_columns` of a changed network, and McNemar's test against the original one; both (images,) bool."""
     lost, gained, p = mcnemar(original, changed)
-    return {
-        "test_images": len(changed), "test_accuracy": share, "low_95": low, "high_95": high,
-        "right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p,
-    }  # fmt: skip
+    return accuracy_columns(changed) | {"right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
+
+
+def accuracies(
+    subject: Subject, column: str, variants: Iterable[tuple[Any, Callable[[PDENet], PDENet], str]], images: int, seed: int
+) -> list[Row]:  # fmt: skip
+    """Rows of a table: `compared` for changed copies of a network, on random test images.
+
+    ``variants``: the entry in the ``column`` that names each, the change, and the statistics of its batch norms, ``as trained``
+    or ``renewed``.
+    """
+    pixels, labels = subject.test_images(images, seed)
+    truth, rows = labels.cpu().numpy(), []
+    original = predictions(subject, subject.network, pixels, BATCH) == truth
+    for name, change, statistics in variants:
+        network = change(subject.network)
+        if statistics == "renewed":
+            renew_statistics(subject, network, STATISTICS_IMAGES, seed)
+        right = predictions(subject, network, pixels, BATCH) == truth
+        rows.append({**subject.columns, column: name, "statistics": statistics} | compared(original, right))
+    return rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdenet_repro.runs import pretrained
 from pdenet_repro.system.arguments import Parser, folder, whole_number
@@ -56,18 +56,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser(wanted: str) -> Parser:
-    parser = Parser(
-        prog="python -m pdenet_repro.analysis", description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    """The command's parser; only the kind that is wanted is imported, and has its own options."""
+    layout: dict[str, Any] = {"epilog": EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = Parser(prog="python -m pdenet_repro.analysis", description=__doc__, **layout)
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    for name, meaning in [
-        *KINDS.items(),
-        ("all", "all kinds that apply to the networks, one after the other, without options"),
-    ]:
-        kind = kinds.add_parser(
-            name, help=meaning, description=meaning, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+    for name, meaning in (
+        KINDS | {"all": "all kinds that apply to the networks, one after the other, without options"}
+    ).items():
+        kind = kinds.add_parser(name, help=meaning, description=meaning, **layout)
         kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")
         kind.add_argument("--output", type=folder, help="folder to write into; default: analysis/ in the study")
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
@@ -75,8 +71,10 @@ def _parser(wanted: str) -> Parser:
         kind.add_argument(
             "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
         )
-        if name == wanted and name in KINDS:  # the other kinds are not imported
-            import_module(f"pdenet_repro.analysis.{name}.measure").add_options(kind)
+        if name == wanted and name in KINDS:
+            from pdenet_repro.analysis.options import add_options
+
+            add_options(kind, import_module(f"pdenet_repro.analysis.{name}.measure"))
     return parser
 
 
@@ -123,7 +121,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
     config = compose(f"device={given.device}")
     device.refuse_missing_gpu(config)
-    return subjects(given.networks, device.set_up(config), given.data_root, print)
+    return subjects(given.networks, device.set_up(config), given.data_root)
 
 
 @own_settings()
@@ -154,17 +152,10 @@ def _analyse(given: argparse.Namespace) -> None:
     print(f"\nlook at   {', '.join(map(str, pictures))} (and .pdf)")
     print(f"numbers   {output}: {', '.join(f'{name}.csv' for name in result.tables)}", flush=True)
     if study:
-        _show_in_report(study)
+        from pdenet_repro.report.write import refresh_page
 
-
-def _show_in_report(study: Path) -> None:
-    """Add the new result to the study's report, or print the command that makes a report."""
-    from pdenet_repro.report.write import refresh_page
-
-    if refresh_page(study):
-        print(f"report    {study / 'report.html'}, with this analysis", flush=True)
-    else:
-        print(f"report    python -m pdenet_repro.report {study} makes one, with this analysis", flush=True)
+        page, command = study / "report.html", f"python -m pdenet_repro.report {study} makes one"
+        print(f"report    {page if refresh_page(study) else command}, with this analysis", flush=True)
 
 
 def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
@@ -180,19 +171,16 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
         return None, given.output
     folders = {each.folder.resolve() for each in found if each.folder}
     studies = {study_of(each) for each in found}
-    if len(folders) == 1 and studies == {None} and all(each.folder for each in found):  # a run that was copied alone
-        return None, Path(os.path.relpath(folders.pop())) / "analysis"
+    alone = Path(os.path.relpath(min(folders))) / "analysis" if len(folders) == 1 else None
+    if alone and studies == {None} and all(each.folder for each in found):  # a run that was copied alone
+        return None, alone
     if len(studies) != 1 or None in studies:
         raise InvalidConfig(
             "--output: must be given for initial weights, and for runs that are not all in one study's folder"
         )
-    (study,) = studies
-    assert study is not None
-    relative = Path(os.path.relpath(study))
-    if folders >= {each.resolve() for each in of_study(study)}:
-        return relative, relative / "analysis"
-    if len(folders) > 1:
-        raise InvalidConfig(
-            f"--output: must be given for some of the runs of {relative}; {relative}/analysis is of all"
-        )
-    return None, Path(os.path.relpath(folders.pop())) / "analysis"
+    (study,) = (Path(os.path.relpath(each)) for each in studies if each)
+    if folders >= {each.resolve() for each in of_study(study)[0]}:
+        return study, study / "analysis"
+    if alone:
+        return None, alone
+    raise InvalidConfig(f"--output: must be given for some of the runs of {study}; {study}/analysis is of all")

@@ -75,13 +75,13 @@ def main(arguments: list[str]) -> int:
     return 0 if whole else 2
 
 
-def _indices(text: str) -> list[int]:
+def _indices(value: str) -> list[int]:
     try:
-        found = [int(word) for word in text.split(",")]
+        found = [int(word) for word in value.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text}: must be whole numbers with commas between them, like 3,14,159"
+            f"{value}: must be whole numbers with commas between them, like 3,14,159"
         ) from None
     if not 1 <= len(found) <= 12:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 to 12 images")
+        raise argparse.ArgumentTypeError(f"{value}: must be 1 to 12 images")
     return found

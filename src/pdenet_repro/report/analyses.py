@@ -8,13 +8,24 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A figure of the page: what it shows, its PNG, a line about its runs, and where it comes from."""
+
+    heading: str
+    caption: str
+    png: bytes
+    line: str = ""
+    origin: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
 class Analysis:
     """One kind of analysis, as its JSON and pictures tell."""
 
     kind: str
     meaning: str
     sentences: list[str]
-    pictures: list[tuple[str, str, bytes]]  # heading, caption, PNG
+    pictures: list[Shown]
     tables: list[str]  # file names
     origin: Mapping[str, str]  # command, commit, networks, versions
     foreign: list[str]  # folders of its networks that are not among the runs of the page
@@ -44,7 +55,7 @@ def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
         png = path.with_name(f"{name}.png").read_bytes()
         if not (png.startswith(b"\x89PNG") and png.endswith(b"IEND\xaeB`\x82")):
             raise ValueError(f"{name}.png is no whole picture")
-        pictures.append((str(words["heading"]), str(words["caption"]), png))
+        pictures.append(Shown(str(words["heading"]), str(words["caption"]), png))
     origin = {
         "command": str(content["command"]),
         "commit": str(content["git_commit"] or ""),

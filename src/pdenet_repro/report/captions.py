@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pdenet_repro.report.groups import Grouping, counted, listed
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.runs import provenance
 
 DATA = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}

@@ -1,7 +1,6 @@
 """Networks against each other: per pair of dynamics and number of images, and of groups; and accuracy by class."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from statistics import mean, stdev
 
@@ -9,19 +8,12 @@ import numpy as np
 
 from pdenet_repro.report.groups import Cell, Grouping
 from pdenet_repro.report.results import repetitions
-from pdenet_repro.report.runs import Run
-from pdenet_repro.report.statistics import difference_from_zero, holm, mcnemar, t_interval
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.statistics import difference_from_zero, holm, mcnemar, mean_of_known, t_interval
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 
 THESE_NETWORKS = "these two networks"  # one seed: nothing can be said of the dynamics
-
-
-@dataclass(frozen=True)
-class Alikeness:
-    """How alike the predictions of two networks are."""
-
-    same: float  # share of the test images with the same prediction
-    errors: float | None  # correlation of the two confusion matrices off their diagonals; None where one has no errors
+Alikeness = tuple[float | None, float | None]  # share of equal predictions, correlation of errors
 
 
 def comparisons(grouping: Grouping) -> list[Row]:
@@ -31,10 +23,9 @@ def comparisons(grouping: Grouping) -> list[Row]:
 
     Differences are over the seeds that both have; p is corrected for the number of rows (Holm).
     """
-    own = {id(cell): _own_seeds(cell) for cell in grouping.cells}
-    rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[id(one)], own[id(other)]))]
-    adjusted = holm([row["p"] for row in rows])
-    return [{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
+    own = {cell: _alikeness(combinations(cell.runs, 2)) for cell in grouping.cells}
+    rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[one], own[other]))]
+    return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
 
 def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
@@ -49,26 +40,26 @@ def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
                     yield one.cells[images], other.cells[images]
 
 
-def _compare(one: Cell, other: Cell, own: Alikeness | None, others_own: Alikeness | None) -> Row | None:
+def _compare(one: Cell, other: Cell, own: Alikeness, others_own: Alikeness) -> Row | None:
     shared = [each for each in one.repetitions if each in other.repetitions]
-    pairs = [(each, pair) for each in shared for pair in _same_seed(one.repetitions[each], other.repetitions[each])]
+    pairs = {each: found for each in shared if (found := _same_seed(one.repetitions[each], other.repetitions[each]))}
     if not pairs:
         return None
-    differences = [
-        mean(a.accuracy - b.accuracy for of, (a, b) in pairs if of == each)
-        for each in dict.fromkeys(of for of, _ in pairs)
-    ]
+    flat = [pair for found in pairs.values() for pair in found]
+    differences = [mean(a.accuracy - b.accuracy for a, b in found) for found in pairs.values()]
     several = len(differences) > 1
     low, high = t_interval(differences) or (None, None)
-    only_first, only_second, p = (None, None, difference_from_zero(differences)) if several else _mcnemar(pairs[0][1])
-    alike = [alikeness(a, b) for _, (a, b) in pairs]
+    only_first, only_second, p = (
+        (None, None, difference_from_zero(differences)) if several else mcnemar(flat[0][0].correct, flat[0][1].correct)
+    )
+    same, errors = _alikeness(flat)
     return {
         "first": one.name,
         "second": other.name,
         "images": one.images,
         "about": f"the mean of {'folds' if one.on_folds else 'seeds'}" if several else THESE_NETWORKS,
         "n": len(differences),
-        **repetitions([a for _, (a, _) in pairs]),
+        **repetitions([a for a, _ in flat]),
         "difference": mean(differences),
         "standard_deviation": stdev(differences) if several else None,
         "difference_95_low": low,
@@ -77,48 +68,34 @@ def _compare(one: Cell, other: Cell, own: Alikeness | None, others_own: Alikenes
         "only_second_right": only_second,
         "test": "paired t" if several else "McNemar",
         "p": p,
-        "same_prediction": mean(each.same for each in alike),
-        "same_prediction_seeds_of_first": own.same if own else None,
-        "same_prediction_seeds_of_second": others_own.same if others_own else None,
-        "error_correlation": _mean([each.errors for each in alike]),
-        "error_correlation_seeds_of_first": own.errors if own else None,
-        "error_correlation_seeds_of_second": others_own.errors if others_own else None,
+        "same_prediction": same,
+        "same_prediction_seeds_of_first": own[0],
+        "same_prediction_seeds_of_second": others_own[0],
+        "error_correlation": errors,
+        "error_correlation_seeds_of_first": own[1],
+        "error_correlation_seeds_of_second": others_own[1],
     }
 
 
-def _same_seed(first: Sequence[Run], second: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
+def _same_seed(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, Run]]:
     by_seed = {run.config.seed: run for run in second}
-    for run in first:
-        if run.config.seed in by_seed:
-            yield run, by_seed[run.config.seed]
+    return [(run, by_seed[run.config.seed]) for run in first if run.config.seed in by_seed]
 
 
-def _mcnemar(pair: tuple[Run, Run]) -> tuple[int, int, float]:
-    first, second = pair
-    return mcnemar(first.correct, second.correct)
-
-
-def alikeness(first: Run, second: Run) -> Alikeness:
-    """Share of equal predictions, and the correlation of the entries off the diagonals of the confusion matrices.
+def _alikeness(pairs: Iterable[tuple[Run, Run]]) -> Alikeness:
+    """Share of equal predictions, and correlation of the confusion matrices off their diagonals: means over pairs of runs.
 
     The correlation is 1 where both mistake the same classes for the same others equally often, and 0 on average where
-    the wrong classes of one are drawn at random.
+    the wrong classes of one are drawn at random. It is None where a matrix is constant there, as without errors; both are
+    None without pairs.
     """
-    off = ~np.eye(len(first.confusion), dtype=bool)
-    one, other = first.confusion[off].astype(float), second.confusion[off].astype(float)
-    errors = float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else None
-    return Alikeness(float((first.predicted == second.predicted).mean()), errors)
-
-
-def _own_seeds(cell: Cell) -> Alikeness | None:
-    """The mean over pairs of seeds of one cell; None for one run."""
-    found = [alikeness(a, b) for a, b in combinations(cell.runs, 2)]
-    return Alikeness(mean(each.same for each in found), _mean([each.errors for each in found])) if found else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return mean(known) if known else None
+    same, correlations = [], []
+    for first, second in pairs:
+        same.append(float((first.predicted == second.predicted).mean()))
+        off = ~np.eye(len(first.confusion), dtype=bool)
+        one, other = first.confusion[off].astype(float), second.confusion[off].astype(float)
+        correlations.append(float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else None)
+    return mean_of_known(same), mean_of_known(correlations)
 
 
 def columns(digits: int) -> list[Column]:

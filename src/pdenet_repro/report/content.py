@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdenet_repro.report import captions, comparisons, effects, results
 from pdenet_repro.report.groups import Grouping, counted
@@ -18,45 +17,45 @@ TERMINAL = (
     "images/s, median", "peak MiB",
 )  # fmt: skip
 
-HEADINGS = {
-    "effects": "Effects",
-    "results": "Results",
-    "training": "Training and cost",
-    "comparisons": "Networks compared",
-    "per_class": "Accuracy by class",
-}  # of the tables of results.md and the page
-
-LEGENDS = {
+# The tables of results.md and the page: heading, and what their columns mean.
+SECTIONS = {
     "effects": (
+        "Effects",
         "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
         "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
         "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
         "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
         "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
-        "corrected for the number of rows."
+        "corrected for the number of rows.",
     ),
     "results": (
+        "Results",
         "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
-        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed."
+        f"with a margin of {100 * MARGIN:g} percentage points; none without a second seed.",
     ),
     "training": (
+        "Training and cost",
         "Test % by the statistics of batch norms, where they were recorded. Training %: the reported network in evaluation "
         "mode; running training %: mean over the last epoch, while the weights change. Training time: without evaluation; wall "
         "time: with everything, where it was recorded. images/s: the median epoch's; the first epoch is longer by the time of "
-        "compiling."
+        "compiling.",
     ),
     "comparisons": (
+        "Networks compared",
         "Rows about the mean of seeds: the mean paired difference over the seeds that both have, with Student's interval and "
         "test. Rows about these two networks: one seed, where McNemar's exact test says whether these two are equally often "
         "right where only one of them is; it says nothing of the dynamics. p, Holm: corrected for the number of rows. Same "
         "prediction: share of the test images; two seeds: the same for two seeds of one dynamic. Error correlation: of the "
-        "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random."
+        "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random.",
     ),
-    "per_class": "Per cent of the test images of each class that are right, mean over the runs on the number of images that most "
-    "dynamics and groups have; those without such a run have no row.",
+    "per_class": (
+        "Accuracy by class",
+        "Per cent of the test images of each class that are right, mean over the runs on the number of images that most dynamics "
+        "and groups have; those without such a run have no row.",
+    ),
 }
 
 
@@ -77,8 +76,8 @@ class Content:
     folders: Sequence[Path]  # of the runs
 
 
-def content(title: str, found: Collection, grouping: Grouping) -> Content:
-    """Tables and sentences of the runs."""
+def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
+    """Tables and sentences of the runs; ``where``: the report's folder, whose name is in the title."""
     rows: dict[str, Sequence[Row]] = {
         "results": results.results(grouping),
         "comparisons": comparisons.comparisons(grouping),
@@ -94,7 +93,7 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }
     return Content(
-        title=title,
+        title=f"{where.resolve().name}: networks motivated by partial differential equations",
         lead=captions.lead(grouping, found.runs),
         caption=captions.line(found.runs, len(found.missing), grouping.naming),
         gaps=found.missing,
@@ -108,18 +107,15 @@ def content(title: str, found: Collection, grouping: Grouping) -> Content:
     )
 
 
-def warnings(told: Content) -> list[tuple[str, list[str]]]:
+def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
     """What a reader must know first: a heading and sentences each."""
-    parts = [
-        (f"Missing: {counted(len(told.gaps), 'run')}", _gaps(told.gaps)),
-        (f"Left out: {counted(len(told.copies), 'copy')}", list(told.copies)),
-        ("The runs differ in these settings; each combination has rows and lines of its own", list(told.differences)),
-        (
-            "No published value stands beside these runs, which do not repeat the published experiment",
-            list(told.no_published),
-        ),
-    ]
-    return [(heading, sentences) for heading, sentences in parts if sentences]
+    parts = {
+        f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
+        f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
+        "The runs differ in these settings; each combination has rows and lines of its own": content.differences,
+        "No published value stands beside these runs, which do not repeat the published experiment": content.no_published,
+    }
+    return [(heading, sentences) for heading, sentences in parts.items() if sentences]
 
 
 def _gaps(gaps: Sequence[Missing]) -> list[str]:
@@ -127,39 +123,28 @@ def _gaps(gaps: Sequence[Missing]) -> list[str]:
     names: dict[str, list[str]] = {}
     for gap in gaps:
         names.setdefault(gap.reason, []).append(gap.name)
-    return [
-        sentence
-        for reason, of_reason in names.items()
-        for sentence in (
-            [f"{reason}: {'; '.join(of_reason)}"] if len(of_reason) > 3 else [f"{name}: {reason}" for name in of_reason]
-        )
-    ]
+    sentences = []
+    for reason, of_reason in names.items():
+        many = len(of_reason) > 3
+        sentences += [f"{reason}: {'; '.join(of_reason)}"] if many else [f"{name}: {reason}" for name in of_reason]
+    return sentences
 
 
-def as_markdown(told: Content) -> str:
+def as_markdown(content: Content) -> str:
     """``results.md``."""
-    parts = [f"# {told.title}", told.lead]
-    for heading, sentences in warnings(told):
+    parts = [f"# {content.title}", content.lead]
+    for heading, sentences in warnings(content):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
-    for name, heading in HEADINGS.items():
-        if told.words[name]:
-            parts += [f"## {heading}", to_markdown(told.words[name]).rstrip(), told.caption + ". " + LEGENDS[name]]
-    parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in told.origin)]
+    for name, (heading, legend) in SECTIONS.items():
+        if content.words[name]:
+            parts += [f"## {heading}", to_markdown(content.words[name]).rstrip(), f"{content.caption}. {legend}"]
+    parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in content.origin)]
     return "\n\n".join(parts) + "\n"
 
 
-def as_text(told: Content, keys: Sequence[str]) -> str:
+def as_text(content: Content, keys: Sequence[str]) -> str:
     """The table of accuracies for a terminal, with its caption."""
-    words = [{**one, **other} for one, other in zip(told.words["results"], told.words["training"], strict=True)]
+    words = [{**one, **other} for one, other in zip(content.words["results"], content.words["training"], strict=True)]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]
-    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{told.caption}"
-
-
-def page_values(told: Content) -> dict[str, Any]:
-    """What the page's template is given beside pictures and analyses."""
-    tables = [(name, heading, told.words[name], LEGENDS[name]) for name, heading in HEADINGS.items()]
-    return {
-        "title": told.title, "lead": told.lead, "caption": told.caption, "warnings": warnings(told),
-        "tables": [each for each in tables if each[2]], "runs": told.rows["runs"], "origin": told.origin,
-    }  # fmt: skip
+    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{content.caption}"

@@ -10,16 +10,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.comparisons import THESE_NETWORKS
 from pdenet_repro.report.figures import clear
 from pdenet_repro.report.groups import counted, shown
 from pdenet_repro.report.plan import Missing
-from pdenet_repro.report.runs import Run, label
+from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 
 SEED, STATISTICS, VARIATION = "another seed", "statistics at test time", "variation"
 MEAN, NOT_RUN = "the mean of seeds", "not run yet"
+COLUMNS = (
+    "kind", "variation", "changed", "dynamic", "images", "fold", "seed", "about", "n", "base_accuracy", "accuracy", "difference",
+    "standard_deviation", "difference_95_low", "difference_95_high", "interval", "only_base_right", "only_variation_right", "p",
+)  # fmt: skip
 # How a row is drawn: colour, marker, and what the legend says of it.
 DRAWN = {
     VARIATION: ("#0072b2", "o", "a variation: these two networks, paired 95 % interval over test images"),
@@ -53,7 +58,8 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
         rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
     order = {kind: i for i, kind in enumerate(DRAWN)}
     rows.sort(key=lambda row: (row["dynamic"], row["images"], order[row["kind"]]))
-    return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+    adjusted = holm([row.get("p") for row in rows])
+    return [{key: row.get(key) for key in COLUMNS} | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
 def _place(run: Run) -> tuple[str, int, int, int]:
@@ -67,50 +73,44 @@ def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
     changed = [f"{key}={shown(run.settings[key])} ({shown(base.settings[key])})"
                for key in run.settings if run.settings[key] != base.settings[key]]  # fmt: skip
     shared = base.test_images_share_statistics or run.test_images_share_statistics
-    return {
-        **_row(kind, name, ", ".join(changed), run, base.accuracy, run.accuracy),
-        **_interval(paired_interval(only_base, only_run, len(run.correct))),
+    interval = paired_interval(only_base, only_run, len(run.correct))
+    return _difference(run, base.accuracy, run.accuracy, interval) | {
+        "kind": kind, "variation": name, "changed": ", ".join(changed), "about": THESE_NETWORKS,
         "interval": "paired, approximate: test images of a batch share its statistics" if shared else "paired",
-        "only_base_right": only_base,
-        "only_variation_right": only_run,
-        "p": p,
-    }
+        "only_base_right": only_base, "only_variation_right": only_run, "p": p,
+    }  # fmt: skip
 
 
 def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
     """What the other statistics of the batch norms give at test time, of which a run keeps the accuracy alone."""
-    known: dict[str, float] = dict(base.summary.get("test_accuracy_by_statistics") or {})
-    known.pop(str(base.statistics), None)
-    for kind, accuracy in known.items():
-        changed = f"evaluation.statistics={kind} ({base.statistics})"
-        row = _row(STATISTICS, f"statistics-{kind}", changed, base, base.accuracy, accuracy)
-        low_high = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
-        yield row | _interval(low_high) | {"interval": "not paired"}
+    for kind, accuracy in base.by_statistics.items():
+        if kind != base.statistics:
+            interval = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
+            yield _difference(base, base.accuracy, accuracy, interval) | {
+                "kind": STATISTICS, "variation": f"statistics-{kind}", "about": "this network", "interval": "not paired",
+                "changed": f"evaluation.statistics={kind} ({base.statistics})",
+            }  # fmt: skip
+
+
+def _difference(run: Run, before: float, after: float, interval: tuple[float, float]) -> dict[str, Any]:
+    return {
+        "dynamic": run.dynamic, "images": run.images, "fold": run.config.data.fold, "seed": run.config.seed, "n": 1,
+        "base_accuracy": before, "accuracy": after, "difference": after - before,
+        "difference_95_low": interval[0], "difference_95_high": interval[1],
+    }  # fmt: skip
 
 
 def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """A row without numbers, beside those of the same dynamic and number of images."""
     if gap.dynamic is not None and gap.fraction is not None:
         images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
-        empty = dict.fromkeys(_row(VARIATION, "", "", runs[0], 0.0, 0.0))
-        kept = {"kind": VARIATION, "variation": gap.variation, "dynamic": gap.dynamic, "images": images}
-        yield empty | kept | {"about": NOT_RUN}
-
-
-def _row(kind: str, name: str, changed: str, run: Run, before: float, after: float) -> dict[str, Any]:
-    """Every column of the table, so that all rows have the same ones."""
-    return {
-        "kind": kind, "variation": name, "changed": changed, "dynamic": run.dynamic, "images": run.images,
-        "fold": run.config.data.fold, "seed": run.config.seed, "about": THESE_NETWORKS if kind != STATISTICS else "this network",
-        "n": 1, "base_accuracy": before, "accuracy": after, "difference": after - before, "standard_deviation": None,
-        "difference_95_low": None, "difference_95_high": None, "interval": "", "only_base_right": None,
-        "only_variation_right": None, "p": None,
-    }  # fmt: skip
-
-
-def _interval(low_high: tuple[float, float] | None) -> dict[str, float | None]:
-    low, high = low_high or (None, None)
-    return {"difference_95_low": low, "difference_95_high": high}
+        yield {
+            "kind": VARIATION,
+            "variation": gap.variation,
+            "dynamic": gap.dynamic,
+            "images": images,
+            "about": NOT_RUN,
+        }
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -119,14 +119,14 @@ def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         groups.setdefault(tuple(row[key] for key in ("variation", "dynamic", "images", "fold")), []).append(row)
     for same in groups.values():
-        differences = [row["difference"] for row in same]
         if len(same) > 1:
+            differences = [row["difference"] for row in same]
+            low, high = t_interval(differences) or (None, None)
             yield {
-                **same[0], "seed": None, "about": MEAN, "n": len(same), "difference": mean(differences),
-                "base_accuracy": mean(row["base_accuracy"] for row in same),
-                "accuracy": mean(row["accuracy"] for row in same), "standard_deviation": stdev(differences),
-                **_interval(t_interval(differences)), "interval": "over seeds (Student)",
-                "only_base_right": None, "only_variation_right": None, "p": None,
+                **{key: same[0][key] for key in ("kind", "variation", "changed", "dynamic", "images", "fold")},
+                **{key: mean(row[key] for row in same) for key in ("base_accuracy", "accuracy", "difference")},
+                "about": MEAN, "n": len(same), "standard_deviation": stdev(differences), "difference_95_low": low,
+                "difference_95_high": high, "interval": "over seeds (Student)",
             }  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
         axis.set_ylim(len(of_panel) - 0.4, -0.6)
-        axis.set_title(f"{label(dynamic)}, {counted(images, 'training image')}", fontsize=11, loc="left")
+        axis.set_title(f"{facts_of(dynamic).label}, {counted(images, 'training image')}", fontsize=11, loc="left")
         clear(axis)
     axes[-1].set_xlabel("test accuracy minus that of the run it is compared with, percentage points")
     kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
@@ -191,9 +191,9 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
 
 def _line(row: Row) -> str:
     """A row's name beside the picture; the seed where it is not the first."""
-    return (
-        f"{row['variation']} {row['seed']}"
-        if row["kind"] == SEED
-        else row["variation"]
-        + (f", mean of {row['n']} seeds" if row["about"] == MEAN else f", seed {row['seed']}" * bool(row["seed"]))
+    name = str(row["variation"])
+    if row["kind"] == SEED:
+        return f"{name} {row['seed']}"
+    return name + (
+        f", mean of {row['n']} seeds" if row["about"] == MEAN else f", seed {row['seed']}" * bool(row["seed"])
     )

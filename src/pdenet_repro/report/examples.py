@@ -3,14 +3,14 @@
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from pdenet_repro.data.examples import drawn
 from pdenet_repro.data.stl10 import LABELLED
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.system.errors import InvalidConfig, UserError
 
 FILE = "examples.npz"
@@ -28,7 +28,7 @@ class Example:
     pixels: np.ndarray  # (3, H, W) uint8
 
 
-def choose(
+def load_examples(
     runs: Sequence[Run], indices: Sequence[int] | None, seed: int, data_root: str | None = None
 ) -> list[Example]:
     """The images ``indices``, or four drawn with ``seed``; ``data_root``: where the data set is, if not where it was.
@@ -57,30 +57,15 @@ def choose(
 
 def _carried(runs: Sequence[Run]) -> Iterator[dict[int, np.ndarray]]:
     """What each whole file of examples holds, run after run; then those that published studies have beside their runs."""
-    for run in runs:
-        expected = run.summary["files_sha256"].get(FILE)
-        if expected and (content := _bytes(run.folder / FILE, expected)):
-            yield _images(content)
-    for study, expected in dict.fromkeys((run.folder.absolute().parents[2], _of_study(run)) for run in runs):
-        if expected and (content := _bytes(study / FILE, expected)):
-            yield _images(content)
-
-
-def _of_study(run: Run) -> str | None:
-    return (run.summary.get("published") or {}).get("study_examples_sha256")
-
-
-def _bytes(path: Path, expected: str) -> bytes | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    return content if hashlib.sha256(content).hexdigest() == expected else None
-
-
-def _images(content: bytes) -> dict[int, np.ndarray]:
-    with np.load(io.BytesIO(content)) as file:
-        return {int(i): pixels for i, pixels in zip(file["indices"], file["pixels"], strict=True)}
+    of_runs = [(run.folder, run.summary["files_sha256"].get(FILE)) for run in runs]
+    published = [(run.folder.absolute().parents[2], run.summary.get("published") or {}) for run in runs]
+    of_studies = [(study, entry.get("study_examples_sha256")) for study, entry in published]
+    for folder, expected in dict.fromkeys([*of_runs, *of_studies]):
+        with suppress(OSError):
+            content = (folder / FILE).read_bytes() if expected else b""
+            if hashlib.sha256(content).hexdigest() == expected:
+                with np.load(io.BytesIO(content)) as file:
+                    yield {int(i): pixels for i, pixels in zip(file["indices"], file["pixels"], strict=True)}
 
 
 def _from_data(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pdenet_repro.report.examples import Example
 from pdenet_repro.report.figures import Numbers, origin, shown_runs, styles
 from pdenet_repro.report.groups import Grouping
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 NETWORKS = 6  # columns at most
@@ -19,13 +19,12 @@ FIRST = 5  # classes shown, where there are many
 def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Numbers, list[Run]]:
     """Test images and, for each network, its class probabilities as bars; the numbers, and the runs shown."""
     shown = shown_runs(grouping)[:NETWORKS]
-    looks = styles(grouping)
-    colour = [looks[line].colour for line in grouping.comparable]
+    line_styles = styles(grouping)
+    colour = [line_styles[line].colour for line in grouping.comparable]
     names = shown[0][1].class_names
     many = len(names) > MANY_CLASSES
-    figure = Figure(
-        figsize=(2.4 + (3.2 if many else 2.5) * len(shown), 0.5 + 2.3 * len(examples)), layout="constrained"
-    )
+    width, height = 2.4 + (3.2 if many else 2.5) * len(shown), 0.5 + 2.3 * len(examples)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(examples), 1 + len(shown), squeeze=False, width_ratios=[0.9] + [1.0] * len(shown))
     probabilities = [run.probabilities[[example.index for example in examples]] for _, run in shown]
     numbers: Numbers = []

@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pdenet_repro.report.figures import Numbers, Style, clear, origin, percent_axis, styles
+from pdenet_repro.report.figures import Numbers, Style, clear, draw_curves, origin, percent_axis, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
 from pdenet_repro.report.published import published
-from pdenet_repro.report.runs import STATISTICS, Run
+from pdenet_repro.report.run import STATISTICS, Run
 from pdenet_repro.report.statistics import exact_interval
 
 SHORTEST = 0.05  # of the accuracy axis: differences of a few test images must not look large
 STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
+LineStyles = Mapping[Line, Style]
 SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
 
 
@@ -30,8 +31,10 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    by_size = _against_size(left, grouping)
-    by_epoch, runs = _against_epoch(right, grouping)
+    line_styles = styles(grouping)
+    places = _places(list(line_styles))
+    by_size = _against_size(left, grouping, line_styles, places)
+    by_epoch, runs = _against_epoch(right, grouping, line_styles, max(places.values()))
     classes = len(grouping.cells[0].runs[0].class_names)
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
@@ -46,12 +49,10 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     return figure, by_size, by_epoch, runs
 
 
-def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
+def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, places: Mapping[Line, float]) -> Numbers:
     numbers: Numbers = []
     drawn: set[str] = set()
-    looks = styles(grouping)
-    places = _places(list(looks))
-    for line, style in looks.items():
+    for line, style in line_styles.items():
         beside = _beside(axis, places[line])
         sizes = _sizes(grouping, line)
         middle = [mean(line.cells[size].accuracies) if size in line.cells else np.nan for size in sizes]
@@ -66,7 +67,7 @@ def _against_size(axis: Axes, grouping: Grouping) -> Numbers:
                 axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
                           transform=beside)  # fmt: skip
             numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
-    if _stars(axis, {cell: cell.images for cell in grouping.cells}, looks):
+    if _stars(axis, {cell: cell.images for cell in grouping.cells}, line_styles, max(places.values())):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
         axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
@@ -106,17 +107,10 @@ def _frame(axis: Axes, values: Sequence[int]) -> None:
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
     """Where the line has a point or a gap: the sizes of its group, and those of its runs that are planned and missing."""
     of_group = {size for other in grouping.lines if other.group == line.group for size in other.cells}
-    planned = {each.fraction for each in grouping.missing if each.dynamic == line.dynamic}
-    return [
-        size
-        for size in grouping.planned_sizes
-        if size in of_group or any(_is_fraction(grouping, size, fraction) for fraction in planned)
-    ]
-
-
-def _is_fraction(grouping: Grouping, size: int, fraction: float | None) -> bool:
-    whole = grouping.whole
-    return fraction is not None and whole is not None and size == round(fraction * whole)
+    whole = grouping.whole or 0
+    missing = [each for each in grouping.missing if each.dynamic == line.dynamic]
+    planned = {round(each.fraction * whole) for each in missing if each.fraction is not None}
+    return [size for size in grouping.planned_sizes if size in of_group | planned]
 
 
 def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> set[str]:
@@ -127,31 +121,34 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
         axis.plot([at, at], [mean(values) - spread, mean(values) + spread], color=style.colour, linewidth=6, alpha=0.25,
                   solid_capstyle="butt", transform=beside)  # fmt: skip
         return {SPREAD}
+    return {INTERVAL} if _exact_interval(axis, at, values[0], run, style.colour, transform=beside) else set()
+
+
+def _exact_interval(axis: Axes, at: float, accuracy: float, run: Run, colour: str, **options: Any) -> bool:
+    """The exact interval of one network's accuracy as a narrow bar, where it holds; whether it does."""
     if run.test_images_share_statistics:
-        return set()
-    low, high = exact_interval(values[0], run.summary["test_images"])
-    axis.errorbar(at, values[0], [[values[0] - low], [high - values[0]]], color=style.colour, linewidth=1, capsize=3,
-                  transform=beside)  # fmt: skip
-    return {INTERVAL}
+        return False
+    low, high = exact_interval(accuracy, run.summary["test_images"])
+    errors = [[accuracy - low], [high - accuracy]]
+    axis.errorbar(at, accuracy, errors, color=colour, linewidth=1, capsize=3, **options)
+    return True
 
 
-def _stars(axis: Axes, cells: Mapping[Cell, int], looks: Mapping[Line, Style]) -> bool:
-    """The published accuracies of these cells, to the right of the lines at each cell's place; whether there are any."""
-    places = _places(list(looks))
-    colours = {cell: style.colour for line, style in looks.items() for cell in line.cells.values()}
+def _stars(axis: Axes, cells: Mapping[Cell, int], line_styles: LineStyles, last: float) -> bool:
+    """The published accuracies of these cells, each at its cell's x, beside ``last``, the place of the last line; whether any."""
+    colours = {cell: style.colour for line, style in line_styles.items() for cell in line.cells.values()}
     values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
     for cell, at in cells.items():
         if (value := published(cell.runs[0])) is not None:
             values.setdefault((cell.dynamic, value), (at, colours[cell]))
     for number, ((_, value), (at, colour)) in enumerate(values.items()):
         axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
-                  transform=_beside(axis, max(places.values()) + 2 + 2 * number))  # fmt: skip
+                  transform=_beside(axis, last + 2 + 2 * number))  # fmt: skip
     return bool(values)
 
 
-def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
-    curves = {line: _with_curves(line) for line in grouping.lines}
-    curves = {line: cells for line, cells in curves.items() if cells}
+def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last: float) -> tuple[Numbers, list[Run]]:
+    curves = {line: cells for line in grouping.lines if (cells := _with_curves(line))}
     axis.set_xlabel("epoch")
     if not curves:
         axis.set_title("during training", fontsize=11)
@@ -162,7 +159,7 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
     curves = {line: cells for line, cells in curves.items() if size is None or size in cells}
     numbers: Numbers = []
     shown: list[Run] = []
-    looks, others = styles(grouping), set()
+    others: set[str] = set()
     ends: dict[Cell, int] = {}
     for line, cells in curves.items():
         cell = line.cells[size or max(cells)]
@@ -170,12 +167,12 @@ def _against_epoch(axis: Axes, grouping: Grouping) -> tuple[Numbers, list[Run]]:
         shown += runs
         values = [run.by_epoch("test_accuracy") for run in runs]
         name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
-        _curve(axis, values, name, looks[line], cell)
+        _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
-            others |= _other_statistics(axis, run, looks[line])
+            others |= _other_statistics(axis, run, line_styles[line])
             numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
         ends[cell] = max(max(epochs) for epochs in values)
-    _stars(axis, ends, looks)
+    _stars(axis, ends, line_styles, last)
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"
@@ -197,21 +194,13 @@ def _with_curves(line: Line) -> dict[int, list[Run]]:
 
 
 def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: Style, cell: Cell) -> None:
-    """Every run as a thin line; their mean, with a band of one standard deviation, at epochs that all of them have."""
-    shared = sorted(set.intersection(*(set(each) for each in values)))
-    means = [mean(each[epoch] for each in values) for epoch in shared]
-    marker: Any = style.marker if len(shared) < 20 else None
-    axis.plot(shared, means, color=style.colour, label=name, marker=marker, linestyle=style.dashes, markersize=5,
-              linewidth=1.8)  # fmt: skip
+    """The curves of a cell's runs, with a band of one standard deviation or the interval of one network."""
+    shared, means = draw_curves(axis, values, name, style, linewidth=1.8, markersize=5, marked=True)
     if len(values) > 1:
-        for each in values:
-            axis.plot(list(each), list(each.values()), color=style.colour, linewidth=0.5, alpha=0.5)
         spread = np.array([stdev(each[epoch] for each in values) for epoch in shared])
         axis.fill_between(shared, means - spread, means + spread, color=style.colour, alpha=0.15, linewidth=0)
-    elif not cell.runs[0].test_images_share_statistics:
-        low, high = exact_interval(means[-1], cell.runs[0].summary["test_images"])
-        axis.errorbar(shared[-1], means[-1], [[means[-1] - low], [high - means[-1]]], color=style.colour, linewidth=1,
-                      capsize=3)  # fmt: skip
+    else:
+        _exact_interval(axis, shared[-1], float(means[-1]), cell.runs[0], style.colour)
 
 
 def _recorded(run: Run) -> Numbers:
@@ -227,7 +216,7 @@ def _recorded(run: Run) -> Numbers:
 def _other_statistics(axis: Axes, run: Run, style: Style) -> set[str]:
     """Points of the statistics that the line itself is not made with, where they were recorded; which those are."""
     found = set()
-    at_the_end = dict(run.summary.get("test_accuracy_by_statistics") or {})
+    at_the_end = run.by_statistics
     for kind in STATISTICS:
         values = run.by_epoch(f"test_accuracy_{kind}")
         if kind in at_the_end and run.summary.get("epoch_reported"):

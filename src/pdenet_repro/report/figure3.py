@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.report.figures import Numbers, origin, run_of
 from pdenet_repro.report.groups import Grouping, counted
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 
 PAPER = (0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the training images in the paper's figure

@@ -1,16 +1,18 @@
 """What the figures of a report have in common: colours, markers, lines, and the numbers that go with each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from statistics import mean
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pdenet_repro.config.dynamics import BUILT_IN, facts_of
 from pdenet_repro.report.groups import Cell, Grouping, Line
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 
 OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # of dynamics that state no colour (Okabe & Ito)
 DASHES = ("-", "--", "-.", ":")  # of the groups
@@ -34,19 +36,21 @@ def colours(dynamics: Sequence[str]) -> dict[str, str]:
     return {name: facts_of(name).colour or next(spare) for name in dynamics}
 
 
+def style_of(dynamic: str, number: int, colour: str) -> Style:
+    """The style of the network or group number 0, 1, ... of a dynamic: the first has the dynamic's own marker."""
+    marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
+    return Style(colour, marker, DASHES[number % len(DASHES)])
+
+
 def styles(grouping: Grouping) -> dict[Line, Style]:
     """Colour and marker by dynamic, dashes by group; where there is one dynamic only, colours tell its groups apart."""
     by_dynamic = colours(list(dict.fromkeys(line.dynamic for line in grouping.lines)))
     palette = cycle([*(facts.colour or "" for facts in BUILT_IN.values()), *OTHERS])
-    found = {}
-    for line in grouping.lines:
-        colour = by_dynamic[line.dynamic] if len(by_dynamic) > 1 or line.number == 0 else ""
-        if len(by_dynamic) == 1 and len(grouping.lines) > 1:
-            colour = next(palette)
-        first = facts_of(line.dynamic).marker
-        marker = FURTHER[(line.number - 1) % len(FURTHER)] if line.number else first
-        found[line] = Style(colour or by_dynamic[line.dynamic], marker, DASHES[line.number % len(DASHES)])
-    return found
+    several = len(by_dynamic) > 1 or len(grouping.lines) == 1
+    return {
+        line: style_of(line.dynamic, line.number, by_dynamic[line.dynamic] if several else next(palette))
+        for line in grouping.lines
+    }
 
 
 def origin(cell: Cell, run: Run) -> dict[str, Any]:
@@ -71,6 +75,22 @@ def run_of(cell: Cell | None, repetition: int | None) -> Run | None:
     """The cell's run of a seed or fold, None without one."""
     runs = cell.repetitions.get(repetition) if cell and repetition is not None else None
     return runs[0] if runs else None
+
+
+def draw_curves(
+    axis: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Style, *, marked: bool = False, **options: Any
+) -> tuple[list[int], np.ndarray]:
+    """The mean of several runs' curves (epoch -> value) as a line, each run thin; returns the line's epochs and values.
+
+    The mean is of epochs that all runs have. ``marked``: marks stand at the epochs, where there are few.
+    """
+    epochs = sorted(set.intersection(*map(set, curves)))
+    means = np.array([mean(curve[epoch] for curve in curves) for epoch in epochs])
+    marker: Any = style.marker if marked and len(epochs) < 20 else None
+    axis.plot(epochs, means, color=style.colour, label=label, marker=marker, linestyle=style.dashes, **options)
+    for curve in curves if len(curves) > 1 else []:
+        axis.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.5, alpha=0.5)
+    return epochs, means
 
 
 def percent_axis(axis: Axes) -> None:

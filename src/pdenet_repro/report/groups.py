@@ -12,10 +12,10 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from pdenet_repro.config.dynamics import rank
+from pdenet_repro.config.dynamics import facts_of, rank
 from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.report.plan import Missing
-from pdenet_repro.report.runs import RESULT_KEYS, Run, label
+from pdenet_repro.report.run import RESULT_KEYS, Run
 from pdenet_repro.system.errors import InvalidConfig
 
 WITHIN = ("dynamic", "data.fraction", "seed")  # what runs of one group may differ in
@@ -33,6 +33,10 @@ class Group:
     def name(self) -> str:
         """For tables and legends: ``schedule.learning_rate=0.1``."""
         return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in self.settings)
+
+    def named(self, dynamic: str) -> str:
+        """A dynamic of the group, for tables and legends."""
+        return ", ".join(part for part in (facts_of(dynamic).label, self.name) if part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +63,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Dynamic and group."""
-        return named(self.dynamic, self.group)
+        """Dynamic and group, for tables and legends."""
+        return self.group.named(self.dynamic)
 
     @cached_property
     def repetitions(self) -> dict[int, list[Run]]:
@@ -92,8 +96,8 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Dynamic and group."""
-        return named(self.dynamic, self.group)
+        """Dynamic and group, for tables and legends."""
+        return self.group.named(self.dynamic)
 
     @property
     def largest(self) -> Cell:
@@ -152,9 +156,8 @@ class Grouping:
 
     def without(self, runs: Sequence[Run]) -> str:
         """Names of the lines that none of the runs is of, with blanks between them."""
-        shown = {id(run) for run in runs}
-        of_lines = {line.name: {id(run) for cell in line.cells.values() for run in cell.runs} for line in self.lines}
-        return "; ".join(name for name, own in of_lines.items() if not own & shown)
+        own = {line.name: {run for cell in line.cells.values() for run in cell.runs} for line in self.lines}
+        return "; ".join(name for name, of_line in own.items() if of_line.isdisjoint(runs))
 
     def common_repetition(self, cells: Iterable[Cell]) -> int | None:
         """The seed (or fold) that most of the cells have, the lowest of those; None without cells."""
@@ -171,16 +174,14 @@ class Grouping:
 
     def _naming(self) -> list[str]:
         """The settings to name groups by: those chosen, then as few of the differing ones as tell all groups apart."""
-        combinations = {tuple(values[key] for key in self.differing) for values in self.values.values()}
+
+        def distinct(keys: Sequence[str]) -> int:
+            return len({tuple(values[key] for key in keys) for values in self.values.values()})
+
         named = [key for key in self.by if key in self.differing]
-        groups = {tuple(dict(zip(self.differing, each, strict=True)).items()) for each in combinations}
-
-        def told_apart(keys: Sequence[str]) -> int:
-            return len({tuple(dict(group)[key] for key in keys) for group in groups})
-
-        while told_apart(named) < len(groups):
+        while distinct(named) < distinct(self.differing):
             rest = [key for key in self.differing if key not in named]
-            named.append(max(rest, key=lambda key: told_apart([*named, key])))
+            named.append(max(rest, key=lambda key: distinct([*named, key])))
         return named
 
     def _lines(self, runs: Sequence[Run]) -> list[Line]:
@@ -190,13 +191,11 @@ class Grouping:
             by_group.setdefault(Group(settings), []).append(run)
         lines = []
         for number, group in enumerate(sorted(by_group, key=lambda group: -len(by_group[group]))):
-            for dynamic in sorted({run.dynamic for run in by_group[group]}):
-                cells: dict[int, Cell] = {}
-                of_line = [run for run in by_group[group] if run.dynamic == dynamic]
-                for images in sorted({run.images for run in of_line}):
-                    chosen = sorted((run for run in of_line if run.images == images), key=lambda run: run.repetition)
-                    cells[images] = Cell(group, tuple(chosen))
-                lines.append(Line(dynamic, group, number, cells))
+            cells: dict[str, dict[int, list[Run]]] = {}
+            for run in sorted(by_group[group], key=lambda run: (run.dynamic, run.images, run.repetition)):
+                cells.setdefault(run.dynamic, {}).setdefault(run.images, []).append(run)
+            for dynamic, of in cells.items():
+                lines.append(Line(dynamic, group, number, {n: Cell(group, tuple(own)) for n, own in of.items()}))
         return sorted(lines, key=lambda line: (rank(line.dynamic), line.number))
 
 
@@ -215,11 +214,6 @@ def check_keys(by: Sequence[str]) -> None:
             raise InvalidConfig(f"--by {key}: must be a setting, such as recipe or schedule.learning_rate (see --help)")
         if key in WITHIN:
             raise InvalidConfig(f"--by {key}: must be another setting; tables and figures show each {key} anyway")
-
-
-def named(dynamic: str, group: Group) -> str:
-    """A dynamic of a group, for tables and legends."""
-    return ", ".join(part for part in (label(dynamic), group.name) if part)
 
 
 def counted(number: int, thing: str) -> str:

@@ -1,21 +1,20 @@
 """Loss curves: the terms of the objective and the accuracies at every epoch of training."""
 
 from collections.abc import Sequence
-from statistics import mean
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, clear, origin, percent_axis, styles
+from pdenet_repro.report.figures import Numbers, clear, draw_curves, origin, percent_axis, styles
 from pdenet_repro.report.groups import Grouping, shared_size
-from pdenet_repro.report.runs import Run
+from pdenet_repro.report.run import Run
 
 PANELS = (
     ("mean cross-entropy", ("data_loss",)),
     ("regulariser (11): smoothness and decay", ("smoothness", "decay")),
     ("running training accuracy", ("running_train_accuracy",)),
 )
+COLUMNS = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "running_train_accuracy", "validation_accuracy")
 
 
 def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
@@ -23,28 +22,20 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
 
     A thin line is a run, a thick one the mean over the seeds.
     """
-    cells, looks = grouping.comparable, styles(grouping)
+    line_styles = styles(grouping)
     size = shared_size([line.cells for line in grouping.lines])
     figure = Figure(figsize=(13, 3.9), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     numbers: Numbers = []
     shown: list[Run] = []
-    for line, cell in cells.items():
-        style = looks[line]
+    for line, cell in grouping.comparable.items():
         runs = [run for run in cell.runs if run.by_epoch("data_loss")]
         shown += runs
-        for run in runs:
-            numbers += [{**origin(cell, run), **row} for row in _rows(run)]
+        numbers += [{**origin(cell, run), **row} for run in runs for row in _rows(run)]
+        name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
         for axis, (_, columns) in zip(axes, PANELS, strict=True):
-            curves = [_sum(run, columns) for run in runs]
-            if not curves:
-                continue
-            shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-            middle = [mean(curve[epoch] for curve in curves) for epoch in shared]
-            name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
-            axis.plot(shared, middle, color=style.colour, linestyle=style.dashes, linewidth=1.6, label=name)
-            for curve in curves if len(curves) > 1 else []:
-                axis.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.5, alpha=0.5)
+            if runs:
+                draw_curves(axis, [_sum(run, columns) for run in runs], name, line_styles[line], linewidth=1.6)
     if not shown:
         return None
     for axis, (title, _) in zip(axes, PANELS, strict=True):
@@ -68,17 +59,8 @@ def _sum(run: Run, columns: Sequence[str]) -> dict[int, float]:
 
 
 def _rows(run: Run) -> Numbers:
-    kept = (
-        "learning_rate",
-        "loss",
-        "data_loss",
-        "smoothness",
-        "decay",
-        "running_train_accuracy",
-        "validation_accuracy",
-    )
-    columns: dict[str, dict[int, float]] = {name: run.by_epoch(name) for name in kept}
-    rows: list[dict[str, Any]] = []
-    for epoch in columns["data_loss"]:
-        rows.append({"epoch": epoch, **{name: values.get(epoch) for name, values in columns.items()}})
-    return rows
+    columns = {name: run.by_epoch(name) for name in COLUMNS}
+    return [
+        {"epoch": epoch, **{name: values.get(epoch) for name, values in columns.items()}}
+        for epoch in columns["data_loss"]
+    ]

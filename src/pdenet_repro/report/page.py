@@ -3,63 +3,53 @@
 import base64
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from pdenet_repro.report.analyses import Analysis
-from pdenet_repro.report.content import Content, page_values
+from pdenet_repro.report.analyses import Analysis, Shown
+from pdenet_repro.report.content import SECTIONS, Content, warnings
 from pdenet_repro.report.groups import counted
-from pdenet_repro.report.tables import Row, hours, number, percent
+from pdenet_repro.report.tables import Row, number, percent
+from pdenet_repro.system.formatting import duration
 from pdenet_repro.version import __version__
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A figure of the page: what it shows, a line about its runs, where it comes from, and its PNG."""
-
-    heading: str
-    explanation: str
-    line: str
-    origin: Sequence[tuple[str, str]]
-    png: bytes
-
-
-def render(told: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
+def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
-    values = page_values(told)
+    tables = [
+        (name, heading, content.words[name], legend)
+        for name, (heading, legend) in SECTIONS.items()
+        if content.words[name]
+    ]
     return template.render(
         version=__version__,
-        figures=[_picture(each.heading, each.explanation, each.png, each.line, each.origin) for each in figures],
-        analyses=[{**vars(each), "pictures": [_picture(*picture) for picture in each.pictures]} for each in analyses],
+        content=content,
+        warnings=warnings(content),
+        tables=tables,
+        runs=[_run(row) for row in content.rows["runs"]],
+        figures=list(map(_picture, figures)),
+        analyses=[{**vars(each), "pictures": list(map(_picture, each.pictures))} for each in analyses],
         unreadable=unreadable,
-        **{**values, "runs": [_run(row) for row in values["runs"]]},
     )
 
 
-def _picture(
-    heading: str, caption: str, png: bytes, line: str = "", origin: Sequence[tuple[str, str]] = ()
-) -> dict[str, Any]:
-    width, height = struct.unpack(">II", png[16:24]) if len(png) >= 24 else (1, 1)
-    return {
-        "heading": heading,
-        "caption": caption,
-        "line": line,
-        "origin": origin,
-        "data": base64.b64encode(png).decode(),
-        "shape": "short" if width > 2.2 * height else "tall" if height > width else "",
-    }
+def _picture(shown: Shown) -> dict[str, Any]:
+    width, height = struct.unpack(">II", shown.png[16:24]) if len(shown.png) >= 24 else (1, 1)
+    shape = "short" if width > 2.2 * height else "tall" if height > width else ""
+    return {**vars(shown), "data": base64.b64encode(shown.png).decode(), "shape": shape}
 
 
 def _run(row: Row) -> dict[str, Any]:
     """A run's line, and what is behind it in words."""
     fold = "" if row["fold"] is None else f", fold {row['fold']}"
-    formats = {"test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": hours,
-               "wall_seconds": hours, "images_per_second_median": number(1), "first_epoch_extra_seconds": hours}  # fmt: skip
+    formats = {
+        "test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": duration, "wall_seconds": duration,
+        "images_per_second_median": number(1), "first_epoch_extra_seconds": duration,
+    }  # fmt: skip
     known = {key: value for key, value in row.items() if value is not None and value != ""}
     words = {key.replace("_", " "): formats.get(key, str)(value) for key, value in known.items()}
     return {

@@ -1,33 +1,12 @@
 """Runs that a study plans and that gave no result: from the plan its sweep left, and from notes of failures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-
-class Run(Protocol):
-    """What is asked of a finished run (`pdenet_repro.report.runs.Run`) here."""
-
-    @property
-    def folder(self) -> Path:
-        """Its run folder."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Every setting that can change its result."""
-
-
-class Collection(Protocol):
-    """What is asked of a study's runs (`pdenet_repro.report.runs.Collection`) here."""
-
-    missing: "list[Missing]"
-    commands: list[str]
-
-    @property
-    def runs(self) -> Sequence[Run]:
-        """The finished ones."""
+from pdenet_repro.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -43,6 +22,11 @@ class Missing:
     variation: str = ""
 
 
+def damage(path: Path, reason: str) -> Missing:
+    """What is missing because a file or folder is damaged or cannot be read."""
+    return Missing(str(path), path, reason, damaged=True)
+
+
 def failure_reason(folder: Path) -> str:
     """Why the last attempt at a run failed, from its ``failure.json``; empty without one."""
     try:
@@ -53,8 +37,8 @@ def failure_reason(folder: Path) -> str:
         return "failed for an unknown reason: its failure.json is damaged"
 
 
-def not_begun(study: Path, found: Collection) -> None:
-    """Add to ``found`` what the study's ``plan.json`` says: its command, and runs that left no run folder.
+def read_plan(study: Path, runs: Sequence[Run], missing: Sequence[Missing]) -> tuple[list[str], list[Missing]]:
+    """The command in a study's ``plan.json``, in a list, and the runs planned there that ``runs`` and ``missing`` lack.
 
     A plan is ``{"command": ..., "runs": [{"folder": below the study, "name": ..., "configuration": {key: value}}]}``; a
     published study has a ``reason`` beside them. A run counts as there by its folder, or by its settings if it was moved.
@@ -64,21 +48,19 @@ def not_begun(study: Path, found: Collection) -> None:
         plan = json.loads(path.read_text())
         planned = [_planned(study, entry) for entry in plan["runs"]]
     except FileNotFoundError:
-        return
+        return [], []
     except OSError as error:
-        reason = f"{path} cannot be read ({error.strerror}); what else was planned is not known"
-        found.missing.append(Missing(str(path), path, reason, damaged=True))
-        return
+        return [], [damage(path, f"{path} cannot be read ({error.strerror}); what else was planned is not known")]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         reason = f"{path} is damaged ({type(error).__name__}: {error}); start its sweep again, or remove it"
-        found.missing.append(Missing(str(path), path, reason, damaged=True))
-        return
-    if plan.get("command"):
-        found.commands.append(str(plan["command"]))
-    there = {run.folder for run in found.runs} | {each.folder for each in found.missing}
-    for missing, settings in planned:
-        if missing.folder not in there and not any(_is(run, settings) for run in found.runs):
-            found.missing.append(missing)
+        return [], [damage(path, reason)]
+    there = {run.folder for run in runs} | {each.folder for each in missing}
+    absent = [
+        each
+        for each, settings in planned
+        if each.folder not in there and not any(_has_settings(run, settings) for run in runs)
+    ]
+    return [str(plan["command"])] if plan.get("command") else [], absent
 
 
 def _planned(study: Path, entry: dict[str, Any]) -> tuple[Missing, dict[str, Any]]:
@@ -92,6 +74,6 @@ def _planned(study: Path, entry: dict[str, Any]) -> tuple[Missing, dict[str, Any
     return missing, settings
 
 
-def _is(run: Run, settings: dict[str, Any]) -> bool:
+def _has_settings(run: Run, settings: dict[str, Any]) -> bool:
     known = {key: value for key, value in settings.items() if key in run.settings}
     return {"dynamic", "seed", "data.fraction"} <= set(known) and all(run.settings[k] == known[k] for k in known)

@@ -19,7 +19,8 @@ import numpy as np
 
 from pdenet_repro.report import examples
 from pdenet_repro.report.groups import check_keys, counted
-from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.write import Options, write_report
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, load_summary
@@ -41,9 +42,8 @@ def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
         Two runs with one place, or a place that holds a run with its weights.
     """
     check_keys(options.by)
-    found = combine(
-        (each for folder in folders for each in collect(folder, options.by, weights=False).values()), options.by
-    )
+    parts = (each for folder in folders for each in collect(folder, options.by, weights=False).values())
+    found = combine(parts, options.by)
     if not found.runs:
         raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so there is nothing to publish")
     if mixture := found.mixture(" and ".join(map(str, folders))):
@@ -80,7 +80,7 @@ def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:
 def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None:
     """Write the images of Figure 1; returns their checksum, None where they cannot be had."""
     try:
-        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+        shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages:
         if options.indices is not None:
             raise
@@ -104,11 +104,7 @@ def publish_run(run: Run, folder: Path, images: str | None) -> None:
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     original = run.summary["files_sha256"]
     left_out = {name: checksum for name, checksum in original.items() if files.get(name) != checksum}
-    published = {
-        **before,
-        "left_out_sha256": {**left_out, **before["left_out_sha256"]},
-        "study_examples_sha256": images,
-    }
+    published = before | {"left_out_sha256": left_out | before["left_out_sha256"], "study_examples_sha256": images}
     summary: dict[str, Any] = {key: value for key, value in run.summary.items() if key != CHECKSUM_KEY}
     summary |= {"files_sha256": files, "published": published}
     for name, data in content.items():
@@ -116,9 +112,8 @@ def publish_run(run: Run, folder: Path, images: str | None) -> None:
     for name in UNCHECKED:
         if (run.folder / name).is_file() and (run.folder / name).resolve() != (folder / name).resolve():
             shutil.copyfile(run.folder / name, folder / name)
-    write_atomically(
-        folder / "summary.json", json.dumps({**summary, CHECKSUM_KEY: checksum_of(summary)}, indent=2) + "\n"
-    )
+    summary[CHECKSUM_KEY] = checksum_of(summary)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def _predictions(run: Run) -> bytes:
@@ -146,13 +141,8 @@ def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:
     for each in found.missing:
         place = Path(*each.folder.absolute().parts[-3:])
         study = f"{each.folder.parents[2]}/" if len(each.folder.parents) > 2 else ""
-        configuration = (
-            {"dynamic": each.dynamic, "data.fraction": each.fraction, "variation": each.variation}
-            if each.dynamic
-            else {}
-        )
-        runs.append({
-            "folder": place.as_posix(), "name": each.name.replace(study, "") if study else each.name,
-            "configuration": configuration, "reason": each.reason.replace(study, "") if study else each.reason,
-        })  # fmt: skip
+        known = {"dynamic": each.dynamic, "data.fraction": each.fraction, "variation": each.variation}
+        name, reason = (words.replace(study, "") if study else words for words in (each.name, each.reason))
+        configuration = known if each.dynamic else {}
+        runs.append({"folder": place.as_posix(), "name": name, "configuration": configuration, "reason": reason})
     return {"command": "; ".join(dict.fromkeys(found.commands)), "runs": runs}

@@ -7,7 +7,7 @@ from pdenet_repro.config.compose import compose
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import value_of
 from pdenet_repro.report.groups import shown
-from pdenet_repro.report.runs import RESULT_KEYS, Run
+from pdenet_repro.report.run import RESULT_KEYS, Run
 from pdenet_repro.system.errors import UserError
 
 # A run may differ from its recipe in these and still repeat it: the seed, and where and how it ran.

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.tables import Column, Row, number, percent, points, shown, to_text
 from pdenet_repro.runs.folder import config_digest
 from pdenet_repro.system.errors import RunFolderError

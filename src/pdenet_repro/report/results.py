@@ -7,9 +7,18 @@ from typing import Any
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.groups import Cell, Grouping, counted
 from pdenet_repro.report.published import departures, published, readings
-from pdenet_repro.report.runs import STATISTICS, Run
-from pdenet_repro.report.statistics import MARGIN, Verdict, equivalence, exact_interval, one_more_draw, t_interval
-from pdenet_repro.report.tables import Column, Row, hours, number, percent, points, probability
+from pdenet_repro.report.run import STATISTICS, Run
+from pdenet_repro.report.statistics import (
+    MARGIN,
+    Verdict,
+    equivalence,
+    exact_interval,
+    mean_of_known,
+    one_more_draw,
+    t_interval,
+)
+from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
+from pdenet_repro.system.formatting import duration
 
 NOT_EXACT = "test images of a batch share its statistics: no exact interval holds"
 
@@ -39,12 +48,14 @@ def _result(cell: Cell) -> Row:
         "interval_of_this_network_low": exact_low,
         "interval_of_this_network_high": exact_high,
         **_against_published(cell),
-        **{f"test_accuracy_{kind}": _mean(_by_statistics(run).get(kind) for run in runs) for kind in STATISTICS},
-        "train_accuracy": _mean(run.summary.get("train_accuracy") for run in runs),
-        "running_train_accuracy": _mean(_last(run, "running_train_accuracy") for run in runs),
+        **{f"test_accuracy_{kind}": mean_of_known(run.by_statistics.get(kind) for run in runs) for kind in STATISTICS},
+        "train_accuracy": mean_of_known(run.summary.get("train_accuracy") for run in runs),
+        "running_train_accuracy": mean_of_known(
+            accuracies[max(accuracies)] for run in runs if (accuracies := run.by_epoch("running_train_accuracy"))
+        ),
         "weights": runs[0].summary.get("weights"),
-        "training_seconds": _mean(run.summary.get("training_seconds") for run in runs),
-        "wall_seconds": _mean(run.summary.get("wall_seconds") for run in runs),
+        "training_seconds": mean_of_known(run.summary.get("training_seconds") for run in runs),
+        "wall_seconds": mean_of_known(run.summary.get("wall_seconds") for run in runs),
         "images_per_second_median": first,
         "first_epoch_extra_seconds": extra,
         "peak_memory_mib": max((run.summary.get("peak_memory_mib") or 0 for run in runs), default=None),
@@ -55,12 +66,8 @@ def _result(cell: Cell) -> Row:
 def identity(cell: Cell) -> Row:
     """What a row is of: dynamic, each setting that tells groups apart, number and share of the training images."""
     run = cell.runs[0]
-    return {
-        "dynamic": cell.dynamic,
-        **dict(cell.group.settings),
-        "images": cell.images,
-        "fraction": run.config.data.fraction,
-    }
+    named = {"dynamic": cell.dynamic, **dict(cell.group.settings)}
+    return {**named, "images": cell.images, "fraction": run.config.data.fraction}
 
 
 def repetitions(runs: Sequence[Run]) -> Row:
@@ -71,17 +78,14 @@ def repetitions(runs: Sequence[Run]) -> Row:
 
 def _against_published(cell: Cell) -> Row:
     known, values = published(cell.runs[0]), cell.accuracies
-    tested = equivalence(values, known) if known is not None else None
-    return {
-        "published_accuracy": known,
-        "difference": None if known is None else mean(values) - known,
-        "p_one_more_draw": None if known is None else one_more_draw(values, known),
-        "margin": None if known is None else MARGIN,
-        "difference_90_low": tested.low if tested else None,
-        "difference_90_high": tested.high if tested else None,
-        "p_equivalence": tested.p if tested else None,
-        "verdict": "" if known is None else str(tested.verdict if tested else Verdict.UNDECIDED),
-    }
+    columns = ("published_accuracy", "difference", "p_one_more_draw", "margin", "difference_90_low", "difference_90_high",
+               "p_equivalence")  # fmt: skip
+    if known is None:
+        return dict.fromkeys(columns) | {"verdict": ""}
+    tested = equivalence(values, known)
+    of_tests = (tested.low, tested.high, tested.p) if tested else (None, None, None)
+    found = (known, mean(values) - known, one_more_draw(values, known), MARGIN, *of_tests)
+    return dict(zip(columns, found, strict=True)) | {"verdict": str(tested.verdict if tested else Verdict.UNDECIDED)}
 
 
 def notes(cell: Cell) -> list[str]:
@@ -154,34 +158,16 @@ def _attempts(run: Run) -> list[str]:
     if len(attempts) < 2:
         return []
     return [
-        ", ".join(f"{key} {value}" for key, value in attempt.items() if value not in (None, "", {}))
-        for attempt in attempts
+        ", ".join(f"{key} {value}" for key, value in each.items() if value not in (None, "", {})) for each in attempts
     ]
-
-
-def _by_statistics(run: Run) -> dict[str, float]:
-    return dict(run.summary.get("test_accuracy_by_statistics") or {})
-
-
-def _last(run: Run, column: str) -> float | None:
-    values = run.by_epoch(column)
-    return values[max(values)] if values else None
-
-
-def _mean(values: Any) -> float | None:
-    known = [float(value) for value in values if value is not None]
-    return mean(known) if known else None
 
 
 def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
     """Median over all epochs of images per second; seconds that the first epoch took beyond the median epoch's, mean."""
     rates = [float(row["images_per_second"]) for run in runs for row in run.timings if row.get("images_per_second")]
-    extra = []
-    for run in runs:
-        seconds = [float(row["seconds"]) for row in run.timings if row.get("seconds")]
-        if len(seconds) > 2:
-            extra.append(max(0.0, seconds[0] - median(seconds)))
-    return (median(rates) if rates else None), (mean(extra) if extra else None)
+    seconds = [[float(row["seconds"]) for row in run.timings if row.get("seconds")] for run in runs]
+    extra = [max(0.0, of_run[0] - median(of_run)) for of_run in seconds if len(of_run) > 2]
+    return (median(rates) if rates else None), mean_of_known(extra)
 
 
 def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:
@@ -211,10 +197,10 @@ def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Co
         Column("training %", ("train_accuracy",), share),
         Column("running training %", ("running_train_accuracy",), share),
         Column("weights", ("weights",), number(0)),
-        Column("training time", ("training_seconds",), hours),
-        Column("wall time", ("wall_seconds",), hours),
+        Column("training time", ("training_seconds",), duration),
+        Column("wall time", ("wall_seconds",), duration),
         Column("images/s, median", ("images_per_second_median",), number(1)),
-        Column("first epoch longer by", ("first_epoch_extra_seconds",), hours),
+        Column("first epoch longer by", ("first_epoch_extra_seconds",), duration),
         Column("peak MiB", ("peak_memory_mib",), number(0)),
     ]
     return {"results": [*keys, *accuracy], "training": [*keys, *training]}

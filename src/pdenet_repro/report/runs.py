@@ -1,26 +1,20 @@
-"""Run folders as records. Each folder is read once; its test probabilities only where something needs them.
+"""Run folders as records. Each folder is read once.
 
 A folder may be a copy, linked, unfinished, damaged, private or of another version: then a sentence says so, and the
 others are reported.
 """
 
 import csv
-import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pdenet_repro.config.dynamics import facts_of, rank
-from pdenet_repro.config.schema import Config, all_settings, value_of
-from pdenet_repro.data.stl10 import LABELLED
+from pdenet_repro.config.dynamics import rank
+from pdenet_repro.config.schema import value_of
 from pdenet_repro.report.plan import Missing as Missing
-from pdenet_repro.report.plan import failure_reason, not_begun
-from pdenet_repro.runs.confusion import confusion_matrix
+from pdenet_repro.report.plan import damage, failure_reason, read_plan
+from pdenet_repro.report.run import Run
 from pdenet_repro.runs.folder import (
     config_digest,
     has_standard_path,
@@ -31,117 +25,8 @@ from pdenet_repro.runs.folder import (
 )
 from pdenet_repro.system.errors import RunFolderError
 
-RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
-STATISTICS = ("running", "batch", "reestimated")  # of the batch norms at test time
 NEEDED = {"test_accuracy": int | float, "test_images": int, "train_images": int, "files_sha256": dict}
 OPENED_LATER = ("weights.safetensors", "examples.npz")  # large, and not opened for the tables
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One finished run."""
-
-    folder: Path
-    config: Config
-    summary: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, str]]  # a row an epoch
-    timings: Sequence[Mapping[str, str]] = ()  # a row an epoch
-
-    @property
-    def dynamic(self) -> str:
-        """Name of the dynamic, as in ``dynamic=``."""
-        return self.config.dynamic
-
-    @property
-    def images(self) -> int:
-        """How many images it was trained on."""
-        return int(self.summary["train_images"])
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the test images that the reported iterate classifies rightly."""
-        return float(self.summary["test_accuracy"])
-
-    @property
-    def repetition(self) -> tuple[int, int]:
-        """(seed, fold), which tell runs of the same settings apart; fold -1: trained on no official fold."""
-        return self.config.seed, -1 if self.config.data.fold is None else self.config.data.fold
-
-    @property
-    def data(self) -> tuple[object, ...]:
-        """What its images are known by: name of the data set, number of test images, MD5s of the labelled files."""
-        sums = self.summary.get("data_md5", {})
-        return self.config.data.name, self.summary["test_images"], *(sums.get(name) for name in LABELLED)
-
-    @cached_property
-    def settings(self) -> Mapping[str, Any]:
-        """Every setting that can change the result: dotted key -> value."""
-        return {key: value_of(self.config, key) for key in RESULT_KEYS}
-
-    @property
-    def key(self) -> str:
-        """First letters of its summary's checksum, which stand for this result and no other."""
-        published = self.summary.get("published", {})
-        return str(published.get("summary_sha256") or self.summary.get("summary_sha256", ""))[:10]
-
-    @property
-    def statistics(self) -> str | None:
-        """Statistics of the batch norms behind its test accuracies; None where no batch norm keeps any."""
-        return self.config.evaluation.statistics if self.config.network.connector_norm == "batch" else None
-
-    @property
-    def test_images_share_statistics(self) -> bool:
-        """Whether the prediction for a test image depends on the others of its batch."""
-        norm, statistics = self.config.network.connector_norm, self.config.evaluation.statistics
-        return norm == "batch_per_pixel" or (norm == "batch" and statistics == "batch")
-
-    def by_epoch(self, column: str) -> dict[int, float]:
-        """Values of a column of ``metrics.csv`` by epoch, where there are any."""
-        return {int(row["epoch"]): float(row[column]) for row in self.metrics if row.get(column)}
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes."""
-        return [str(name) for name in self.summary.get("class_names") or self._predictions()["class_names"]]
-
-    def _predictions(self) -> Mapping[str, np.ndarray]:
-        try:
-            with np.load(io.BytesIO((self.folder / "predictions.npz").read_bytes())) as file:
-                return dict(file)
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.folder / 'predictions.npz'} cannot be read ({error})") from error
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(test images, classes), read from its file at every call."""
-        return self._predictions()["probabilities"]
-
-    @cached_property
-    def _classified(self) -> tuple[np.ndarray, np.ndarray]:
-        found = self._predictions()
-        predicted = found["predicted"] if "predicted" in found else found["probabilities"].argmax(1)
-        return predicted.astype(np.int16), found["labels"].astype(np.int16)
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """(test images,) the predicted classes."""
-        return self._classified[0]
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(test images,) the true classes."""
-        return self._classified[1]
-
-    @property
-    def correct(self) -> np.ndarray:
-        """(test images,) bool: where the prediction is right."""
-        correct: np.ndarray = self.predicted == self.labels
-        return correct
-
-    @cached_property
-    def confusion(self) -> np.ndarray:
-        """(classes, classes): entry (i, j) counts test images of class i predicted as j."""
-        return confusion_matrix(self.predicted, self.labels, len(self.class_names))
 
 
 @dataclass
@@ -153,21 +38,13 @@ class Collection:
     copies: list[str] = field(default_factory=list)  # a sentence for each run that is left out as a copy
     commands: list[str] = field(default_factory=list)  # of the sweeps that planned the runs
 
-    @property
-    def dynamics(self) -> list[str]:
-        """Those with runs, in the paper's order, others after them."""
-        return sorted({run.dynamic for run in self.runs}, key=rank)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Numbers of training images, growing."""
-        return sorted({run.images for run in self.runs})
-
-    def largest(self, dynamic: str) -> list[Run]:
-        """The runs of a dynamic on the most images, by seed and fold."""
-        found = [run for run in self.runs if run.dynamic == dynamic]
-        most = max(run.images for run in found)
-        return sorted((run for run in found if run.images == most), key=lambda run: run.repetition)
+    def largest(self) -> list[Run]:
+        """For each dynamic its run on the most images, of several the first by seed and fold."""
+        found: dict[str, Run] = {}
+        for run in self.runs:
+            if run.dynamic not in found or run.images > found[run.dynamic].images:
+                found[run.dynamic] = run
+        return list(found.values())
 
     def arrange(self, by: Sequence[str] = ()) -> None:
         """Keep one run of each configuration on the same images, for a copy is no further repetition; sort them.
@@ -186,8 +63,7 @@ class Collection:
                 self.copies.append(
                     f"{run.folder} has the configuration of {original.folder}, seed included: it is no further repetition"
                 )
-        rank = {name: i for i, name in enumerate(self.dynamics)}
-        self.runs = sorted(kept.values(), key=lambda run: (rank[run.dynamic], run.images, run.repetition))
+        self.runs = sorted(kept.values(), key=lambda run: (rank(run.dynamic), run.images, run.repetition))
 
     def mixture(self, where: str) -> str | None:
         """Why the runs cannot be shown together, None if they can: they are on different images."""
@@ -203,11 +79,6 @@ class Collection:
             f"{where} holds runs on {sets}, which no figure can show together; leave those of one data set there and move "
             f"the others into another folder"
         )
-
-
-def label(dynamic: str) -> str:
-    """How a dynamic is called in pictures and tables."""
-    return facts_of(dynamic).label
 
 
 def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> dict[Path, Collection]:
@@ -232,7 +103,7 @@ def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> di
         try:
             run = _read(path, () if weights else OPENED_LATER)
         except RunFolderError as error:
-            into.missing.append(Missing(str(path), path, str(error), damaged=True))
+            into.missing.append(damage(path, str(error)))
         else:
             into.runs.append(run) if isinstance(run, Run) else into.missing.append(run)
     for each in unreadable:
@@ -241,7 +112,8 @@ def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> di
     if not found:
         raise RunFolderError(f"{folder} holds no runs: no config.yaml with a command.txt is in it or below")
     for study, collection in found.items():
-        not_begun(study, collection)
+        collection.commands, absent = read_plan(study, collection.runs, collection.missing)
+        collection.missing += absent
         collection.arrange(by)
     return found
 
@@ -263,8 +135,7 @@ def _run_folders(folder: Path, unreadable: list[Missing]) -> Iterable[Path]:
 
     def refused(error: OSError) -> None:
         path = Path(error.filename)
-        reason = f"{path} cannot be read ({error.strerror}); make it readable, or leave it out"
-        unreadable.append(Missing(str(path), path, reason, damaged=True))
+        unreadable.append(damage(path, f"{path} cannot be read ({error.strerror}); make it readable, or leave it out"))
 
     seen: set[str] = set()
     for path, folders, files in os.walk(folder, onerror=refused, followlinks=True):

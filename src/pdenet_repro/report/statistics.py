@@ -4,10 +4,10 @@ Accuracies are shares in 0..1. An interval from one network counts the uncertain
 over seeds counts that of training again, on the same test images. docs/report.md says in words what each of them means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import accumulate
 from math import sqrt
 from statistics import mean, stdev
 
@@ -51,58 +51,52 @@ def spread_of(values: Sequence[float]) -> float | None:
     return spread if spread > 1e-9 else None
 
 
-def t_interval(values: Sequence[float], level: float = 1 - LEVEL) -> tuple[float, float] | None:
-    """Student's interval of the mean of independent values: mean +- t s / sqrt(n), n - 1 degrees of freedom; None without s."""
+def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean of independent values, n - 1 degrees of freedom; None where the spread is not known."""
     spread, n = spread_of(values), len(values)
     if spread is None:
         return None
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / sqrt(n)
-    return mean(values) - reach, mean(values) + reach
+    low, high = stats.t.interval(1 - LEVEL, n - 1, mean(values), spread / sqrt(n))
+    return float(low), float(high)
 
 
 def difference_from_zero(values: Sequence[float]) -> float | None:
     """Student's test of values against mean 0, two-sided p; None where their spread is not known."""
+    return None if spread_of(values) is None else float(stats.ttest_1samp(values, 0).pvalue)
+
+
+def _one_more(values: Sequence[float], published: float) -> tuple[float, float] | None:
+    """The difference of our mean and one more draw, and its standard error s sqrt(1 + 1/n); None without spread."""
     spread = spread_of(values)
-    if spread is None:
-        return None
-    t = mean(values) * sqrt(len(values)) / spread
-    return float(2 * stats.t.sf(abs(t), len(values) - 1))
+    return None if spread is None else (mean(values) - published, spread * sqrt(1 + 1 / len(values)))
 
 
 def one_more_draw(values: Sequence[float], published: float) -> float | None:
-    """Could the published value be one more run of ours? Two-sided p of the prediction interval; None without spread.
-
-    The difference of one more draw and the mean of n has the standard deviation s sqrt(1 + 1/n).
-    """
-    spread = spread_of(values)
-    if spread is None:
+    """Could the published value be one more run of ours? Two-sided p of the prediction interval; None without spread."""
+    if (found := _one_more(values, published)) is None:
         return None
-    error = spread * sqrt(1 + 1 / len(values))
-    return float(2 * stats.t.sf(abs(published - mean(values)) / error, len(values) - 1))
+    difference, error = found
+    return float(2 * stats.t.sf(abs(difference) / error, len(values) - 1))
 
 
-def equivalence(values: Sequence[float], published: float, margin: float = MARGIN) -> Equivalence | None:
-    """Two one-sided tests at 5 % of whether our runs' mean is within ``margin`` of that behind the published run.
+def equivalence(values: Sequence[float], published: float) -> Equivalence | None:
+    """Two one-sided tests at 5 % of whether our runs' mean is within `MARGIN` of that behind the published run.
 
-    Both sides are uncertain: ours by n runs, the published by one, so that the difference has the standard error
-    s sqrt(1 + 1/n) (Schuirmann 1987 for the tests). None for fewer than two runs, or without spread.
+    Both sides are uncertain: ours by n runs, the published by one (Schuirmann 1987 for the tests). None for fewer than two
+    runs, or without spread.
     """
-    spread = spread_of(values)
-    if spread is None:
+    if (found := _one_more(values, published)) is None:
         return None
-    freedom, difference = len(values) - 1, mean(values) - published
-    error = spread * sqrt(1 + 1 / len(values))
+    (difference, error), freedom = found, len(values) - 1
     reach = float(stats.t.ppf(1 - LEVEL, freedom)) * error
-    p = max(float(stats.t.sf((margin - difference) / error, freedom)),
-            float(stats.t.sf((margin + difference) / error, freedom)))  # fmt: skip
     low, high = difference - reach, difference + reach
-    if -margin < low and high < margin:
+    if low > -MARGIN and high < MARGIN:
         verdict = Verdict.REPRODUCED
-    elif low > margin:
+    elif low > MARGIN:
         verdict = Verdict.EXCEEDED
     else:
-        verdict = Verdict.NOT_REACHED if high < -margin else Verdict.UNDECIDED
-    return Equivalence(verdict, low, high, p)
+        verdict = Verdict.NOT_REACHED if high < -MARGIN else Verdict.UNDECIDED
+    return Equivalence(verdict, low, high, float(stats.t.sf((MARGIN - abs(difference)) / error, freedom)))
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
@@ -120,12 +114,14 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjusted p of a family of tests, in the given order; None stays None and does not count."""
     tested = sorted((p, i) for i, p in enumerate(values) if p is not None)
     raised = [min(1.0, (len(tested) - rank) * p) for rank, (p, _) in enumerate(tested)]
-    for rank, (before, after) in enumerate(pairwise(list(raised)), start=1):
-        raised[rank] = max(before, after, raised[rank - 1])
-    adjusted: list[float | None] = [None] * len(values)
-    for (_, i), p in zip(tested, raised, strict=True):
-        adjusted[i] = p
-    return adjusted
+    adjusted = dict(zip((i for _, i in tested), accumulate(raised, max), strict=True))
+    return [adjusted.get(i) for i in range(len(values))]
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that are not None; None where there are none."""
+    known = [float(value) for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def paired_interval(only_first: int, only_second: int, images: int) -> tuple[float, float]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pdenet_repro.report.runs import label
-from pdenet_repro.system.formatting import aligned, duration
+from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.system.formatting import aligned
 
 Row = Mapping[str, Any]
 Words = Mapping[str, str]  # a row as it is shown
@@ -27,7 +27,7 @@ class Column:
         values = [row.get(key) for key in self.keys]
         if any(value is None or value == "" for value in values):
             return ""
-        return " to ".join(self.write(label(value) if isinstance(value, str) else value) for value in values)
+        return " to ".join(self.write(facts_of(value).label if isinstance(value, str) else value) for value in values)
 
 
 def shown(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
@@ -50,11 +50,6 @@ def points(digits: int) -> Format:
 def number(digits: int) -> Format:
     """A number with so many decimals."""
     return lambda value: f"{value:,.{digits}f}"
-
-
-def hours(seconds: float) -> str:
-    """``2:03`` or ``1:02:03``."""
-    return duration(seconds)
 
 
 def probability(p: float) -> str:

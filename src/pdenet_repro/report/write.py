@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
-from pdenet_repro.report.content import Content, as_markdown, as_text, content
+from pdenet_repro.report.content import Content, as_markdown, as_text, content_of
 from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
 from pdenet_repro.report.datapackage import Table, data_package
 from pdenet_repro.report.effects import effects, effects_figure
@@ -22,7 +22,8 @@ from pdenet_repro.report.files import save
 from pdenet_repro.report.groups import Grouping, check_keys
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
-from pdenet_repro.report.runs import Collection, Run, collect, combine
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.tables import Row, to_csv
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
@@ -134,42 +135,39 @@ def refresh_page(study: Path) -> bool:
     if not unchanged:
         _write(study, found, options, [study])
         return True
-    _write_page(study, _content(study, found, Grouping(found.runs, options.by, found.missing)), figures)
+    _write_page(study, content_of(study, found, Grouping(found.runs, options.by, found.missing)), figures)
     return True
 
 
-def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> page.Shown:
+def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.Shown:
     png = (study / f"{name}.png").read_bytes()
     if hashlib.sha256(png).hexdigest() != entry["sha256"]:
         raise ValueError(f"{name}.png is another picture")
-    return page.Shown(*captions.FIGURES[name], entry["line"], [(term, words) for term, words in entry["origin"]], png)
-
-
-def _content(where: Path, found: Collection, grouping: Grouping) -> Content:
-    return content(f"{where.resolve().name}: networks motivated by partial differential equations", found, grouping)
+    origin = [(term, words) for term, words in entry["origin"]]
+    return analyses.Shown(*captions.FIGURES[name], png, entry["line"], origin)
 
 
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
     grouping = Grouping(found.runs, options.by, found.missing)
     drawn = _draw(grouping, options)
-    told = _content(where, found, grouping)
+    content = content_of(where, found, grouping)
     make_folder(where)
-    tables = {name: Table(rows, captions.TABLES[name], told.caption, told.origin) for name, rows in told.rows.items()}
+    tables = {
+        name: Table(rows, captions.TABLES[name], content.caption, content.origin) for name, rows in content.rows.items()
+    }
     figures = []
     for name, each in drawn.items():
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
-        origin, (heading, explanation) = (
-            captions.origin(each.runs or found.runs, found.commands),
-            captions.FIGURES[name],
-        )
+        origin = captions.origin(each.runs or found.runs, found.commands)
+        heading, explanation = captions.FIGURES[name]
         png = save(each.figure, where / name, f"{heading}. {line}.")
-        figures.append(page.Shown(heading, explanation, line, origin, png))
+        figures.append(analyses.Shown(heading, explanation, png, line, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     for name, entry in tables.items():
         write_atomically(where / f"{name}.csv", to_csv(entry.rows))
-    write_atomically(where / DATA_PACKAGE, data_package(told.title, tables))
-    write_atomically(where / "results.md", as_markdown(told) + _list_of_files(tables, drawn, figures))
+    write_atomically(where / DATA_PACKAGE, data_package(content.title, tables))
+    write_atomically(where / "results.md", as_markdown(content) + _list_of_files(tables, drawn, figures))
     _remove_old(where, drawn)
     record = {
         "folders": ["." if folder == where else str(folder) for folder in folders],
@@ -183,8 +181,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         },
     }
     write_atomically(where / RECORD, json.dumps(record, indent=1) + "\n")
-    complaints = _write_page(where, told, figures) if options.page else []
-    print(as_text(told, grouping.naming))
+    complaints = _write_page(where, content, figures) if options.page else []
+    print(as_text(content, grouping.naming))
     print(f"\nlook at   {where / ('report.html' if options.page else 'results.md')}")
     print(f"figures   {where}: {', '.join(f'{name}.png' for name in drawn)} (and .pdf, .csv)")
     if folders == [where] and options.page:
@@ -195,40 +193,39 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 
 
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
-    drawn: dict[str, Drawn] = {}
     runs = [run for cell in grouping.cells for run in cell.runs]
     if changed := effects(
         runs, grouping.missing
-    ):  # the paper's figures compare dynamics and numbers of images, not these runs
+    ):  # the paper's figures would compare dynamics and sizes, not these runs
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
+
+    def absent(shown: Sequence[Run], where: str = "not shown") -> str:
+        names = grouping.without(shown)
+        return f"{where}: {names}" if names else ""
+
+    drawn: dict[str, Drawn] = {}
     try:
-        shown = examples.choose(runs, options.indices, options.seed, options.data_root)
+        shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:
         if options.indices is not None:
             raise
         print(f"Figure 1 is left out: {error}", file=sys.stderr)
     else:
         figure, numbers, of = figure1(grouping, shown)
-        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, _not_shown(grouping, of))
+        drawn["figure1"] = Drawn(figure, {"figure1": numbers}, of, absent(of))
     figure, by_size, by_epoch, of = figure2(grouping)
-    absent = _not_shown(grouping, of, "not on the right") if of else ""
-    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, absent)
+    not_right = absent(of, "not on the right") if of else ""
+    drawn["figure2"] = Drawn(figure, {"figure2_left": by_size, "figure2_right": by_epoch}, runs, not_right)
     figure, numbers, of = figure3(grouping)
     sizes = columns(grouping)
-    absent = _not_shown(grouping, [run for run in runs if run.images in sizes])
-    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of, absent)
+    drawn["figure3"] = Drawn(figure, {"figure3": numbers}, of, absent([run for run in runs if run.images in sizes]))
     if curves := loss_curves(grouping):
         figure, numbers, of = curves
-        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, _not_shown(grouping, of))
+        drawn["loss_curves"] = Drawn(figure, {"loss_curves": numbers}, of, absent(of))
     return drawn
 
 
-def _not_shown(grouping: Grouping, runs: Sequence[Run], where: str = "not shown") -> str:
-    names = grouping.without(runs)
-    return f"{where}: {names}" if names else ""
-
-
-def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[page.Shown]) -> str:
+def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.Shown]) -> str:
     pictures = [(f"{name}.png, {name}.pdf", each.heading, each.line) for name, each in zip(drawn, figures, strict=True)]
     numbers = [(f"{name}.csv", each.meaning.rstrip("."), each.line) for name, each in tables.items()]
     lines = [f"- {names}: {meaning}. {line}.\n" for names, meaning, line in [*pictures, *numbers]]
@@ -241,11 +238,10 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
         if name not in drawn:
             for ending in ("png", "pdf", "csv"):
                 remove(where / f"{name}.{ending}")
-    remove(where / "agreement.csv")  # of earlier versions
 
 
-def _write_page(where: Path, told: Content, figures: Sequence[page.Shown]) -> list[str]:
+def _write_page(where: Path, content: Content, figures: Sequence[analyses.Shown]) -> list[str]:
     """Write the page with the analyses of the study; returns what of those cannot be shown."""
-    measured, complaints = analyses.read(where, told.folders)
-    write_atomically(where / "report.html", page.render(told, figures, measured, complaints))
+    measured, complaints = analyses.read(where, content.folders)
+    write_atomically(where / "report.html", page.render(content, figures, measured, complaints))
     return complaints

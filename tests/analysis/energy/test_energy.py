@@ -171,7 +171,7 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
     flows = in_theory(subject, refined=8)
     assert flows[0].refined > 8
     for flow, Y in zip(flows, entering, strict=True):
-        found = course(flow, Y, "relu", energies=True)
+        found = course(flow, Y, "relu")
         assert found.times[-1] == 3
         assert (np.diff(found.norm, axis=0) <= 1e-6).all()
         assert (np.diff(found.invariant, axis=0) <= 1e-6).all()
@@ -187,7 +187,7 @@ def test_in_the_theorems_setting_leapfrog_s_steps_keep_to_its_own_bound():
     flows = in_theory(subject)
     assert [flow.refined for flow in flows] == [2, 2]  # 2 / 0.5 = 4 < 6 <= 8 = 2 / 0.5^2
     for flow, Y in zip(flows, entering_features(subject, 2, seed=0), strict=True):
-        found = course(Flow(flow.dynamic, flow.thetas * 20), Y, "relu", energies=True)
+        found = course(Flow(flow.dynamic, flow.thetas * 20), Y, "relu")
         assert found.energy_10.max() < 2  # the norm may grow, with a velocity that is bounded
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from small_runs import finished_run, made_dataset, subject_of
 
-from pdenet_repro.analysis.reversibility.measure import errors, gradient_rows, measure, unit_gradients
-from pdenet_repro.analysis.reversibility.precisions import PRECISIONS
+from pdenet_repro.analysis.reversibility.measure import PRECISIONS, errors, gradient_rows, measure, unit_gradients
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source

@@ -9,10 +9,12 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pdenet_repro import build_network, compose
+from pdenet_repro.analysis.options import add_options
 from pdenet_repro.analysis.robustness import measure as robustness
 from pdenet_repro.analysis.robustness.attacks import scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.robustness.figures import WRONG, Panel, curves
+from pdenet_repro.analysis.robustness.figures import WRONG, curves
+from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.statistics import exact_interval
 from pdenet_repro.system.arguments import Parser
@@ -22,7 +24,7 @@ from pdenet_repro.system.seeds import stream
 
 def options(*words):
     parser = Parser()
-    robustness.add_options(parser)
+    add_options(parser, robustness)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(words)
 
@@ -36,7 +38,7 @@ def subject(dynamic, *words):
         network.classifier.bias -= network(torch.from_numpy(pixels)).mean(0)
         guesses = network(torch.from_numpy(pixels)).argmax(1).numpy()
     labels = np.where(np.arange(8) < 6, guesses, (guesses + 1) % 10)  # six of eight are right
-    found = Subject(config, network, None, print)
+    found = Subject(config, network, None)
     dataset = SimpleNamespace(test=SimpleNamespace(pixels=pixels, labels=labels), class_names=list("abcdefghij"))
     found.__dict__["dataset"] = dataset
     return found

@@ -8,7 +8,7 @@ import torch
 from small_runs import subject_of
 from torchvision.transforms.functional import gaussian_blur
 
-from pdenet_repro.analysis.smoothing.measure import BANDS, HIGH, band_energies, measure, relative_gradient
+from pdenet_repro.analysis.smoothing.measure import BANDS, UPPER, band_energies, measure, relative_gradient
 from pdenet_repro.networks.dynamics import Parabolic, ResNet
 from pdenet_repro.networks.layers import SymmetricWeights
 from pdenet_repro.networks.norms import Norm
@@ -89,6 +89,6 @@ def test_the_kind():
     for row in rows:
         shares = [value for name, value in row.items() if name.startswith("share") and name.endswith("nyquist")]
         assert sum(shares) == pytest.approx(1, abs=0.2)  # medians
-        assert row[f"{HIGH}_p10"] <= row[f"{HIGH}_median"] <= row[f"{HIGH}_p90"]
+        assert row[f"{UPPER}_p10"] <= row[f"{UPPER}_median"] <= row[f"{UPPER}_p90"]
     assert len(result.sentences) == 2
     assert "smoothing" in result.pictures

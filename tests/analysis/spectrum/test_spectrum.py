@@ -297,15 +297,15 @@ def test_the_norm_of_a_zero_kernel_is_0_and_bounds_no_step(monkeypatch):
 
 
 def test_a_wide_unit_gets_more_unknowns_unless_they_are_given():
-    (wide,) = subjects(["data=shapes", "network.widths=[4,256]"], torch.device("cpu"), None, print)
-    (deep,) = subjects(["data=shapes", "network.widths=[4,4,4,4,4,64]"], torch.device("cpu"), None, print)
+    (wide,) = subjects(["data=shapes", "network.widths=[4,256]"], torch.device("cpu"), None)
+    (deep,) = subjects(["data=shapes", "network.widths=[4,4,4,4,4,64]"], torch.device("cpu"), None)
     assert spectrum._unknowns([wide], None) == 256 * 4
     assert spectrum._unknowns([wide], 2000) == 2000
     assert spectrum._unknowns([deep], None) == 64 * 9  # the last unit has 3 x 3 pixels, which cannot be halved
 
 
 def test_negative_scales_are_told():
-    (subject,) = subjects(["data=shapes", "network=tiny"], torch.device("cpu"), None, print)
+    (subject,) = subjects(["data=shapes", "network=tiny"], torch.device("cpu"), None)
     assert spectrum._negative_scales(subject.network) == ""
     subject.network.units[0].theta[0].scale.data[1, 2] = -0.5
     assert " 1 of the 24 scales" in spectrum._negative_scales(subject.network)
@@ -316,10 +316,10 @@ def test_networks_of_one_dynamic_are_told_apart(tmp_path):
         finished(tmp_path, f"data.fraction={fraction}")
     folders = [str(path.parent) for path in sorted(tmp_path.rglob("summary.json"))]
     words = [*folders, "data=shapes", "network=tiny", "dynamic=parabolic,resnet"]
-    found = [subject.name for subject in subjects(words, torch.device("cpu"), None, print)]
+    found = [subject.name for subject in subjects(words, torch.device("cpu"), None)]
     expected = ["parabolic, fraction-0.10/seed-0", "parabolic, fraction-0.20/seed-0"]
     assert found == [*expected, "parabolic, initial weights", "ResNet, initial weights"]
-    twice = subjects(["data=shapes", "network=tiny", "network.norm=none,channel"], torch.device("cpu"), None, print)
+    twice = subjects(["data=shapes", "network=tiny", "network.norm=none,channel"], torch.device("cpu"), None)
     assert [subject.name for subject in twice] == ["parabolic, initial weights 1", "parabolic, initial weights 2"]
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pdenet_repro.analysis.energy import invariants
-from pdenet_repro.analysis.jacobian import evaluations
+from pdenet_repro.analysis.jacobian import of_layers
+from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
-from pdenet_repro.networks.dynamics import SecondOrder
+from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
 FEW = 8  # images whose states at all times of a unit are stored at a time
 
@@ -28,11 +29,10 @@ class Course:
     centred: np.ndarray | None = None  # the same with all parts of a state at one time; NaN at the last time
     energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
 
-    def deviation(self, *, centred: bool) -> float:
-        """Largest difference of the invariant from its first value, relative to that."""
-        values = self.centred if centred else self.invariant
-        assert values is not None
-        return float(np.nanmax(np.abs(values / values[0] - 1)))
+    def deviations(self) -> list[float]:
+        """Largest difference of the invariant, and of its centred form, from its first value, relative to that."""
+        known = [values for values in (self.invariant, self.centred) if values is not None]
+        return [float(np.nanmax(np.abs(values / values[0] - 1))) for values in known]
 
 
 @dataclass(frozen=True)
@@ -45,56 +45,40 @@ class Measured:
 
 
 @torch.no_grad()
-def course(flow: Flow, Y: Tensor, activation: str = "", *, energies: bool = False) -> Course:
-    """The course of features Y (N, C, H, W) in a unit. ``energies``: compute them too, which needs a flow without norm."""
-    parts = [_course(flow, some, activation, energies=energies) for some in Y.split(FEW)]
-    columns = [None if each[0] is None else torch.cat(each, 1).cpu().numpy() for each in zip(*parts, strict=True)]
-    norm, *others = columns
-    assert norm is not None
-    return Course(np.arange(len(norm)) / flow.refined, norm, *others)
+def course(flow: Flow, Y: Tensor, activation: str = "") -> Course:
+    """The course of features Y (N, C, H, W) in a unit; with its ``activation`` also of energies, for a flow without norm."""
+    parts = [_course(flow, some, activation) for some in Y.split(FEW)]
+    found = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
+    return Course(np.arange(len(found["norm"])) / flow.refined, **found)
 
 
-def _course(flow: Flow, Y: Tensor, activation: str, *, energies: bool) -> list[Tensor | None]:
+def _course(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     dynamic, theta = flow.dynamic, flow.thetas[0]
     states = invariants.states(dynamic, Y, flow.thetas)
     norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
-    found: list[Tensor | None] = [norm / norm[0], None, None, None]
-    if energies and invariants.has_invariant(dynamic):
+    found = {"norm": norm / norm[0]}
+    if activation and isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder):
         bound = invariants.linear_bound(dynamic, Y, theta).clamp_min(1e-300)
         own = [invariants.invariant(dynamic, state, theta, activation) for state in states]
-        centred = [
-            invariants.invariant(dynamic, state, theta, activation, after)
-            for state, after in zip(states, states[1:], strict=False)
-        ]
-        found[1] = torch.stack(own) / bound
-        found[2] = torch.stack([*centred, torch.full_like(own[0], torch.nan)]) / bound
+        found["invariant"] = torch.stack(own) / bound
+        centred = [invariants.invariant(dynamic, state, theta, activation, after) for state, after in pairwise(states)]
+        found["centred"] = torch.stack([*centred, torch.full_like(own[0], torch.nan)]) / bound
         if isinstance(dynamic, SecondOrder):
-            found[3] = (
-                torch.stack([invariants.energy_10(dynamic, state, theta, activation) for state in states]) / bound
-            )
+            energies = [invariants.energy_10(dynamic, state, theta, activation) for state in states]
+            found["energy_10"] = torch.stack(energies) / bound
     return found
 
 
-def forces(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
+@torch.no_grad()
+def forces(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
     """For each layer median and largest ``|F|`` at the features ``entering`` the units, and the bound that the norm gives."""
-    rows, config = [], subject.config.network
+    rows, activation = [], subject.config.network.activation
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        found: dict[tuple[int, int], list[Tensor]] = {}
-        bounds: dict[tuple[int, int], float] = {}
-        for some in Y.split(FEW):
-            for step, layers in enumerate(evaluations(unit, some), start=1):
-                for layer, each in enumerate(layers, start=1):
-                    if not found.get((step, layer)):
-                        bounds[step, layer] = invariants.force_bound(
-                            each.F.norm, each.theta, Y.shape[-1], config.activation
-                        )
-                    with torch.no_grad():
-                        found.setdefault((step, layer), []).append(euclidean_norms(each.F(each.Y, each.theta)))
-        for (step, layer), values in found.items():
-            force = torch.cat(values).cpu().numpy()
+        measured = of_layers(unit, Y, FEW, lambda each: euclidean_norms(each.F(each.Y, each.theta)))
+        for (step, layer), (force, each) in measured.items():
             rows.append(
-                {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
-                 "images": len(force), "force_median": float(np.median(force)), "force_max": float(force.max()),
-                 "force_bound": bounds[step, layer]}
+                {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(force),
+                 "force_median": float(np.median(force)), "force_max": float(force.max()),
+                 "force_bound": invariants.force_bound(each.F.norm, each.theta, Y.shape[-1], activation)}
             )  # fmt: skip
     return rows

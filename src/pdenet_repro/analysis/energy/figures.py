@@ -1,15 +1,25 @@
 """Pictures of the features' norms, of conserved quantities and of forces in the units of networks."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.drawing import (
+    draw_grid,
+    draw_marks,
+    legend,
+    line_styles,
+    plain_numbers,
+    styles_of,
+    tick_steps,
+    time_steps,
+)
 from pdenet_repro.analysis.energy.courses import Measured
-from pdenet_repro.analysis.styles import draw_grid, line_styles
+from pdenet_repro.analysis.result import Row, where
 from pdenet_repro.analysis.trajectory import Place, places
+from pdenet_repro.report.figures import Style
 
 
 def _path(found: Sequence[Measured]) -> list[Place]:
@@ -28,16 +38,16 @@ def of_norms(found: Sequence[Measured]) -> Figure:
         axis.axhline(1, color="black", linewidth=1)
         for each in (each for each in found if each.setting == setting):
             how = style[each.subject.name]
-            axis.plot([], [], how.line, marker=how.marker, markersize=5, color=how.colour, label=each.subject.name)
+            axis.plot([], [], how.dashes, marker=how.marker, markersize=5, color=how.colour, label=each.subject.name)
             for at, course in zip(depth_axes.inside(_path(found)), each.units, strict=False):
                 whole = np.isclose(course.times % 1, 0)
                 x = at[0] + course.times
-                depth_axes.draw(axis, x, course.norm, how.colour, style=how.line)
+                depth_axes.draw(axis, x, course.norm, how, marker=None)
                 axis.plot(x[whole], np.median(course.norm[whole], axis=1), how.marker, color=how.colour, markersize=5)
         axis.set_yscale("log")
-        depth_axes.plain_numbers(axis)
+        plain_numbers(axis)
         axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure
 
 
@@ -58,33 +68,28 @@ def of_invariants(found: Sequence[Measured]) -> Figure:
                 (course.energy_10, "black", "energy (10)", "--"),
             ):
                 if values is not None:
-                    known = ~np.isnan(values[:, 0])
-                    depth_axes.draw(
-                        axis, x[known], values[known], shade, None if unit else name, line, band=line == "-"
-                    )
+                    known, how = ~np.isnan(values[:, 0]), Style(shade, "", line)
+                    depth_axes.draw(axis, x[known], values[known], how, None if unit else name, band=line == "-")
         axis.set_ylim(0, 1.08 * max(1.0, axis.get_ylim()[1] / 1.08))
         axis.set_ylabel(f"{each.subject.name}\n\nover ½‖K Y₀‖²", fontsize=9)
-    depth_axes.legend(figure)
+    legend(figure)
     return figure
 
 
-def of_forces(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def of_forces(rows: Sequence[Row]) -> Figure:
     """``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axis = figure.subplots()
-    style = line_styles((row["network"], row["dynamic"]) for row in rows)
-    names = sorted({(row["unit"], row["step"]) for row in rows})
+    style, steps = styles_of(rows), time_steps(rows)
     for i, (network, how) in enumerate(style.items()):
-        own = [row for row in rows if row["network"] == network and row["force_bound"] < np.inf]
-        at = [names.index((row["unit"], row["step"])) + 0.6 * (i / len(style) - 0.5) for row in own]
+        own = [row for row in where(rows, network=network) if row["force_bound"] < np.inf]
+        at = [steps.index((row["unit"], row["step"])) + 0.6 * (i / len(style) - 0.5) for row in own]
         median, largest = ([row[key] / row["force_bound"] for row in own] for key in ("force_median", "force_max"))
-        axis.vlines(at, median, largest, color=how.colour, linewidth=1)
-        filled = how.colour if how.line == "-" else "none"
-        axis.scatter(at, median, 30, marker=how.marker, edgecolors=how.colour, facecolors=filled, label=network)
+        draw_marks(axis, at, (median, median, largest), how, 30, network)
     axis.axhline(1, color="black", linewidth=1)
     axis.set_ylim(0, 1.05)
-    depth_axes.tick_steps(axis, names)
+    tick_steps(axis, steps)
     axis.set_ylabel("‖F(Y)‖ over its bound")
     draw_grid(axis, rows_only=True)
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro.analysis.operator_norm import operator_norm
-from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, Parabolic, SecondOrder, State
+from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, SecondOrder, State
 from pdenet_repro.networks.layers import ACTIVATIONS, conv
 from pdenet_repro.networks.norms import NORMS, Norm
 
@@ -30,11 +30,6 @@ ANTIDERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda X: X.clamp_min(0).square() / 2,
     "tanh": lambda X: X.abs() + F.softplus(-2 * X.abs()) - math.log(2),  # log cosh without overflow
 }
-
-
-def has_invariant(dynamic: Dynamic) -> bool:
-    """Whether `invariant` is defined for this dynamic."""
-    return isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder)
 
 
 def phi(Y: Tensor, theta: Any, activation: str) -> Tensor:

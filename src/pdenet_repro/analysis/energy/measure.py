@@ -6,29 +6,22 @@ norm, no bias, the kernels of each unit's first step at every time, and time ste
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.energy import figures
 from pdenet_repro.analysis.energy.courses import Course, Measured, course, forces
 from pdenet_repro.analysis.energy.invariants import observed_order
-from pdenet_repro.analysis.options import add_images
-from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import as_they_are, in_theory
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
+IMAGES = 16
 AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
 REFINED = 8  # least number of time steps for one in the theorems' setting, where time is continuous
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 16)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -36,13 +29,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     found, orders, rows = [], [], []
     for subject in progress(subjects, "norms and energies of the features"):
         entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
-        own = [course(*each) for each in zip(as_they_are(subject), entering, strict=True)]
-        found.append(Measured(subject, AS_IT_IS, own))
+        found.append(Measured(subject, AS_IT_IS, list(map(course, as_they_are(subject), entering))))
         flows = in_theory(subject, REFINED)
-        theory = [course(f, Y, activation, energies=True) for f, Y in zip(flows, entering, strict=True)]
-        found.append(Measured(subject, THEOREM, theory))
         finer = in_theory(subject, 2 * max(flow.refined for flow in flows))
-        again = [course(f, Y, activation, energies=True) for f, Y in zip(finer, entering, strict=True)]
+        theory, again = (
+            [course(f, Y, activation) for f, Y in zip(each, entering, strict=True)] for each in (flows, finer)
+        )
+        found.append(Measured(subject, THEOREM, theory))
         ratios = [fine.refined / coarse.refined for coarse, fine in zip(flows, finer, strict=True)]
         orders.append(_orders(theory, again, ratios))
         rows += forces(subject, entering)
@@ -52,7 +45,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         figures.of_norms(found),
         "Norms of the features",
         f"Euclidean norm of the features over that at the start of the unit, median over {given.images} test images, bands "
-        f"from {depth_axes.LOW} to {depth_axes.HIGH} %. Above: networks as they are, in evaluation mode (at initial weights the "
+        f"from {LOW} to {HIGH} %. Above: networks as they are, in evaluation mode (at initial weights the "
         "batch norms have the statistics of some images). Below: the kernels of each unit's first step at every time, no norm, "
         "no bias, the time steps refined: the parabolic flow decreases the norm; the hyperbolic flows need not conserve it.",
     )
@@ -77,80 +70,71 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     return result
 
 
-def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> tuple[float, float] | None:
+def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> list[float]:
     """Observed orders in h of the deviation of the invariant and of its centred form, medians over the units."""
-    if coarse[0].invariant is None:
-        return None
-    return tuple(
-        float(
-            np.median(
-                [
-                    observed_order(a.deviation(centred=centred), b.deviation(centred=centred), ratio)
-                    for a, b, ratio in zip(coarse, fine, ratios, strict=True)
-                ]
-            )
-        )
-        for centred in (False, True)
-    )  # type: ignore[return-value]
+    orders = [
+        [observed_order(*pair, ratio) for pair in zip(a.deviations(), b.deviations(), strict=True)]
+        for a, b, ratio in zip(coarse, fine, ratios, strict=True)
+    ]
+    return [float(np.median(of_units)) for of_units in zip(*orders, strict=True)]
 
 
-def _rows(found: Measured) -> list[dict[str, Any]]:
-    columns = ("invariant_over_linear_bound", "centred_invariant_over_linear_bound", "energy_10_over_linear_bound")
+def _rows(found: Measured) -> list[Row]:
     rows = []
     for unit, of_unit in enumerate(found.units, start=1):
+        courses = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
         for i, time in enumerate(of_unit.times):
-            row: dict[str, Any] = {
-                "network": found.subject.name, "dynamic": found.subject.dynamic, "setting": found.setting, "unit": unit,
-                "time_in_steps": float(time), "images": of_unit.norm.shape[1],
-            }  # fmt: skip
-            row |= depth_axes.quantiles("norm_over_unit_start", of_unit.norm[i])
-            arrays = (of_unit.invariant, of_unit.centred, of_unit.energy_10)
-            for column, array in zip(columns, arrays, strict=True):
-                known = array is not None and not np.isnan(array[i]).any()
-                row |= depth_axes.quantiles(column, array[i] if array is not None and known else None)
+            row = {**found.subject.columns, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
+                   "images": of_unit.norm.shape[1]}  # fmt: skip
+            row |= quantiles("norm_over_unit_start", of_unit.norm[i])
+            for name, values in courses.items():
+                known = values is not None and not np.isnan(values[i]).any()
+                row |= quantiles(f"{name}_over_linear_bound", values[i] if values is not None and known else None)
             rows.append(row)
     return rows
 
 
-def _sentences(found: Sequence[Measured], orders: Sequence[tuple[float, float] | None]) -> list[str]:
+def _sentences(found: Sequence[Measured], orders: Sequence[Sequence[float]]) -> list[str]:
     sentences = []
     for setting in (AS_IT_IS, THEOREM):
         factors = [
-            f"{each.subject.name} {', '.join(f'{np.median(unit.norm[-1]):.2f}' for unit in each.units)}"
+            f"{each.subject.name} {joined((np.median(unit.norm[-1]) for unit in each.units), '.2f')}"
             for each in found
             if each.setting == setting
         ]
         sentences.append(f"{setting}: the units multiply the norm of the features (medians) by {'; '.join(factors)}.")
     for each, order in zip((each for each in found if each.setting == THEOREM), orders, strict=True):
-        known = [unit for unit in each.units if unit.invariant is not None]
-        if not known or order is None:
+        if not order:
             continue
-        name = each.subject.name
+        about = f"{each.subject.name}, {THEOREM}:"
+        invariant, centred, energy_10 = (
+            [getattr(unit, name) for unit in each.units] for name in ("invariant", "centred", "energy_10")
+        )
         if each.subject.dynamic == "parabolic":
-            worst = max(float((unit.invariant[1:] / unit.invariant[:-1]).max()) for unit in known)  # type: ignore[index]
-            left = ", ".join(f"{np.median(unit.invariant[-1] / unit.invariant[0]):.3f}" for unit in known)  # type: ignore[index]
+            worst = max(float((phi[1:] / phi[:-1]).max()) for phi in invariant)
+            left = joined((np.median(phi[-1] / phi[0]) for phi in invariant), ".3f")
             sentences.append(
-                f"{name}, {THEOREM}: phi(Y) falls to {left} of its start in the units (medians); the largest ratio of two "
-                f"successive values is {worst:.6f}."
+                f"{about} phi(Y) falls to {left} of its start in the units (medians); the largest ratio of two successive values "
+                f"is {worst:.6f}."
             )
             continue
-        own, centred = (max(unit.deviation(centred=c) for unit in known) for c in (False, True))
-        start = ", ".join(f"{np.median(unit.centred[0]):.2f}" for unit in known)  # type: ignore[index]
+        start = joined((np.median(H[0]) for H in centred), ".2f")
+        own, both = (max(of_units) for of_units in zip(*(unit.deviations() for unit in each.units), strict=True))
         sentences.append(
-            f"{name}, {THEOREM}: H is {start} times its linear bound (medians of the units) and differs from its start by at "
-            f"most {own:.1e} at the scheme's states, {centred:.1e} with all parts at one time; observed orders in h (medians) "
-            f"{order[0]:.2f} and {order[1]:.2f}."
+            f"{about} H is {start} times its linear bound (medians of the units) and differs from its start by at most {own:.1e} "
+            f"at the scheme's states, {both:.1e} with all parts at one time; observed orders in h (medians) {order[0]:.2f} and "
+            f"{order[1]:.2f}."
         )
-        if known[0].energy_10 is not None:
-            largest = max(float(np.max(unit.energy_10)) for unit in known)  # type: ignore[arg-type]
-            sentences.append(f"{name}, {THEOREM}: energy (10) is at most {largest:.3f} times the linear bound.")
+        if energy_10[0] is not None:
+            largest = max(float(E.max()) for E in energy_10)
+            sentences.append(f"{about} energy (10) is at most {largest:.3f} times the linear bound.")
     return sentences
 
 
-def _force_sentences(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _force_sentences(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for name in dict.fromkeys(row["network"] for row in rows):
-        ratios = [row["force_max"] / row["force_bound"] for row in rows if row["network"] == name]
+        ratios = [row["force_max"] / row["force_bound"] for row in where(rows, network=name)]
         sentences.append(
             f"{name}: |F| reaches {min(ratios):.0%} to {max(ratios):.0%} of the bound that its norm gives."
         )

@@ -8,7 +8,7 @@ computed again from training images after refining.
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,44 +16,43 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.options import about_batches, add_images, numbers
-from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import draw_grid, line_styles
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.options import about_batches, numbers
+from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
-from pdenet_repro.analysis.weight_variants import compared, predictions, refined, renew_statistics
+from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, accuracies, refined
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 
-STATISTICS_IMAGES = 128
+IMAGES = 500
+OPTIONS = {
+    "--refine": {
+        "default": "1,2,4,8", "metavar": "A,B,...",
+        "help": "numbers m of time steps that replace one, of size h / m (default %(default)s); distances are to the largest m",
+    }
+}  # fmt: skip
 DISTANCE_IMAGES = 16
-BATCH = 25
-Row = dict[str, Any]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 500)
-    parser.add_argument(
-        "--refine", default="1,2,4,8", metavar="A,B,...",
-        help="numbers m of time steps that replace one, of size h / m (default 1,2,4,8); distances are to the largest m",
-    )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the accuracy of every refined network, and the distance of its units' results to those of the finest."""
     times = sorted({1, *(int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True))})
-    accuracies: list[Row] = []
+    accuracy: list[Row] = []
     distances: list[Row] = []
     result = Result(sentences=about_batches(subjects, given.images, BATCH))
     for subject in subjects:
-        accuracies += _accuracies(subject, times, given)
+        variants = (
+            (m, partial(refined, times=m), statistics)
+            for m in progress(times, f"refining {subject.name} in time")
+            for statistics in ("as trained", "renewed")
+        )
+        accuracy += accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
-        result.sentences.append(_sentence(subject, accuracies, distances))
-    result.tables = {"refinement": accuracies, "refinement_distances": distances}
+        result.sentences.append(_sentence(subject.name, accuracy, distances))
+    result.tables = {"refinement": accuracy, "refinement_distances": distances}
     result.pictures["refinement"] = Picture(
-        picture(accuracies, distances),
+        picture(accuracy, distances),
         "The same networks with finer time steps",
         f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
@@ -62,21 +61,6 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "over them. A discretised equation keeps its accuracy, and its distance falls like 1 / m.",
     )
     return result
-
-
-def _accuracies(subject: Subject, times: Sequence[int], given: argparse.Namespace) -> list[Row]:
-    images, labels = subject.test_images(given.images, given.seed)
-    truth, rows = labels.cpu().numpy(), []
-    original = predictions(subject, subject.network, images, BATCH) == truth
-    for m in progress(times, f"refining {subject.name} in time"):
-        for statistics in ("as trained", "renewed"):
-            network = refined(subject.network, m)
-            if statistics == "renewed":
-                renew_statistics(subject, network, STATISTICS_IMAGES, given.seed)
-            right = predictions(subject, network, images, BATCH) == truth
-            place = {"network": subject.name, "dynamic": subject.dynamic, "steps_for_one": m, "statistics": statistics}
-            rows.append(place | compared(original, right))
-    return rows
 
 
 @torch.no_grad()
@@ -92,9 +76,8 @@ def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: in
         ):
             distance = (euclidean_norms(Y - Y_limit) / euclidean_norms(Y_limit)).cpu().numpy()
             rows.append(
-                {"network": subject.name, "dynamic": subject.dynamic, "unit": unit, "steps_for_one": m, "finest": finest,
-                 "images": images, "relative_distance_median": float(np.median(distance)),
-                 "relative_distance_max": float(distance.max())}
+                {**subject.columns, "unit": unit, "steps_for_one": m, "finest": finest, "images": images,
+                 "relative_distance_median": float(np.median(distance)), "relative_distance_max": float(distance.max())}
             )  # fmt: skip
     return rows
 
@@ -103,49 +86,33 @@ def _results(network: PDENet, entering: Sequence[Tensor]) -> list[Tensor]:
     return [torch.cat([unit(part) for part in Y.split(4)]) for unit, Y in zip(units(network), entering, strict=True)]
 
 
-def _sentence(subject: Subject, accuracies: Sequence[Row], distances: Sequence[Row]) -> str:
-    own = [row for row in accuracies if row["network"] == subject.name]
-    by = {
-        kind: ", ".join(f"{100 * row['test_accuracy']:.1f}" for row in own if row["statistics"] == kind)
-        for kind in ("as trained", "renewed")
-    }
-    times = ", ".join(str(row["steps_for_one"]) for row in own if row["statistics"] == "renewed")
-    first = [
-        row["relative_distance_median"]
-        for row in distances
-        if row["network"] == subject.name and row["steps_for_one"] == 1
-    ]
+def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> str:
+    trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
+    of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
+    first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
     moved = f" The units' results are {min(first):.2g} to {max(first):.2g} from the finest, relative." if first else ""
     return (
-        f"{subject.name}: with {times} steps for one, accuracy on {own[0]['test_images']} test images is {by['renewed']} % with "
-        f"renewed batch statistics, {by['as trained']} % with those of training.{moved}"
+        f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps for one, accuracy on "
+        f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "
+        f"training.{moved}"
     )
 
 
-def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
+def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Left the accuracy, right the distance to the finest, against the number of steps that replace one."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    style = line_styles((row["network"], row["dynamic"]) for row in accuracies)
+    style = styles_of(accuracy)
     for i, (network, how) in enumerate(style.items()):
         shift = 1.03 ** (i - (len(style) - 1) / 2)
         for statistics, line in (("renewed", "-"), ("as trained", ":")):
-            rows = [row for row in accuracies if row["network"] == network and row["statistics"] == statistics]
-            x, y = ([row[key] for row in rows] for key in ("steps_for_one", "test_accuracy"))
-            errors = [
-                [row["test_accuracy"] - row["low_95"] for row in rows],
-                [row["high_95"] - row["test_accuracy"] for row in rows],
-            ]
-            left.errorbar([each * shift for each in x], y, errors, color=how.colour, linestyle=line, marker=how.marker, capsize=2,
+            rows = where(accuracy, network=network, statistics=statistics)
+            x, y, low, high = np.array(columns_of(rows, "steps_for_one", "test_accuracy", "low_95", "high_95"))
+            left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
                           elinewidth=0.8, label=network if line == "-" else None)  # fmt: skip
-        rows = [row for row in distances if row["network"] == network]
-        times = sorted({row["steps_for_one"] for row in rows})
-        values = [[row["relative_distance_median"] for row in rows if row["steps_for_one"] == m] for m in times]
-        right.plot(times, [float(np.median(each)) for each in values], how.line, color=how.colour, marker=how.marker)
-        right.fill_between(
-            times, list(map(min, values)), list(map(max, values)), color=how.colour, alpha=0.1, linewidth=0
-        )
-    ticks = sorted({row["steps_for_one"] for row in accuracies})
+        own = where(distances, network=network)
+        draw_spread(right, own, "steps_for_one", "relative_distance_median", how, alpha=0.1)
+    ticks = sorted({row["steps_for_one"] for row in accuracy})
     for axis in (left, right):
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(m) for m in ticks])
@@ -158,7 +125,7 @@ def picture(accuracies: Sequence[Row], distances: Sequence[Row]) -> Figure:
     left.set_ylabel("test accuracy (dashed: chance)")
     if distances:
         right.set_yscale("log")
-        depth_axes.plain_numbers(right)
+        plain_numbers(right)
     right.set_ylabel("relative distance to the finest")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

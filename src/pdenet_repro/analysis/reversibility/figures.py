@@ -1,60 +1,54 @@
 """The picture of errors of units that run backwards: by precision, by number of steps, and of their gradients."""
 
 from collections.abc import Mapping, Sequence
-from statistics import geometric_mean, median
-from typing import TYPE_CHECKING, Any
+from statistics import geometric_mean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.styles import Style, draw_grid, legend_columns, line_styles
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.result import Row, columns_of, where
+from pdenet_repro.report.figures import Style
 
-if TYPE_CHECKING:
-    from pdenet_repro.analysis.reversibility.precisions import Precision
-
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 
 
-def picture(by_unit: Rows, refined: Rows, gradients: Rows, precisions: "Sequence[Precision]") -> Figure:
+def picture(by_unit: Rows, refined: Rows, gradients: Rows) -> Figure:
     """Three panels of relative errors: of the first state by unit and precision, by number of steps, and of gradients."""
-    style = line_styles((row["network"], row["dynamic"]) for row in by_unit)
+    style = styles_of(by_unit)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
-    _by_unit(left, by_unit, precisions, style)
+    _by_unit(left, by_unit, style)
     _by_steps(middle, refined, style)
     _of_gradients(right, gradients, style)
     for axis in (left, middle, right):
         axis.set_yscale("log")
         draw_grid(axis)
-    depth_axes.plain_numbers(middle)
+    plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)
-    handles, names = left.get_legend_handles_labels()
-    ncols = legend_columns(names, figure, 10)
-    figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
+    legend(figure, [left])
     return figure
 
 
-def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", style: Mapping[str, Style]) -> None:
+def _by_unit(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     units = max(row["unit"] for row in rows)
     for network, how in style.items():
-        axis.plot([], [], how.line, marker=how.marker, color=how.colour, label=network)  # for the legend
-    for precision in precisions:
+        axis.plot([], [], how.dashes, marker=how.marker, color=how.colour, label=network)  # for the legend
+    roundoffs = {row["precision"]: row["unit_roundoff"] for row in rows}
+    for precision, roundoff in roundoffs.items():
         for i, (network, how) in enumerate(style.items()):
-            chosen = [row for row in rows if row["network"] == network and row["precision"] == precision.name]
+            chosen = where(rows, network=network, precision=precision)
             x = [row["unit"] + 0.12 * (i - (len(style) - 1) / 2) for row in chosen]
-            middle = [row["relative_error_median"] for row in chosen]
-            axis.plot(x, middle, how.line, color=how.colour, linewidth=1, alpha=0.5)
+            middle, largest = columns_of(chosen, "relative_error_median", "relative_error_max")
+            axis.plot(x, middle, how.dashes, color=how.colour, linewidth=1, alpha=0.5)
             axis.plot(x, middle, how.marker, color=how.colour, markersize=6)
-            axis.vlines(x, middle, [row["relative_error_max"] for row in chosen], color=how.colour, linewidth=1.5)
-        typical = geometric_mean(
-            row["relative_error_median"] + 1e-17 for row in rows if row["precision"] == precision.name
-        )
-        axis.text(units + 0.35, typical, precision.name.replace(", ", ",\n"), va="center", fontsize=9)
-        axis.plot([0.45, 0.6], [precision.roundoff] * 2, color="black", linewidth=2)
-    axis.text(0.65, precisions[0].roundoff, "unit roundoff", va="center", fontsize=8)
+            axis.vlines(x, middle, largest, color=how.colour, linewidth=1.5)
+        typical = geometric_mean(row["relative_error_median"] + 1e-17 for row in where(rows, precision=precision))
+        axis.text(units + 0.35, typical, precision.replace(", ", ",\n"), va="center", fontsize=9)
+        axis.plot([0.45, 0.6], [roundoff] * 2, color="black", linewidth=2)
+    axis.text(0.65, next(iter(roundoffs.values())), "unit roundoff", va="center", fontsize=8)
     axis.set_xlim(0.45, units + 0.4 + 0.35 * units)
     axis.set_xticks(range(1, units + 1))
     axis.set_xlabel("unit")
@@ -65,13 +59,8 @@ def _by_unit(axis: Axes, rows: Rows, precisions: "Sequence[Precision]", style: M
 def _by_steps(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     steps = sorted({row["steps"] for row in rows})
     for network, how in style.items():
-        of_network = [row for row in rows if row["network"] == network]
-        at = sorted({row["steps"] for row in of_network})
-        by_steps = [[row["relative_error_median"] for row in of_network if row["steps"] == n] for n in at]
-        middle = [median(errors) for errors in by_steps]
-        axis.plot(at, middle, how.line, marker=how.marker, color=how.colour, markersize=6)
-        low, high = [min(errors) for errors in by_steps], [max(errors) for errors in by_steps]
-        axis.fill_between(at, low, high, color=how.colour, alpha=0.15, linewidth=0)
+        own = where(rows, network=network)
+        draw_spread(axis, own, "steps", "relative_error_median", how, alpha=0.15, markersize=6)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_locator(FixedLocator(steps))
     axis.xaxis.set_minor_locator(NullLocator())
@@ -82,12 +71,14 @@ def _by_steps(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
 
 def _of_gradients(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     for network, how in style.items():
-        chosen = [row for row in rows if row["network"] == network]
-        units = [row["unit"] for row in chosen]
-        axis.plot(units, [row["relative_difference_reverse_store"] for row in chosen], how.marker + "-", color=how.colour,
-                  markersize=6)  # fmt: skip
-        axis.plot(units, [row["relative_difference_store_float64"] for row in chosen], how.marker + ":", color=how.colour,
-                  markersize=7, markerfacecolor="none")  # fmt: skip
+        units, reverse, stored = columns_of(
+            where(rows, network=network),
+            "unit",
+            "relative_difference_reverse_store",
+            "relative_difference_store_float64",
+        )
+        axis.plot(units, reverse, how.marker + "-", color=how.colour, markersize=6)
+        axis.plot(units, stored, how.marker + ":", color=how.colour, markersize=7, markerfacecolor="none")
     axis.plot([], [], "k-", marker="o", label="memory=reverse from store")
     axis.plot([], [], "k:", marker="o", markerfacecolor="none", label="store from float64")
     axis.legend(fontsize=9, loc="upper right")

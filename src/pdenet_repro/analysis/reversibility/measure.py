@@ -6,35 +6,59 @@ point each step has a rounding error, which the following steps may enlarge.
 
 import argparse
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import add_images, applicable, numbers
-from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.options import applicable, numbers
+from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.reversibility import figures
-from pdenet_repro.analysis.reversibility.precisions import PRECISIONS, Precision
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, state_norms, units
 from pdenet_repro.config.dynamics import reversible_names
-from pdenet_repro.networks.dynamics import State
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.console import progress
+from pdenet_repro.system.device import autocast
 
+IMAGES = 32
+OPTIONS = {
+    "--refine": {
+        "default": "1,2,4,8,16", "metavar": "A,B,...",
+        "help": "numbers m of time steps that replace one, of size h / m, in float32 (default %(default)s)",
+    }
+}  # fmt: skip
 FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 32)
-    parser.add_argument(
-        "--refine", default="1,2,4,8,16", metavar="A,B,...",
-        help="numbers m of time steps that replace one, of size h / m, in float32 (default 1,2,4,8,16)",
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Precision:
+    """The floating-point type of state and weights, and that of the arithmetic inside the layers."""
+
+    name: str
+    state: torch.dtype
+    layers: torch.dtype
+
+    @property
+    def roundoff(self) -> float:
+        """Half the distance from 1 to the next larger number in the state's type."""
+        return torch.finfo(self.state).eps / 2
+
+    def context(self, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+        """The context of a forward pass: autocast where the layers have another type than the state."""
+        return autocast(device, "float32" if self.layers == self.state else "bfloat16")
+
+
+PRECISIONS = (
+    Precision("float64", torch.float64, torch.float64),
+    Precision("float32", torch.float32, torch.float32),
+    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # precision=bfloat16 of a run
+    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why the state is not rounded
+)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -47,14 +71,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
-        entering = entering_features(subject, given.images, given.seed)
-        by_unit += unit_rows(subject, entering)
-        refined += refined_rows(subject, [Y[:FEW] for Y in entering], refinements)
+        for number, (unit, Y) in enumerate(
+            zip(units(subject.network), entering_features(subject, given.images, given.seed), strict=True), start=1
+        ):
+            about = subject.columns | {"unit": number}
+            for precision in PRECISIONS:
+                found = _columns(errors(unit, Y, precision))
+                by_unit.append(about | {"precision": precision.name} | found | {"unit_roundoff": precision.roundoff})
+            for m in refinements:
+                steps = {"steps": m * subject.config.network.steps, "step_size": subject.config.network.step_size / m}
+                refined.append(about | steps | _columns(errors(unit, Y[:FEW], PRECISIONS[1], m)))
         gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
-        result.sentences.append(_sentence(subject, by_unit, gradients))
+        result.sentences.append(_sentence(subject.name, by_unit, gradients))
     result.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
     result.pictures["reversibility"] = Picture(
-        figures.picture(by_unit, refined, gradients, PRECISIONS),
+        figures.picture(by_unit, refined, gradients),
         "How exactly the hyperbolic networks run backwards",
         f"Left: relative error ‖Y₀ found - Y₀‖ / ‖Y₀‖ of each unit's first state after running it forward and back, median "
         f"of {given.images} test images, lines up to the largest, in four precisions; ticks on the left: the precisions' "
@@ -85,49 +116,20 @@ def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.n
                 state = dynamic.step(state, theta)
             for theta in reversed(thetas):
                 state = dynamic.inverse_step(state, theta)
-        found.append(_relative_error(state, first))
+        difference = [a.double() - b.double() for a, b in zip(state, first, strict=True)]
+        found.append(state_norms(difference) / state_norms(first))
     return torch.cat(found).cpu().numpy()
 
 
-def _relative_error(found: State, expected: State) -> Tensor:
-    difference = [a.double() - b.double() for a, b in zip(found, expected, strict=True)]
-    return state_norms(difference) / state_norms(expected)
+def _columns(found: np.ndarray) -> Row:
+    return {
+        "images": len(found),
+        "relative_error_median": float(np.median(found)),
+        "relative_error_max": float(found.max()),
+    }
 
 
-def unit_rows(subject: Subject, entering: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """Rows of a table: errors of each unit in each precision; ``entering``: features (N, C, H, W) for each unit."""
-    rows = []
-    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        for precision in PRECISIONS:
-            found = errors(unit, Y, precision)
-            rows.append(
-                {
-                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "precision": precision.name,
-                    "images": len(found), "relative_error_median": float(np.median(found)),
-                    "relative_error_max": float(found.max()), "unit_roundoff": precision.roundoff,
-                }
-            )  # fmt: skip
-    return rows
-
-
-def refined_rows(subject: Subject, entering: Sequence[Tensor], refinements: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of a table: errors of each unit in float32 on refined time grids; ``entering`` as in `unit_rows`."""
-    rows = []
-    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        for refine in refinements:
-            found = errors(unit, Y, PRECISIONS[1], refine)
-            steps = refine * subject.config.network.steps
-            rows.append(
-                {
-                    "network": subject.name, "dynamic": subject.dynamic, "unit": number, "steps": steps,
-                    "step_size": subject.config.network.step_size / refine, "images": len(found),
-                    "relative_error_median": float(np.median(found)), "relative_error_max": float(found.max()),
-                }
-            )  # fmt: skip
-    return rows
-
-
-def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, Any]]:
+def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
     """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
     pixels, labels = subject.test_images(images, seed)
     X = subject.network.standardize(pixels)
@@ -135,7 +137,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[dict[str, An
     exact = unit_gradients(subject, X.double(), labels, "store")
     return [
         {
-            "network": subject.name, "dynamic": subject.dynamic, "unit": number, "images": images,
+            **subject.columns, "unit": number, "images": images,
             "relative_difference_reverse_store": float((b - a).norm() / a.norm()),
             "relative_difference_store_float64": float((a - c).norm() / c.norm()),
         }
@@ -155,18 +157,17 @@ def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> 
     ]
 
 
-def _sentence(subject: Subject, by_unit: Sequence[dict[str, Any]], gradients: Sequence[dict[str, Any]]) -> str:
+def _sentence(name: str, by_unit: Sequence[Row], gradients: Sequence[Row]) -> str:
     largest = {
-        precision.name: max(
-            row["relative_error_max"] for row in by_unit
-            if row["network"] == subject.name and row["precision"] == precision.name
-        )
+        precision.name: max(row["relative_error_max"] for row in where(by_unit, network=name, precision=precision.name))
         for precision in PRECISIONS
-    }  # fmt: skip
-    gradient = max(row["relative_difference_reverse_store"] for row in gradients if row["network"] == subject.name)
-    own = max(row["relative_difference_store_float64"] for row in gradients if row["network"] == subject.name)
+    }
+    gradient, own = (
+        max(row[f"relative_difference_{kind}"] for row in where(gradients, network=name))
+        for kind in ("reverse_store", "store_float64")
+    )
     return (
-        f"{subject.name}: after running forwards and backwards, the first states of the units have relative errors of "
-        f"{', '.join(f'{error:.1e} ({name})' for name, error in largest.items())} at most; gradients with "
+        f"{name}: after running forwards and backwards, the first states of the units have relative errors of "
+        f"{', '.join(f'{error:.1e} ({precision})' for precision, error in largest.items())} at most; gradients with "
         f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
     )

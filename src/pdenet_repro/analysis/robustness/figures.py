@@ -2,76 +2,52 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
+from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
 from pdenet_repro.analysis.options import scores_depend_on_batch
+from pdenet_repro.analysis.result import Row, columns_of, where
 from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
-from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
+from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.report.figures import Numbers
 from pdenet_repro.system.seeds import stream
 
 WRONG, RIGHT = "#c22f00", "#1d2329"
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One corruption or attack: its strengths, the first of which changes nothing, and the random change of the same size."""
-
-    heading: str
-    unit: str
-    strengths: tuple[float, ...]
-    control: str = ""
-
-
-def curves(rows: Numbers, panels: Mapping[str, Panel], chance: float) -> Figure:
+def curves(rows: Sequence[Row], panels: Mapping[str, Panel], chance: float) -> Figure:
     """A panel for each corruption and attack, in it a line with its interval for each network; strengths are evenly spaced."""
     figure = Figure(figsize=(13.5, 7), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2), sharey=True)
-    style = line_styles((row["network"], row["dynamic"]) for row in rows)
     for axis, (name, panel) in zip(axes.flat, panels.items(), strict=True):
-        at = {strength: i for i, strength in enumerate(panel.strengths)}
-        for network, how in style.items():
-            own = [row for row in rows if row["network"] == network]
-            line = [row for row in own if row["perturbation"] == name]
-            x = [at[row["strength"]] for row in line]
-            axis.plot(
-                x, [row["accuracy"] for row in line], how.line, color=how.colour, marker=how.marker, markersize=5,
-                linewidth=1.8, label=network,
-            )  # fmt: skip
-            low, high = [row["low_95"] for row in line], [row["high_95"] for row in line]
-            axis.fill_between(x, low, high, color=how.colour, alpha=0.13, linewidth=0)
-            control = [row for row in own if row["perturbation"] == panel.control]
-            x, y = [at[row["strength"]] for row in control], [row["accuracy"] for row in control]
-            axis.plot(x, y, ":", color=how.colour)
+        for network, how in styles_of(rows).items():
+            own = where(rows, network=network)
+            strengths, *spread = columns_of(where(own, perturbation=name), "strength", "low_95", "accuracy", "high_95")
+            at = [panel.strengths.index(strength) for strength in strengths]
+            draw_band(axis, at, spread, how, network, markersize=5, linewidth=1.8)
+            strengths, accuracy = columns_of(where(own, perturbation=panel.control), "strength", "accuracy")
+            axis.plot([panel.strengths.index(strength) for strength in strengths], accuracy, ":", color=how.colour)
         axis.axhline(chance, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
         axis.set_title(panel.heading, fontsize=12)
         axis.set_xlabel(panel.unit)
         first, *others = panel.strengths
-        axis.set_xticks(range(len(at)), [f"clean\n({first:g})", *[f"{value:g}" for value in others]])
+        axis.set_xticks(range(len(panel.strengths)), [f"clean\n({first:g})", *[f"{value:g}" for value in others]])
         draw_grid(axis)
     for axis in axes[:, 0]:
-        axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        percent_axis(axis)
         axis.set_ylim(-0.02, min(1, 1.05 * max(row["high_95"] for row in rows)))
         axis.set_ylabel("test accuracy")
-    handles, names = axes.flat[0].get_legend_handles_labels()
-    handles += [
-        Line2D([], [], color="#555555", linestyle=":"),
-        Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (6, 3))),
+    further = [
+        Line2D([], [], color="#555555", linestyle=":", label="random change of the same size"),
+        Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (6, 3)), label="chance"),
     ]
-    names += ["random change of the same size", "chance"]
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=legend_columns(names, figure, 11), frameon=False, fontsize=11
-    )
+    legend(figure, [axes[0, 0]], further, 11)
     return figure
 
 

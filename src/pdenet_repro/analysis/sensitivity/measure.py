@@ -8,32 +8,33 @@ is the rate at which two close solutions of ``Y' = F(Y)`` may move apart; Theore
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.jacobian import Evaluation, evaluations, forward_product
+from pdenet_repro.analysis.drawing import (
+    draw_grid,
+    draw_marks,
+    legend,
+    plain_numbers,
+    styles_of,
+    tick_steps,
+    time_steps,
+)
+from pdenet_repro.analysis.jacobian import Evaluation, forward_product, of_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.options import add_images, scores_depend_on_batch
-from pdenet_repro.analysis.result import DoesNotApply, Picture, Result
-from pdenet_repro.analysis.styles import draw_grid, line_styles
+from pdenet_repro.analysis.options import scores_depend_on_batch
+from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
+IMAGES = 16
 AT_ONCE = 4  # images that are computed at a time
 DIRECTIONS = 4  # random directions for the mean gain
-Row = dict[str, Any]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 16)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -48,16 +49,17 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         raise DoesNotApply(
             "sensitivity: with network.connector_norm=batch_per_pixel the scores of an image depend on the others of its batch"
         )
-    gains: list[Row] = []
+    of_parts: list[Row] = []
     layers: list[Row] = []
     for subject in progress(subjects, "singular values"):
-        gains += _gains(subject, given.images, given.seed)
-        layers += _layers(subject, given.images, given.seed)
-    result = Result(tables={"sensitivity": gains, "sensitivity_layers": layers})
+        entering = entering_features(subject, given.images, given.seed)
+        of_parts += _gains(subject, entering, given.images, given.seed)
+        layers += _layers(subject, entering)
+    result = Result(tables={"sensitivity": of_parts, "sensitivity_layers": layers})
     for subject in subjects:
-        result.sentences.append(_sentence(subject.name, gains, layers))
+        result.sentences.append(_sentence(subject.name, of_parts, layers))
     result.pictures["sensitivity"] = Picture(
-        picture(gains, layers),
+        picture(of_parts, layers),
         "Largest and mean gain",
         "Left: largest singular value of the Jacobian (mark) and its root mean square over random directions (bar), of each "
         f"unit and of the network from the standardised image to the class scores, at {given.images} test images: medians, lines "
@@ -90,22 +92,17 @@ def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.n
     return largest.cpu().numpy(), mean.cpu().numpy()
 
 
-def _gains(subject: Subject, images: int, seed: int) -> list[Row]:
-    pixels, _ = subject.test_images(images, seed)
+def _gains(subject: Subject, entering: Sequence[Tensor], images: int, seed: int) -> list[Row]:
+    network, (pixels, _) = subject.network, subject.test_images(images, seed)
     maps: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [
         (f"unit {number}", unit, Y)
-        for number, (unit, Y) in enumerate(
-            zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
-        )
+        for number, (unit, Y) in enumerate(zip(units(network), entering, strict=True), start=1)
     ]
-    maps.append(("network", subject.network.forward_standardized, subject.network.standardize(pixels)))
     rows = []
-    for part, map_, X in maps:
+    for part, map_, X in (*maps, ("network", network.forward_standardized, network.standardize(pixels))):
         largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
-        rows.append(
-            {"network": subject.name, "dynamic": subject.dynamic, "part": part, "images": images}
-            | depth_axes.extremes("largest_gain", largest) | depth_axes.extremes("mean_gain", mean)
-        )  # fmt: skip
+        about = {**subject.columns, "part": part, "images": images}
+        rows.append(about | extremes("largest_gain", largest) | extremes("mean_gain", mean))
     return rows
 
 
@@ -115,30 +112,20 @@ def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
     return lambda V: (J(V) + transposed(V)) / 2
 
 
-def _layers(subject: Subject, images: int, seed: int) -> list[Row]:
+def _layers(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
     rows = []
-    for number, (unit, Y) in enumerate(
-        zip(units(subject.network), entering_features(subject, images, seed), strict=True), start=1
-    ):
-        found: dict[tuple[int, int], list[np.ndarray]] = {}
-        for some in Y.split(AT_ONCE):
-            for step, evaluated in enumerate(evaluations(unit, some), start=1):
-                for layer, each in enumerate(evaluated, start=1):
-                    constant = largest_eigenvalues(symmetric_part(each), each.Y)
-                    found.setdefault((step, layer), []).append(constant.cpu().numpy())
-        for (step, layer), values in found.items():
-            rows.append(
-                {"network": subject.name, "dynamic": subject.dynamic, "unit": number, "step": step, "layer": layer,
-                 "images": images} | depth_axes.extremes("one_sided_lipschitz", np.concatenate(values))
-            )  # fmt: skip
+    for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
+        found = of_layers(unit, Y, AT_ONCE, lambda each: largest_eigenvalues(symmetric_part(each), each.Y))
+        for (step, layer), (constants, _) in found.items():
+            about = {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(Y)}
+            rows.append(about | extremes("one_sided_lipschitz", constants))
     return rows
 
 
-def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
-    own = [row for row in gains if row["network"] == name]
-    *of_units, whole = own
-    constants = [row["one_sided_lipschitz_median"] for row in layers if row["network"] == name]
-    largest, mean = (", ".join(f"{row[f'{kind}_gain_median']:.3g}" for row in of_units) for kind in ("largest", "mean"))
+def _sentence(name: str, of_parts: Sequence[Row], layers: Sequence[Row]) -> str:
+    *of_units, whole = where(of_parts, network=name)
+    constants = [row["one_sided_lipschitz_median"] for row in where(layers, network=name)]
+    largest, mean = (joined((row[f"{kind}_gain_median"] for row in of_units), ".3g") for kind in ("largest", "mean"))
     return (
         f"{name}, at {whole['images']} test images (medians): the units enlarge their most sensitive direction by {largest}, "
         f"a random one by {mean}; the network from the standardised image to the scores by "
@@ -148,35 +135,31 @@ def _sentence(name: str, gains: Sequence[Row], layers: Sequence[Row]) -> str:
     )
 
 
-def picture(gains: Sequence[Row], layers: Sequence[Row]) -> Figure:
+def picture(of_parts: Sequence[Row], layers: Sequence[Row]) -> Figure:
     """Left the gains, right the one-sided Lipschitz constants; a mark for each network."""
     figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    style = line_styles((row["network"], row["dynamic"]) for row in gains)
-    parts = list(dict.fromkeys(row["part"] for row in gains))
-    steps = sorted({(row["unit"], row["step"]) for row in layers})
+    parts, steps, style = list(dict.fromkeys(row["part"] for row in of_parts)), time_steps(layers), styles_of(of_parts)
     for i, (network, how) in enumerate(style.items()):
-        offset, face = 0.7 * ((i + 0.5) / len(style) - 0.5), how.colour if how.line == "-" else "none"
-        for row in (row for row in gains if row["network"] == network):
-            at = parts.index(row["part"]) + offset
-            left.vlines(at, row["largest_gain_min"], row["largest_gain_max"], color=how.colour, linewidth=1)
-            left.plot(at, row["mean_gain_median"], "_", color=how.colour, markersize=9)
-            left.scatter(at, row["largest_gain_median"], 32, marker=how.marker, edgecolors=how.colour, facecolors=face)
-        for row in (row for row in layers if row["network"] == network):
-            at = steps.index((row["unit"], row["step"])) + offset
-            low, middle, high = (row[f"one_sided_lipschitz_{part}"] for part in ("min", "median", "max"))
-            right.vlines(at, low, high, color=how.colour, linewidth=1)
-            right.scatter(at, middle, 26, marker=how.marker, edgecolors=how.colour, facecolors=face)
-        left.scatter([], [], 32, marker=how.marker, edgecolors=how.colour, facecolors=face, label=network)
+        offset = 0.7 * ((i + 0.5) / len(style) - 0.5)
+        own = where(of_parts, network=network)
+        at = [parts.index(row["part"]) + offset for row in own]
+        gains = columns_of(own, "largest_gain_min", "largest_gain_median", "largest_gain_max")
+        draw_marks(left, at, gains, how, 32, network)
+        left.plot(at, [row["mean_gain_median"] for row in own], "_", color=how.colour, markersize=9)
+        own = where(layers, network=network)
+        at = [steps.index((row["unit"], row["step"])) + offset for row in own]
+        constants = columns_of(own, *(f"one_sided_lipschitz_{part}" for part in ("min", "median", "max")))
+        draw_marks(right, at, constants, how, 26)
     left.axhline(1, color="black", linewidth=1)
     left.set_yscale("log")
-    depth_axes.plain_numbers(left)
+    plain_numbers(left)
     left.set_xticks(range(len(parts)), parts)
     left.set_ylabel("largest singular value; mean gain (bar)")
     right.axhline(0, color="black", linewidth=1)
-    depth_axes.tick_steps(right, steps, fontsize=8)
+    tick_steps(right, steps, fontsize=8)
     right.set_ylabel("one-sided Lipschitz constant, norm free")
     for axis in (left, right):
         draw_grid(axis, rows_only=True)
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -7,7 +7,7 @@ transform, which needs no periodic images. The Nyquist frequency is half a perio
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,21 +17,16 @@ from scipy.fft import dctn
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.options import add_images
-from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import line_styles
+from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
 from pdenet_repro.system.console import progress
 
 BESIDE_INITIAL_WEIGHTS = True
+IMAGES = 16
 BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges, over the Nyquist frequency
-HIGH = "share_0.5_to_1_nyquist"
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 16)
+UPPER = "share_0.5_to_1_nyquist"
 
 
 def band_energies(Y: Tensor) -> np.ndarray:
@@ -41,12 +36,7 @@ def band_energies(Y: Tensor) -> np.ndarray:
     """
     energy = np.square(dctn(Y.double().cpu().numpy(), axes=(2, 3), norm="ortho"))
     frequency = np.maximum(*np.meshgrid(*(np.arange(n) / n for n in Y.shape[2:]), indexing="ij"))
-    return np.array(
-        [
-            energy[..., (low <= frequency) & (frequency < high)].sum((1, 2))
-            for low, high in zip(BANDS, BANDS[1:], strict=False)
-        ]
-    )
+    return np.array([energy[..., (low <= frequency) & (frequency < high)].sum((1, 2)) for low, high in pairwise(BANDS)])
 
 
 def relative_gradient(Y: Tensor) -> np.ndarray:
@@ -58,8 +48,8 @@ def relative_gradient(Y: Tensor) -> np.ndarray:
 @torch.no_grad()
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the features of test images at every time step of every network."""
-    rows: list[dict[str, Any]] = []
-    names = [f"share_{low:g}_to_{high:g}_nyquist" for low, high in zip(BANDS, BANDS[1:], strict=False)]
+    rows: list[Row] = []
+    names = [f"share_{low:g}_to_{high:g}_nyquist" for low, high in pairwise(BANDS)]
     for subject in progress(subjects, "frequencies of the features"):
         pixels, _ = subject.test_images(given.images, given.seed)
         found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
@@ -72,17 +62,17 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             energies, gradients = (np.concatenate(each, axis=-1) for each in zip(*measured, strict=True))
             shares = energies / energies.sum(0).clip(1e-300)
             rows.append(
-                {"network": subject.name, "dynamic": subject.dynamic, "unit": place.unit, "step": place.step,
-                 "images": given.images}
+                {**subject.columns, "unit": place.unit, "step": place.step, "images": given.images}
                 | {name: float(np.median(share)) for name, share in zip(names, shares, strict=True)}
-                | depth_axes.quantiles(HIGH, shares[-1]) | depth_axes.quantiles("gradient_over_norm", gradients)
-            )  # fmt: skip
+                | quantiles(UPPER, shares[-1])
+                | quantiles("gradient_over_norm", gradients)
+            )
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
-        own = [row for row in rows if row["network"] == subject.name and row["unit"]]
+        own = [row for row in where(rows, network=subject.name) if row["unit"]]
         ends = {(row["unit"], row["step"] > 0): row for row in own}  # the last row of each stays
         changes = "; ".join(
-            f"unit {unit} {ends[unit, False][f'{HIGH}_median']:.1%} to {ends[unit, True][f'{HIGH}_median']:.1%}"
+            f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%}"
             for unit in dict.fromkeys(row["unit"] for row in own)
         )
         result.sentences.append(
@@ -93,33 +83,27 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         picture(rows, places(*(subject.config.network for subject in subjects))[1:-1]),
         "Frequencies of the features",
         f"Above: share of the features' energy above half the Nyquist frequency of their grid. Below: norm of the gradient over "
-        f"that of the features. Medians over {given.images} test images, bands from {depth_axes.LOW} to {depth_axes.HIGH} %; "
+        f"that of the features. Medians over {given.images} test images, bands from {LOW} to {HIGH} %; "
         "networks as they are, in evaluation mode. A flow that smooths lowers both.",
     )
     return result
 
 
-def picture(rows: Sequence[dict[str, Any]], path: Sequence[Place]) -> Figure:
+def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
     """Above the share of high frequencies, below the relative gradient."""
     figure = Figure(figsize=(10.5, 6.8), layout="constrained")
     axes = figure.subplots(2, 1)
-    style = line_styles((row["network"], row["dynamic"]) for row in rows)
-    for i, (axis, name) in enumerate(zip(axes, (HIGH, "gradient_over_norm"), strict=True)):
+    for i, (axis, name) in enumerate(zip(axes, (UPPER, "gradient_over_norm"), strict=True)):
         depth_axes.prepare(axis, path, named=not i, labelled=bool(i))
-        for network, how in style.items():
+        for network, how in styles_of(rows).items():
             for unit, at in enumerate(depth_axes.inside(path), start=1):
-                own = [row for row in rows if row["network"] == network and row["unit"] == unit]
-                x = [at[0] + row["step"] for row in own]
-                low, middle, high = (
-                    [row[f"{name}_{part}"] for row in own]
-                    for part in (f"p{depth_axes.LOW}", "median", f"p{depth_axes.HIGH}")
-                )
-                axis.plot(x, middle, how.line, color=how.colour, marker=how.marker, markersize=4.5, linewidth=1.8,
-                          label=network if unit == 1 else None)  # fmt: skip
-                axis.fill_between(x, low, high, color=how.colour, alpha=0.1, linewidth=0)
+                own = where(rows, network=network, unit=unit)
+                spread = columns_of(own, *quantiles(name, None))
+                draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,
+                          markersize=4.5, linewidth=1.8)  # fmt: skip
         axis.set_ylim(bottom=0)
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0].set_ylabel("energy above half\nthe Nyquist frequency")
     axes[1].set_ylabel("‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -1,7 +1,7 @@
 """Pictures of spectra: eigenvalues in the complex plane with the region of stability; step sizes allowed and used."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -13,14 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.result import Picture
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, line_styles, tick_steps, time_steps
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Row, where
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
-from pdenet_repro.analysis.styles import draw_grid, legend_columns, line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 MARKERS = {"frozen": "o", "free": "x"}  # the norm
 STABLE, EDGE = "#f2e8b6", "#8a6d00"  # the region of stability, its outline
 
@@ -33,7 +32,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
     for column, subject in zip(axes.T, subjects, strict=True):
         integrator, h = integrator_of(subject.dynamic), subject.config.network.step_size
         shades = _shades(colours([subject.dynamic])[subject.dynamic], units)
-        rows = [row for row in points if row["network"] == subject.name]
+        rows = where(points, network=subject.name)
         z = h * np.array([complex(row["real"], row["imaginary"]) for row in rows])
         euler = isinstance(integrator, ForwardEuler)
         _limits(column[0], z, euler=euler)
@@ -41,14 +40,8 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
             _region(axis, euler=euler)
             for unit in range(units, 0, -1):  # the first, palest, on top and smallest: nested where they coincide
                 chosen = z[[row["unit"] == unit and row["norm"] == norm for row in rows]]
-                axis.scatter(
-                    chosen.real,
-                    chosen.imag,
-                    5 + 7 * unit,
-                    color=[shades[unit - 1]],
-                    marker=MARKERS[norm],
-                    linewidths=0.8,
-                )
+                axis.scatter(chosen.real, chosen.imag, 5 + 7 * unit, color=[shades[unit - 1]], marker=MARKERS[norm],
+                             linewidths=0.8)  # fmt: skip
             axis.axhline(0, color="#999999", linewidth=0.5, zorder=0)
             axis.axvline(0, color="#999999", linewidth=0.5, zorder=0)
             axis.spines[["top", "right"]].set_visible(False)
@@ -66,7 +59,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
         handles.append(Line2D([], [], color=EDGE, marker="|", markersize=9, label="stable: only on the line"))
     columns = len(handles) if len(subjects) > 2 else 1 + len(subjects)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    grids = sorted({(row["unit"], row["grid"]) for row in layers if row["size"] == "crop"})
+    grids = sorted({(row["unit"], row["grid"]) for row in where(layers, size="crop")})
     return Picture(
         figure,
         "Eigenvalues of the layers",
@@ -83,8 +76,8 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     """The largest stable step size of every layer at full size, and the one used; strips for step sizes 0 and infinity."""
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     axis = figure.subplots()
-    full = [row for row in layers if row["size"] == "full"]
-    names = sorted({(row["unit"], row["step"]) for row in full})
+    full = where(layers, size="full")
+    names = time_steps(full)
     used = {subject.config.network.step_size for subject in subjects}
     low, high, none, unlimited = _heights([row["step_size_allowed"] for row in full], used)
     handles = []
@@ -93,22 +86,13 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
         offset = (i - (len(subjects) - 1) / 2) * 0.6 / len(subjects)
         marker = "osDv^P"[[other.dynamic for other in subjects[:i]].count(subject.dynamic) % 6]
         for norm in MARKERS:
-            rows = [row for row in full if row["network"] == subject.name and row["norm"] == norm]
+            rows = where(full, network=subject.name, norm=norm)
             at = [names.index((row["unit"], row["step"])) + offset for row in rows]
             values = [{0: none, np.inf: unlimited}.get(h, h) for h in (row["step_size_allowed"] for row in rows)]
             pale = 0.35 if subject.folder is None and any(other.folder for other in subjects) else 1.0
             size, face = (34, colour) if norm == "frozen" else (90, "none")
-            axis.scatter(
-                at,
-                values,
-                size,
-                marker=marker,
-                facecolors=face,
-                edgecolors=colour,
-                linewidths=1.2,
-                zorder=3,
-                alpha=pale,
-            )
+            axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3,
+                         alpha=pale)  # fmt: skip
         name = f"{subject.name} ({integrator_of(subject.dynamic).name})"
         handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=name))
     for h in used:
@@ -132,17 +116,14 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
             axis.axhline(edge, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axis.set_yticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
-    depth_axes.tick_steps(axis, names)
+    tick_steps(axis, names)
     for first in [i for i, (_, step) in enumerate(names) if step == 1 and i]:
         axis.axvline(first - 0.5, color="#cccccc", linewidth=0.8, zorder=0)
     axis.set_ylabel("largest stable step size h")
     axis.spines[["top", "right"]].set_visible(False)
-    handles += [
-        Line2D([], [], linestyle="", marker="o", color="#333333", markersize=5, label="norm frozen"),
-        Line2D(
-            [], [], linestyle="", marker="o", color="#333333", markerfacecolor="none", markersize=9, label="norm free"
-        ),
-    ]
+    circle: dict[str, Any] = {"linestyle": "", "marker": "o", "color": "#333333"}
+    handles.append(Line2D([], [], **circle, markersize=5, label="norm frozen"))
+    handles.append(Line2D([], [], **circle, markersize=9, markerfacecolor="none", label="norm free"))
     widest = 0.55 + 0.08 * max(len(str(handle.get_label())) for handle in handles)  # inches, about
     columns = max(1, min(3 if len(subjects) > 2 else 4, int(9 / widest)))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
@@ -163,12 +144,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     axis = figure.subplots()
     style = line_styles((subject.name, subject.dynamic) for subject in subjects)
     for name, how in style.items():
-        own = [row for row in trend if row["network"] == name]
-        sides = sorted({row["side"] for row in own})
-        values = [[row["asymmetry"] for row in own if row["side"] == side] for side in sides]
-        low, middle, high = np.array([np.percentile(each, [10, 50, 90]) for each in values]).T
-        axis.plot(sides, middle, how.line, color=how.colour, marker=how.marker, label=name)
-        axis.fill_between(sides, low, high, color=how.colour, alpha=0.12, linewidth=0)
+        draw_spread(axis, where(trend, network=name), "side", "asymmetry", how, name, 0.12, (LOW, 50, HIGH))
     axis.set_xscale("log")
     if any(row["asymmetry"] > 0 for row in trend):
         axis.set_yscale("log")
@@ -178,13 +154,13 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     axis.set_xlabel("side of the crop in pixels of the unit's grid (the largest: the whole)")
     axis.set_ylabel("‖J - Jᵀ‖ / ‖J‖, norm free")
     draw_grid(axis)
-    figure.legend(loc="outside lower center", ncols=legend_columns(list(style), figure, 10), frameon=False)
+    legend(figure)
     return Picture(
         figure,
         "Asymmetry and the number of pixels",
         "How far the norm's own contribution makes the Jacobians of the layers unsymmetric (Frobenius norm, estimated), on crops "
-        "of the features and on the whole: medians of images, units and steps, bands from 10 to 90 %. The contribution is that "
-        "of a mean and a variance over the pixels, and falls with their number.",
+        f"of the features and on the whole: medians of images, units and steps, bands from {LOW} to {HIGH} %. The contribution "
+        "is that of a mean and a variance over the pixels, and falls with their number.",
     )
 
 

@@ -8,7 +8,6 @@ Eigenvalues are known up to an error, so an eigenvalue on the edge of the region
 beside it. ``limit`` therefore has a tolerance, and does not see weaker growth; ``growth`` has none.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,46 +18,24 @@ from pdenet_repro.config.dynamics import facts_of
 ROUNDING = 1e-6  # relative error of the eigenvalues of a dense matrix in float64, double ones included
 
 
-class Integrator(ABC):
-    """A time integrator. ``q``, (n,) complex: eigenvalues of the map that `combine` makes of the layers' Jacobians."""
-
-    name: str
-    region: str  # of stability, in words
-
-    @abstractmethod
-    def eigenvalues(self, q: np.ndarray) -> np.ndarray:
-        """The eigenvalues lambda of L, from q."""
-
-    @abstractmethod
-    def growth(self, q: np.ndarray, h: float) -> float:
-        """The largest factor by which one step of size h multiplies a mode; the step is stable if it is at most 1."""
-
-    @abstractmethod
-    def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """The largest step size at which no mode grows; 0 if a mode grows at every step size, inf if none does at any.
-
-        ``tolerance``: error of q, relative to the largest ``|q|``.
-        """
-
-
-class ForwardEuler(Integrator):
+class ForwardEuler:
     """``|1 + h lambda| <= 1``: a disc around -1; real negative lambda: ``h <= 2/|lambda|``."""
 
     name = "forward Euler"
-    region = "|1 + h lambda| <= 1"
 
     def eigenvalues(self, q: np.ndarray) -> np.ndarray:
-        """The values q themselves."""
+        """The eigenvalues lambda of L, here the values q themselves."""
         return q
 
     def growth(self, q: np.ndarray, h: float) -> float:
-        """``max |1 + h lambda|``."""
+        """The largest factor by which one step of size h multiplies a mode, ``max |1 + h lambda|``."""
         return float(np.abs(1 + h * q).max())
 
     def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """``min -2 Re(lambda) / |lambda|^2``, or 0 where a real part is not negative.
+        """The largest step size at which no mode grows, ``min -2 Re(lambda) / |lambda|^2``; 0 where a real part is not negative.
 
-        Eigenvalues below the tolerance count as 0 and are left out.
+        ``tolerance``: error of q, relative to the largest ``|q|``; smaller eigenvalues count as 0 and are left out. Without
+        others the result is inf.
         """
         moduli = np.abs(q)
         known = moduli > tolerance * moduli.max()
@@ -67,29 +44,28 @@ class ForwardEuler(Integrator):
         return max(0.0, float((-2 * q[known].real / moduli[known] ** 2).min()))
 
 
-class Wave(Integrator):
+class Wave:
     """Leapfrog or symplectic Euler: ``h lambda`` on the segment from -2i to 2i, that is q real, ``-4 <= h^2 q <= 0``."""
-
-    region = "h lambda in [-2i, 2i]"
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def eigenvalues(self, q: np.ndarray) -> np.ndarray:
-        """Both square roots of each q."""
+        """The eigenvalues lambda of L, both square roots of each q."""
         root = np.sqrt(q.astype(complex))
         return np.concatenate([root, -root])
 
     def growth(self, q: np.ndarray, h: float) -> float:
-        """The larger root of ``g^2 - (2 + h^2 q) g + 1``."""
+        """The largest factor by which one step of size h multiplies a mode, a root of ``g^2 - (2 + h^2 q) g + 1``."""
         middle = 1 + h**2 * q.astype(complex) / 2
         root = np.sqrt(middle**2 - 1)
         return float(np.maximum(np.abs(middle + root), np.abs(middle - root)).max())
 
     def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
-        """``2 / max |lambda|``, or 0 where a q is not real and negative: then one of its two modes grows at every h.
+        """The largest step size at which no mode grows, ``2 / max |lambda|``; 0 where a q is not real and negative.
 
-        With a tolerance t for q, ``|Re lambda| <= sqrt(t) max |lambda|`` counts as imaginary.
+        Then one of its two modes grows at every h; where all q are 0 none does at any, and the result is inf. With a
+        tolerance t for q, ``|Re lambda| <= sqrt(t) max |lambda|`` counts as imaginary.
         """
         largest = np.abs(q).max()
         if not largest:
@@ -98,10 +74,16 @@ class Wave(Integrator):
         return float(2 / np.sqrt(largest)) if off <= tolerance * largest else 0.0
 
 
+Integrator = (
+    ForwardEuler | Wave
+)  # q, (n,) complex: eigenvalues of the map that `combine` makes of the layers' Jacobians
+
+
 def integrator_of(dynamic: str) -> Integrator:
     """The integrator of a dynamic; KeyError where the dynamic's facts state no region of stability."""
     facts = facts_of(dynamic)
-    return {"disc": ForwardEuler(), "imaginary_interval": Wave(facts.integrator)}[str(facts.region)]
+    by_region: dict[str, Integrator] = {"disc": ForwardEuler(), "imaginary_interval": Wave(facts.integrator)}
+    return by_region[str(facts.region)]
 
 
 def combine(layers: Sequence[Linear]) -> Linear:

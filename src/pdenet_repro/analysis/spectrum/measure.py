@@ -10,7 +10,6 @@ on crops of growing size and at full size.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +23,8 @@ from pdenet_repro.analysis.jacobian import (
     evaluations,
     extreme_eigenvalues,
 )
-from pdenet_repro.analysis.options import add_images, applicable, scores_depend_on_batch
-from pdenet_repro.analysis.result import Result
+from pdenet_repro.analysis.options import applicable, scores_depend_on_batch
+from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, in_the_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
@@ -39,8 +38,15 @@ from pdenet_repro.system import device
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
-Row = dict[str, Any]
 BESIDE_INITIAL_WEIGHTS = True
+IMAGES = 16
+OPTIONS = {
+    "--unknowns": {
+        "type": int, "metavar": "N",
+        "help": "channels x height x width at most of the crops whose eigenvalues are all computed (default 512, more "
+        "where a unit has so many channels that this leaves one pixel)",
+    }
+}  # fmt: skip
 UNKNOWNS = 512
 TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
 COPIES = 6  # memory that computing all eigenvalues takes, in copies of the float64 matrix
@@ -49,16 +55,6 @@ TOGETHER = (
     " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had {} "
     "images."
 )
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 16)
-    parser.add_argument(
-        "--unknowns", type=int, metavar="N",
-        help="channels x height x width at most of the crops whose eigenvalues are all computed (default 512, more "
-        "where a unit has so many channels that this leaves one pixel)",
-    )  # fmt: skip
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -87,14 +83,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 ):
                     layers.append(place | row | _summary(found, integrator, h, tolerance))
                     if row["size"] == "crop" or row["norm"] == "free":
-                        points += [
-                            place
-                            | {"step": row["step"], "norm": row["norm"], "real": value.real, "imaginary": value.imag}
-                            for value in integrator.eigenvalues(found).tolist()
-                        ]
-        rows = [row for row in layers if row["network"] == subject.name]
+                        about = place | {"step": row["step"], "norm": row["norm"]}
+                        values = integrator.eigenvalues(found).tolist()
+                        points += [about | {"real": value.real, "imaginary": value.imag} for value in values]
+        rows = where(layers, network=subject.name)
         result.sentences.append(
-            _sentence(subject.name, integrator, rows, [row for row in trend if row["network"] == subject.name])
+            _sentence(subject.name, integrator, rows, where(trend, network=subject.name))
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
             + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
@@ -210,13 +204,12 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
 
 def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Sequence[Row]) -> str:
     """Sentences on where the eigenvalues of a network lie, and how asymmetric the Jacobians are."""
-    crops = [row for row in rows if row["size"] == "crop"]
-    free = [row for row in rows if row["size"] == "full" and row["norm"] == "free"]
+    crops, free = where(rows, size="crop"), where(rows, size="full", norm="free")
     wave = isinstance(integrator, Wave)
     off = "largest_real" if wave else "largest_imaginary"
     zero = float(np.median([row["zero_modes"] for row in crops]))
     by_pixels = {
-        side: np.median([row["asymmetry"] for row in trend if row["side"] == side])
+        side: np.median([row["asymmetry"] for row in where(trend, side=side)])
         for side in sorted({row["side"] for row in trend})
     }
     return (
@@ -236,7 +229,7 @@ def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Seq
 
 def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
     """Sentences on the step sizes that the layers allow at full size, norm frozen: for each time step the least of the images."""
-    full = [row for row in rows if row["size"] == "full" and row["norm"] == "frozen"]
+    full = where(rows, size="full", norm="frozen")
     allowed: dict[tuple[int, int], float] = {}
     for row in full:
         place = row["unit"], row["step"]

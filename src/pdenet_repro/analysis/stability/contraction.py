@@ -10,18 +10,25 @@ the layer's Jacobian.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.drawing import (
+    draw_grid,
+    draw_marks,
+    legend,
+    plain_numbers,
+    styles_of,
+    tick_steps,
+    time_steps,
+)
 from pdenet_repro.analysis.jacobian import Evaluation, evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.result import Picture, Result
-from pdenet_repro.analysis.styles import draw_grid, line_styles
+from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic
@@ -73,7 +80,7 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[dict[str, Any]]:
+def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[Row]:
     """For each step of a parabolic unit the bounds at images Y (N, C, H, W), and the growth of their distance from Z, alike.
 
     Z goes through layers whose norms are frozen at the features of Y, as Theorem 1 needs it.
@@ -100,31 +107,22 @@ def measure(
 
     ``pairs``: for each network and unit two features (N, C, H, W) that enter it.
     """
-    table: list[dict[str, Any]] = []
+    table: list[Row] = []
     for subject in subjects:
         if not isinstance(units(subject.network)[0].dynamic, Parabolic):
             continue
-        h, products, bounds = subject.config.network.step_size, [], []
-        of_network = []
+        h, products, bounds, rows = subject.config.network.step_size, [], [], []
         for unit, (module, (Y, Z)) in enumerate(zip(units(subject.network), pairs[subject], strict=True), start=1):
-            rows = unit_rows(module, Y, Z)
-            products.append(np.prod([row["growth_of_pairs"] for row in rows], axis=0))
-            bounds.append(np.prod([row["factor_bound"] for row in rows], axis=0))
-            for row in rows:
-                counts = {name: row[name] for name in ("step", "negative_scales", "scales")}
-                columns: dict[str, Any] = {}
-                for name in [name for name in row if isinstance(row[name], np.ndarray)]:
-                    columns |= depth_axes.extremes(name, row[name])
-                about = {
-                    "network": subject.name,
-                    "dynamic": subject.dynamic,
-                    "unit": unit,
-                    "step_size": h,
-                    "images": len(Y),
-                }
-                of_network.append(about | counts | columns)
-        table += of_network
-        result.sentences.append(_sentence(subject.name, h, of_network, products, bounds))
+            steps = unit_rows(module, Y, Z)
+            products.append(np.prod([row["growth_of_pairs"] for row in steps], axis=0).max())
+            bounds.append(np.prod([row["factor_bound"] for row in steps], axis=0).max())
+            for row in steps:
+                columns = {**subject.columns, "unit": unit, "step_size": h, "images": len(Y)}
+                for name, value in row.items():
+                    columns |= extremes(name, value) if isinstance(value, np.ndarray) else {name: value}
+                rows.append(columns)
+        table += rows
+        result.sentences.append(_sentence(subject.name, h, rows, products, bounds))
     if table:
         result.tables["stability_theorem"] = table
         result.pictures["stability_theorem"] = Picture(
@@ -138,9 +136,7 @@ def measure(
         )
 
 
-def _sentence(
-    name: str, h: float, rows: Sequence[Mapping[str, Any]], products: Sequence[np.ndarray], bounds: Sequence[np.ndarray]
-) -> str:
+def _sentence(name: str, h: float, rows: Sequence[Row], products: Sequence[float], bounds: Sequence[float]) -> str:
     negative, scales = (sum(row[key] for row in rows) for key in ("negative_scales", "scales"))
     worst = [row["step_size_bound_min"] for row in rows if row["step_size_bound_min"] > 0]
     at_image = [row["step_size_at_image_min"] for row in rows]
@@ -150,43 +146,34 @@ def _sentence(
         f"{len(rows)} steps. "
         + (f"In the others no distance grows for h up to {min(worst):.2g} to {max(worst):.2g}; " if worst else "")
         + f"close to the images h may be {min(at_image):.2g} to {max(at_image):.2g}; h = {h:g} is used. The products of a unit's "
-        f"factors bound the growth of distances by {', '.join(f'{np.max(each):.3g}' for each in bounds)}; the distances of "
-        f"random pairs are multiplied by {', '.join(f'{np.max(each):.3g}' for each in products)} (largest of the images)."
+        f"factors bound the growth of distances by {joined(bounds, '.3g')}; the distances of random pairs are multiplied by "
+        f"{joined(products, '.3g')} (largest of the images)."
     )
 
 
-def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def picture(rows: Sequence[Row]) -> Figure:
     """Left the factors of one step, right the step sizes; marks: medians over images, lines: from smallest to largest."""
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    style = line_styles((row["network"], row["dynamic"]) for row in rows)
-    names = sorted({(row["unit"], row["step"]) for row in rows})
-    kinds = {
-        "bound": ("any two solutions", "^"),
-        "at_image": ("close to an image", "o"),
-        "pairs": ("random pairs", "x"),
+    style, steps = styles_of(rows), time_steps(rows)
+    factors = {
+        "factor_bound": ("any two solutions", "^"),
+        "factor_at_image": ("close to an image", "o"),
+        "growth_of_pairs": ("random pairs", "x"),
     }
-    columns = {"bound": "factor_bound", "at_image": "factor_at_image", "pairs": "growth_of_pairs"}
-    sizes = {"bound": "step_size_bound", "at_image": "step_size_at_image"}
-    least = min([row[f"{sizes['bound']}_median"] for row in rows if row[f"{sizes['bound']}_median"] > 0] or [0.1])
-    for axis, quantities in ((left, columns), (right, sizes)):
+    sizes = {"step_size_bound": ("any two solutions", "^"), "step_size_at_image": ("close to an image", "o")}
+    least = min([row["step_size_bound_median"] for row in rows if row["step_size_bound_median"] > 0] or [0.1])
+    for axis, quantities, lowest in ((left, factors, 1e-3), (right, sizes, least / 3)):
         for i, (network, how) in enumerate(style.items()):
-            own = [row for row in rows if row["network"] == network]
-            for j, (kind, column) in enumerate(quantities.items()):
+            own = where(rows, network=network)
+            for j, (column, (label, marker)) in enumerate(quantities.items()):
                 offset = 0.7 * ((i * len(quantities) + j) / (len(style) * len(quantities)) - 0.4)
-                at = [names.index((row["unit"], row["step"])) + offset for row in own]
-                low, middle, high = (
-                    [max(row[f"{column}_{part}"], least / 3 if axis is right else 1e-3) for row in own]
-                    for part in ("min", "median", "max")
-                )
-                label, marker = kinds[kind]
-                face = how.colour if how.line == "-" else "none"
-                axis.vlines(at, low, high, color=how.colour, linewidth=1)
-                colours = {"color": how.colour} if marker == "x" else {"edgecolors": how.colour, "facecolors": face}
-                axis.scatter(at, middle, 28, marker=marker, label=f"{network}: {label}", **colours)
+                at = [steps.index((row["unit"], row["step"])) + offset for row in own]
+                spread = np.maximum(columns_of(own, *(f"{column}_{part}" for part in ("min", "median", "max"))), lowest)
+                draw_marks(axis, at, spread, replace(how, marker=marker), 28, f"{network}: {label}")
         axis.set_yscale("log")
-        depth_axes.plain_numbers(axis)
-        depth_axes.tick_steps(axis, names, fontsize=8)
+        plain_numbers(axis)
+        tick_steps(axis, steps, fontsize=8)
         draw_grid(axis, rows_only=True)
     left.axhline(1, color="black", linewidth=1)
     left.set_ylabel("factor of a distance in one step")
@@ -197,5 +184,5 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> Figure:
         right.annotate("marks at the bottom: does not apply", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
                        va="bottom", fontsize=8)  # fmt: skip
     right.set_ylabel("largest step size at which no distance grows")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -6,18 +6,16 @@ the linearised force is zero, leapfrog has a defective double root 1, and distan
 ``y(0) = 1`` from rest has ``y(100) = -98.4``). With an unrestricted equation they may grow exponentially.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from statistics import median
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis import depth_axes
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, styles_of
 from pdenet_repro.analysis.energy.invariants import energy_distance
-from pdenet_repro.analysis.styles import draw_grid, line_styles
+from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
 from pdenet_repro.analysis.trajectory import euclidean_norms
@@ -66,20 +64,19 @@ def exponents(distance: np.ndarray) -> tuple[float, float, str]:
     )
 
 
-def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[str, Any]]:
+def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
     """Rows of a table for each unit, setting and time; ``pairs``: two features (N, C, H, W) that enter each unit."""
-    times = LONGER * subject.config.network.steps
+    times, activation = LONGER * subject.config.network.steps, subject.config.network.activation
     found = []
     for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
         for unit, (flow, (Y, Z)) in enumerate(zip(flows, pairs, strict=True), start=1):
-            activation = subject.config.network.activation
             distance, energy, controlled = distances_over_time(flow, Y, Z, times, activation)
             power, rate, better = exponents(np.median(distance, axis=1))
             for time, values in enumerate(distance):
                 found.append(
                     {
-                        "network": subject.name, "dynamic": subject.dynamic, "setting": setting, "unit": unit,
-                        "time_in_steps": time, "pairs": len(values), "distance_over_start_median": float(np.median(values)),
+                        **subject.columns, "setting": setting, "unit": unit, "time_in_steps": time, "pairs": len(values),
+                        "distance_over_start_median": float(np.median(values)),
                         "distance_over_start_max": float(values.max()),
                         "energy_distance_over_start_median": float(np.median(energy[time])),
                         "controlled_distance_over_start_median": float(np.median(controlled[time])),
@@ -89,17 +86,18 @@ def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[dict[
     return found
 
 
-def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def sentences(found: Sequence[Row]) -> list[str]:
     """A sentence for each network: the distances at the end without norm, also in the energy norm, and how they grow."""
     result = []
     for name in dict.fromkeys(row["network"] for row in found):
-        chosen = [row for row in found if row["network"] == name and row["setting"] == WITHOUT]
+        chosen = where(found, network=name, setting=WITHOUT)
         last = max(row["time_in_steps"] for row in chosen)
-        ends = [row for row in chosen if row["time_in_steps"] == last]
-        at_end, power, rate = (
-            ", ".join(f"{row[key]:.3g}" for row in ends)
-            for key in ("distance_over_start_median", "fit_power", "fit_rate")
-        )
+        ends = where(chosen, time_in_steps=last)
+        at_end, power, rate, energies, controlled = (
+            joined((row[key] for row in ends), ".3g")
+            for key in ("distance_over_start_median", "fit_power", "fit_rate", "energy_distance_over_start_median",
+                        "controlled_distance_over_start_median")
+        )  # fmt: skip
         algebraic = sum(row["better_fit"] == "algebraic" for row in ends)
         sentence = (
             f"{name}, without norm and with the first step's weights for {last} steps: the units multiply distances by {at_end} "
@@ -107,10 +105,6 @@ def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
             f"better in {algebraic} of {len(ends)} units."
         )
         if not np.isnan(ends[0]["energy_distance_over_start_median"]):
-            energies, controlled = (
-                ", ".join(f"{row[f'{kind}_distance_over_start_median']:.3g}" for row in ends)
-                for kind in ("energy", "controlled")
-            )
             sentence += (
                 f" In the energy norm of the linear equation distances are multiplied by {energies}; the part that H controls, "
                 f"V and sigma(K Y), by {controlled}."
@@ -119,12 +113,12 @@ def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return result
 
 
-def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
+def picture(found: Sequence[Row], own: Collection[int]) -> Figure:
     """Distances against time, a panel for each setting and one for the part that H bounds: median and range of the units.
 
     ``own``: the numbers of time steps of the networks' units.
     """
-    style = line_styles((row["network"], row["dynamic"]) for row in found)
+    style = styles_of(found)
     figure = Figure(figsize=(13.5, 4.8), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     panels = [
@@ -140,19 +134,11 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
             transform=axis.get_xaxis_transform(),
         )  # fmt: skip
         for name, how in style.items():
-            by_time: dict[int, list[float]] = {}
-            for row in (row for row in found if row["network"] == name and row["setting"] == setting):
-                if row["time_in_steps"]:
-                    by_time.setdefault(row["time_in_steps"], []).append(row[column])
-            times, values = list(by_time), list(by_time.values())
-            if not np.isfinite(values).any():  # no energy norm
-                axis.plot([], [], how.line, color=how.colour, marker=how.marker, label=name)
+            of_network = [row for row in where(found, network=name, setting=setting) if row["time_in_steps"]]
+            if not np.isfinite([row[column] for row in of_network]).any():  # no energy norm
+                axis.plot([], [], how.dashes, color=how.colour, marker=how.marker, label=name)
                 continue
-            axis.plot(times, list(map(median, values)), how.line, color=how.colour, marker=how.marker,
-                      markevery=0.15, linewidth=1.8, label=name)  # fmt: skip
-            axis.fill_between(
-                times, list(map(min, values)), list(map(max, values)), color=how.colour, alpha=0.13, linewidth=0
-            )
+            draw_spread(axis, of_network, "time_in_steps", column, how, name, markevery=0.15, linewidth=1.8)
         axis.set_xscale("log")
         axis.set_yscale("log")
         part = "\nonly what H bounds" if column.startswith("controlled") else ""
@@ -161,5 +147,5 @@ def picture(found: Sequence[Mapping[str, Any]], own: Collection[int]) -> Figure:
         draw_grid(axis)
     axes[0].yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("distance of two solutions\nover that at the start")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -8,7 +8,6 @@ running statistics. Where nothing else is said distances are Euclidean, over cha
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.options import add_images, numbers
-from pdenet_repro.analysis.result import Picture, Result
+from pdenet_repro.analysis.drawing import legend, line_styles, plain_numbers
+from pdenet_repro.analysis.options import numbers
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles
 from pdenet_repro.analysis.stability import contraction, longtime
-from pdenet_repro.analysis.styles import line_styles
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import (
     Place,
@@ -34,18 +33,16 @@ from pdenet_repro.system.console import progress
 from pdenet_repro.system.seeds import stream, torch_seed
 
 BESIDE_INITIAL_WEIGHTS = True
+IMAGES = 32
+OPTIONS = {
+    "--sizes": {
+        "default": "0.01,0.1,0.5", "metavar": "A,B,...",
+        "help": "norms of the perturbations over that of the image (default %(default)s)",
+    }
+}  # fmt: skip
 PAIRS = 16  # largest number of pairs for long times and for Theorem 1
 LEAST = 1e-5  # norm of a perturbation over that of the image, below which float32 rounds it off
 SAME_CLASS = "another image of the class"
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 32)
-    parser.add_argument(
-        "--sizes", default="0.01,0.1,0.5", metavar="A,B,...",
-        help="norms of the perturbations over that of the image (default 0.01,0.1,0.5)",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,7 @@ class Distances:
     @property
     def relative(self) -> np.ndarray:
         """Distance over the norm of the first solution's features, (places, images)."""
-        relative: np.ndarray = self.distance / self.norm
-        return relative
+        return np.asarray(self.distance / self.norm)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -89,7 +85,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         _picture(drawn),
         "How far two solutions move apart",
         "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
-        f"{given.images} test images and all perturbations, bands from {depth_axes.LOW} to {depth_axes.HIGH} %; above 1 the flow "
+        f"{given.images} test images and all perturbations, bands from {LOW} to {HIGH} %; above 1 the flow "
         "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with small steps; a hyperbolic one may "
         "expand, linearly in time and more). Random perturbations show the mean gain, not the largest (kind sensitivity). "
         "Below: the "
@@ -134,26 +130,23 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
-    names: list[float | str] = [*sizes, SAME_CLASS]
-    collected: dict[float | str, list[np.ndarray]] = {name: [] for name in names}
+    starts: list[float | str] = [*sizes, SAME_CLASS]
+    parts = []
     for part in portions(subject, images, solutions=len(sizes) + 2):
         X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
         others = subject.network.standardize(pixels[partner[part]])
         solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
-        found: list[list[Tensor]] = [[] for _ in collected]
+        found = []
         for (place, state), *perturbed in zip(*solutions, strict=True):
             Y = features(subject.network, place, state)
-            for values, (_, other) in zip(found, perturbed, strict=True):
-                values.append(
-                    torch.stack([euclidean_norms(features(subject.network, place, other) - Y), euclidean_norms(Y)])
-                )
-        for values, so_far in zip(found, collected.values(), strict=True):
-            so_far.append(torch.stack(values, dim=1).cpu().numpy())  # (2, places, images)
-    by_start: dict[float | str, Distances] = {}
-    for start, parts in collected.items():
-        by_start[start] = Distances(*np.concatenate(parts, axis=2))
+            distance = [euclidean_norms(features(subject.network, place, other) - Y) for _, other in perturbed]
+            found.append(torch.stack([torch.stack(distance), euclidean_norms(Y).expand(len(starts), -1)]))
+        parts.append(torch.stack(found, dim=2).cpu().numpy())  # (distance and norm, starts, places, images)
+    by_start = {
+        start: Distances(*each) for start, each in zip(starts, np.concatenate(parts, 3).swapaxes(0, 1), strict=True)
+    }
     paired, last = partner != np.arange(images), by_start.pop(SAME_CLASS)
     if paired.any():
         by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.norm[:, paired])
@@ -169,17 +162,17 @@ def partners(labels: np.ndarray, seed: int) -> np.ndarray:
     return partner
 
 
-def _rows(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances]) -> list[dict[str, Any]]:
+def _rows(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances]) -> list[Row]:
     rows = []
     for start, found in by_start.items():
         growth, relative = found.growth(path), found.relative
         for i, place in enumerate(path):
-            row: dict[str, Any] = {
+            row = {
                 "network": subject.name, "perturbation": start, "place": place.name or f"unit {place.unit}",
                 "unit": place.unit if place.in_unit else "", "step": place.step if place.in_unit else "",
-                "images": relative.shape[1], **depth_axes.quantiles("relative_distance", relative[i]),
+                "images": relative.shape[1], **quantiles("relative_distance", relative[i]),
             }  # fmt: skip
-            rows.append(row | depth_axes.quantiles("distance_over_unit_start", growth[i] if place.in_unit else None))
+            rows.append(row | quantiles("distance_over_unit_start", growth[i] if place.in_unit else None))
     return rows
 
 
@@ -190,7 +183,7 @@ def _together(path: Sequence[Place], by_start: dict[float | str, Distances]) -> 
 
 def _sentence(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
     ends = _together(path, by_start)[[at[-1] for at in depth_axes.inside(path)]]
-    factors = ", ".join(f"{np.nanmedian(end):.2f}" for end in ends)
+    factors = joined(map(np.nanmedian, ends), ".2f")
     return (
         f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
         f"images, {len(by_start)} perturbations each; norm {subject.config.network.norm}, h = "
@@ -211,16 +204,16 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
         how = style[subject.name]
         growth, x = _together(path, by_start), np.array(depth_axes.positions(longest, path))
         for i, at in enumerate(depth_axes.inside(path)):
-            depth_axes.draw(above, x[at], growth[at], how.colour, None if i else subject.name, how.line, how.marker)
+            depth_axes.draw(above, x[at], growth[at], how, None if i else subject.name)
         for found in by_start.values():
-            depth_axes.draw(below, x, found.relative, how.colour, None, how.line, band=False)
+            depth_axes.draw(below, x, found.relative, how, band=False, marker=None)
     for start, found in drawn[0][2].items():
-        text = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
-        below.text(-0.15, np.median(found.relative[0]), text, fontsize=8, ha="right", va="center")
+        name = f"perturbed by\n{start:g}" if isinstance(start, float) else start.replace(" of", "\nof")
+        below.text(-0.15, np.median(found.relative[0]), name, fontsize=8, ha="right", va="center")
     for axis in (above, below):
         axis.set_yscale("log")
         axis.set_xlim(left=-2.0)
-    depth_axes.plain_numbers(above)
+    plain_numbers(above)
     below.yaxis.set_major_formatter("{x:g}")
     above.set_ylabel("distance of two solutions\nover that at the start of the unit")
     above.text(
@@ -228,5 +221,5 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
     below.set_ylabel("distance over\nnorm of the features")
-    depth_axes.legend(figure)
+    legend(figure)
     return figure

@@ -1,24 +1,27 @@
 """Pictures of kernels as differential operators, and of networks moved to other resolutions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.result import Picture
+from pdenet_repro.analysis.drawing import draw_grid, percent_axis, tick_steps, time_steps
+from pdenet_repro.analysis.result import Picture, Row, columns_of, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
-from pdenet_repro.analysis.styles import draw_grid
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.report.figures import colours
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
+
+
+def mean_symbol(rows: Rows, kind: str) -> float:
+    """The mean of a column ``symbol_KIND``, kernels weighted by the squares of their norms."""
+    values, weights = columns_of(rows, f"symbol_{kind}", "squared_norm")
+    return float(np.average(values, weights=weights))
 
 
 def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
@@ -26,20 +29,15 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     for axis, subject in zip(axes, subjects, strict=True):
-        rows = [row for row in terms if row["network"] == subject.name and row["squared_norm"] > 0]
-        layers = sorted({(row["unit"], row["step"]) for row in rows})
+        rows = [row for row in where(terms, network=subject.name) if row["squared_norm"] > 0]
+        layers = time_steps(rows)
         for kind, colour in (*SHADES.items(), ("odd", "#999999")):
-            values = []
-            for layer in layers:
-                of = [row for row in rows if (row["unit"], row["step"]) == layer]
-                values.append(
-                    np.average([row[f"symbol_{kind}"] for row in of], weights=[row["squared_norm"] for row in of])
-                )
+            values = [mean_symbol(where(rows, unit=unit, step=step), kind) for unit, step in layers]
             line, marker = ("", "x") if kind == "odd" else ("-", "o")
             axis.plot(range(len(layers)), values, line, marker=marker, color=colour, markersize=5)
         axis.axhline(1, color="black", linewidth=0.8)
         axis.axhline(ODD_OF_NOISE, color="#999999", linewidth=0.8, linestyle=":")
-        depth_axes.tick_steps(axis, layers, rotation=90, fontsize=9)
+        tick_steps(axis, layers, rotation=90, fontsize=9)
         _title(axis, subject)
         draw_grid(axis, rows_only=True)
     axes[0].set_ylim(bottom=0)
@@ -70,32 +68,28 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
     sides = sorted({row["side_pixels"] for row in moved})
     for axis, subject in zip(axes, subjects, strict=True):
         colour = colours([subject.dynamic])[subject.dynamic]
-        rows = [row for row in moved if row["network"] == subject.name]
+        rows = sorted(where(moved, network=subject.name), key=lambda row: row["side_pixels"])
         for stencils, style, face, shift in (("unchanged", "--", "white", -0.05), ("rescaled", "-", colour, 0.05)):
-            chosen = sorted(
-                (row for row in rows if row["stencils"] in ("native", stencils)), key=lambda row: row["side_pixels"]
-            )
-            at = np.array([sides.index(row["side_pixels"]) + shift * (row["stencils"] != "native") for row in chosen])
-            values = np.array([row["test_accuracy"] for row in chosen])
-            errors = [values - [row["low_95"] for row in chosen], [row["high_95"] for row in chosen] - values]
+            chosen = [row for row in rows if row["stencils"] in ("native", stencils)]
+            at = [sides.index(row["side_pixels"]) + shift * (row["stencils"] != "native") for row in chosen]
+            values, low, high = np.array(columns_of(chosen, "test_accuracy", "low_95", "high_95"))
             axis.errorbar(
-                at, values, errors, color=colour, linestyle=style, marker="o", markerfacecolor=face, markersize=7,
-                capsize=3, elinewidth=1,
+                at, values, [values - low, high - values], color=colour, linestyle=style, marker="o", markerfacecolor=face,
+                markersize=7, capsize=3, elinewidth=1,
             )  # fmt: skip
         axis.axhline(0.1, color="#777777", linewidth=0.8, linestyle=":")
         _title(axis, subject)
         axis.set_xticks(range(len(sides)), [f"{side}" for side in sides])
         axis.set_xlim(-0.4, len(sides) - 0.6)
         axis.set_xlabel("side of the images in pixels")
-        axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percentages, as they are written
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        percent_axis(axis)
         axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
         draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
     handles = [
         Line2D([], [], color="#333333", marker="o", linestyle="-", label="stencils rescaled to the mesh"),
         Line2D(
-            [], [], color="#333333", marker="o", markerfacecolor="white", linestyle="--", label="stencils unchanged"
+            [], [], color="#333333", marker="o", linestyle="--", markerfacecolor="white", label="stencils unchanged"
         ),
         Line2D([], [], color="#777777", linestyle=":", label="chance"),
     ]

@@ -12,43 +12,41 @@ import argparse
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, add_images, scores_depend_on_batch
-from pdenet_repro.analysis.result import Result
+from pdenet_repro.analysis.options import about_batches, scores_depend_on_batch
+from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
-from pdenet_repro.analysis.stencils.figures import accuracies, symbols
+from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.weight_variants import predictions, refined, renew_statistics
+from pdenet_repro.analysis.weight_variants import (
+    STATISTICS_IMAGES,
+    accuracy_columns,
+    predictions,
+    refined,
+    renew_statistics,
+)
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.statistics import exact_interval, mcnemar
+from pdenet_repro.report.statistics import mcnemar
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
-Row = dict[str, Any]
-STATISTICS_IMAGES = 128  # training images for the statistics of batch norms
+IMAGES = 1000
+OPTIONS = {
+    "--sides": {
+        "default": "48,72,144", "metavar": "N,N", "help": "pixels of a side of the resized images (default %(default)s)",
+    }
+}  # fmt: skip
 VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, of which some ten are in memory at a time
 TOGETHER = (
     32  # least number of images in a batch, for a norm over them; 3 GB in the paper's network at the largest side
 )
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this kind to its parser."""
-    add_images(parser, 1000)
-    parser.add_argument(
-        "--sides",
-        default="48,72,144",
-        metavar="N,N",
-        help="pixels of a side of the resized images (default 48,72,144)",
-    )
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -57,15 +55,15 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     batch = _batch(subjects, sides)
     result = Result(sentences=about_batches(subjects, given.images, batch))
     terms: list[Row] = []
-    moved: list[Row] = []
+    resolutions: list[Row] = []
     for subject in subjects:
         terms += _terms(subject)
-        moved += _moved(subject, sides, batch, given.images, given.seed)
-        result.sentences += _sentences(subject.name, terms, moved)
+        resolutions += _resolutions(subject, sides, batch, given.images, given.seed)
+        result.sentences += _sentences(subject.name, terms, resolutions)
     result.pictures["stencils"] = symbols(subjects, terms)
     result.tables["stencils"] = terms
-    result.pictures["stencils_resolution"] = accuracies(subjects, moved)
-    result.tables["stencils_resolution"] = moved
+    result.pictures["stencils_resolution"] = accuracies(subjects, resolutions)
+    result.tables["stencils_resolution"] = resolutions
     return result
 
 
@@ -107,8 +105,8 @@ def _terms(subject: Subject) -> list[Row]:
                     K = getattr(weights, name).detach().cpu().double()
                     size = coefficients(K, h).square().mean((0, 1)).sqrt()
                     rows.append(
-                        {"network": subject.name, "dynamic": subject.dynamic, "unit": unit + 1, "step": step, "layer": number,
-                         "kernel": name, "mesh_size_pixels": h, "squared_norm": K.square().sum().item()}
+                        {**subject.columns, "unit": unit + 1, "step": step, "layer": number, "kernel": name,
+                         "mesh_size_pixels": h, "squared_norm": K.square().sum().item()}
                         | {f"symbol_{band}": value for band, value in symbol_shares(K).items()}
                         | {f"rms_beta_d{i}y_d{j}x": size[i, j].item() for i in range(3) for j in range(3)}
                     )  # fmt: skip
@@ -140,53 +138,43 @@ def steps_for_one(network: PDENet, side: int) -> int:
     return math.ceil(ratio if waves else ratio**2)
 
 
-def _moved(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
-    images, labels = subject.test_images(count, seed)
+def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
+    """A row for the images' own resolution, then two for each other side: with unchanged and with rescaled stencils."""
+    network, (images, labels) = subject.network, subject.test_images(count, seed)
     truth = labels.cpu().numpy()
 
     def at(side: int) -> Callable[[Tensor], Tensor]:  # standardise first: the image is then the same function
-        return lambda part: resized(subject.network.standardize(part), side)
+        return lambda part: resized(network.standardize(part), side)
 
-    native = predictions(subject, subject.network, images, batch, at(IMAGE_SIDE))
-    found = [(IMAGE_SIDE, "native", 1, native)]
-    for side in progress(sides, f"other resolutions, {subject.name}"):
-        steps = steps_for_one(subject.network, side)
-        variants = {
-            "unchanged": copy.deepcopy(subject.network),
-            "rescaled": moved(refined(subject.network, steps), IMAGE_SIDE / side),
-        }
-        for stencils, network in variants.items():
-            renew_statistics(subject, network, STATISTICS_IMAGES, seed, at(side))
-            predicted = predictions(subject, network, images, batch, at(side))
-            found.append((side, stencils, steps if stencils == "rescaled" else 1, predicted))
-    rows = []
-    for i, (side, stencils, steps, predicted) in enumerate(found):
-        right = predicted == truth
-        low, high = exact_interval(float(right.mean()), count)
-        row: Row = {
-            "network": subject.name, "side_pixels": side, "stencils": stencils, "steps_for_one": steps, "test_images": count,
-            "test_accuracy": float(right.mean()), "low_95": low, "high_95": high,
-            "same_class_as_native": float((predicted == native).mean()),
+    def row(side: int, stencils: str, steps: int, predicted: np.ndarray) -> Row:
+        return {
+            "network": subject.name, "side_pixels": side, "stencils": stencils, "steps_for_one": steps,
+            **accuracy_columns(predicted == truth), "same_class_as_native": float((predicted == native).mean()),
             "right_only_rescaled": "", "right_only_unchanged": "", "mcnemar_p": "",
         }  # fmt: skip
-        if stencils == "rescaled":
-            more, less, p = mcnemar(right, found[i - 1][3] == truth)
-            row |= {"right_only_rescaled": more, "right_only_unchanged": less, "mcnemar_p": p}
-        rows.append(row)
+
+    native = predictions(subject, network, images, batch, at(IMAGE_SIDE))
+    rows = [row(IMAGE_SIDE, "native", 1, native)]
+    for side in progress(sides, f"other resolutions, {subject.name}"):
+        steps = steps_for_one(network, side)
+        found = []
+        for changed in (copy.deepcopy(network), moved(refined(network, steps), IMAGE_SIDE / side)):
+            renew_statistics(subject, changed, STATISTICS_IMAGES, seed, at(side))
+            found.append(predictions(subject, changed, images, batch, at(side)))
+        unchanged, rescaled = found
+        more, less, p = mcnemar(rescaled == truth, unchanged == truth)
+        paired = {"right_only_rescaled": more, "right_only_unchanged": less, "mcnemar_p": p}
+        rows += [row(side, "unchanged", 1, unchanged), row(side, "rescaled", steps, rescaled) | paired]
     return rows
 
 
-def _sentences(name: str, terms: Sequence[Row], moved: Sequence[Row]) -> list[str]:
-    terms, moved = ([row for row in rows if row["network"] == name] for rows in (terms, moved))
-    kept = [row for row in terms if row["squared_norm"] > 0]
-    native, others = moved[0], moved[1:]
+def _sentences(name: str, terms: Sequence[Row], resolutions: Sequence[Row]) -> list[str]:
+    kept = [row for row in where(terms, network=name) if row["squared_norm"] > 0]
+    native, *others = where(resolutions, network=name)
     if not kept:
         sentences = [f"{name}: the kernels are zero."]
     else:
-        of = {
-            band: np.average([row[f"symbol_{band}"] for row in kept], weights=[row["squared_norm"] for row in kept])
-            for band in (*BANDS, "odd")
-        }
+        of = {kind: mean_symbol(kept, kind) for kind in (*BANDS, "odd")}
         shares = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
         sentences = [
             f"{name}: by frequency the kernels' squared symbols are {shares} times their mean (independent entries: 1), "

@@ -1,0 +1,124 @@
+"""What the pictures of all analyses have in common: how networks are drawn, marks, bands, axes and legends."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from pdenet_repro.analysis.result import Row
+from pdenet_repro.report.figures import Style, colours, style_of
+
+
+def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
+    """The style of each network, by its name; ``networks`` are pairs (name, dynamic), which may be repeated.
+
+    A network has the colour of its dynamic, and its own marker and dashes among the networks of that dynamic.
+    """
+    networks = list(dict.fromkeys(networks))
+    colour = colours(list(dict.fromkeys(dynamic for _, dynamic in networks)))
+    found: dict[str, Style] = {}
+    before: Counter[str] = Counter()
+    for name, dynamic in networks:
+        found[name] = style_of(dynamic, before[dynamic], colour[dynamic])
+        before[dynamic] += 1
+    return found
+
+
+def styles_of(rows: Iterable[Row]) -> dict[str, Style]:
+    """`line_styles` of the networks in the rows of a table."""
+    return line_styles((row["network"], row["dynamic"]) for row in rows)
+
+
+def draw_marks(
+    axis: Axes, at: Sequence[float], low_middle_high: Any, how: Style, size: float, label: str | None = None
+) -> None:
+    """Marks at the middle values, filled for the first network of a dynamic, and lines from the low to the high ones."""
+    low, middle, high = low_middle_high
+    axis.vlines(at, low, high, color=how.colour, linewidth=1)
+    face = how.colour if how.dashes == "-" else "none"
+    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face}
+    if how.marker == "x":  # has no face
+        options = {"color": how.colour}
+    axis.scatter(at, middle, size, marker=how.marker, label=label, **options)
+
+
+def draw_band(
+    axis: Axes, x: Any, low_middle_high: Any, how: Style, label: str | None = None, alpha: float = 0.13, **options: Any
+) -> None:
+    """A line through the middle values at x, and a band between the low and the high ones; no band for ``alpha`` 0."""
+    low, middle, high = low_middle_high
+    options = {"marker": how.marker, **options}
+    axis.plot(x, middle, how.dashes, color=how.colour, label=label, **options)
+    if alpha:
+        axis.fill_between(x, low, high, color=how.colour, alpha=alpha, linewidth=0)
+
+
+def draw_spread(
+    axis: Axes, rows: Iterable[Row], x: str, y: str, how: Style, label: str | None = None, alpha: float = 0.13,
+    percentiles: Sequence[float] = (0, 50, 100), **options: Any,
+) -> None:  # fmt: skip
+    """`draw_band` of the column ``y`` for each value of the column ``x``: the median, and the range or given percentiles."""
+    values: dict[float, list[float]] = {}
+    for row in rows:
+        values.setdefault(row[x], []).append(row[y])
+    at = sorted(values)
+    spread = np.array([np.percentile(values[each], percentiles) for each in at]).reshape(len(at), 3).T
+    draw_band(axis, at, spread, how, label, alpha, **options)
+
+
+def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
+    """Draw pale grid lines, or the horizontal ones alone, and no frame on top and right."""
+    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def plain_numbers(axis: Axes) -> None:
+    """Write the numbers of a logarithmic y axis without powers of ten, and more of them where it spans few powers."""
+    low, high = axis.get_ylim()
+    span = high / low
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if span < 20 else (1.0, 2.0, 5.0) if span < 500 else (1.0,)
+    axis.yaxis.set_major_locator(LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def percent_axis(axis: Axes) -> None:
+    """Write the numbers of the y axis as whole percentages."""
+    axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def time_steps(rows: Iterable[Row]) -> list[tuple[int, int]]:
+    """Unit and time step of the rows of a table, in order."""
+    return sorted({(row["unit"], row["step"]) for row in rows})
+
+
+def tick_steps(axis: Axes, steps: Sequence[tuple[int, int]], **options: Any) -> None:
+    """Ticks at 0, 1, ... for (unit, time step), with options of ``set_xticks``, and the label of the axis."""
+    axis.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], **options)
+    axis.set_xlabel("unit . time step")
+
+
+def legend(figure: Figure, axes: Sequence[Axes] = (), further: Sequence[Any] = (), size: float = 10) -> None:
+    """Put one legend below the figure that has each name of its panels, or of ``axes``, once, then the ``further`` handles."""
+    named: dict[str, Any] = {}
+    for axis in axes or figure.axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    named |= {handle.get_label(): handle for handle in further}
+    columns = _columns(list(named), figure, size)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=size)
+
+
+def _columns(names: Sequence[str], figure: Figure, size: float) -> int:
+    """The number of columns of a legend below the figure, for names in letters of ``size`` points."""
+    letters = 72 * figure.get_figwidth() / (0.55 * size)  # across, of average width; handle and gaps take nine
+
+    def width(columns: int) -> int:
+        return sum(9 + max(map(len, part)) for part in np.array_split(names, columns))
+
+    return max((n for n in range(1, min(6, len(names)) + 1) if width(n) <= letters), default=1)
