@@ -1,12 +1,14 @@
-"""Options of the report and analysis commands: wrong ones are refused in one sentence, without argparse's usage text."""
+"""Options of the commands: wrong ones are refused in one sentence, without argparse's usage text."""
 
 import argparse
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.errors import InvalidConfig, UserError, show
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 # What argparse says, and the sentence it becomes.
 SENTENCES = (
@@ -30,6 +32,21 @@ class Parser(argparse.ArgumentParser):
             if found:
                 raise InvalidConfig(found.expand(sentence).replace("'", "").strip())
         raise InvalidConfig(message)
+
+    def execute(self, arguments: Sequence[str], action: Callable[[argparse.Namespace], None], stopped: str = "") -> int:
+        """Call ``action`` with the options that the arguments give; returns the exit code of the command.
+
+        What a user can mend is one sentence on stderr; so is ``stopped``, after Ctrl-C.
+        """
+        try:
+            refuse_missing_working_folder()
+            action(self.parse_args(arguments))
+        except UserError as error:
+            return show(error)
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr, end="\n" * bool(stopped))
+            return 130
+        return 0
 
 
 def folder(word: str) -> Path:
