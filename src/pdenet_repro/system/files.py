@@ -3,12 +3,18 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TypeVar
 
 from pdenet_repro.system.errors import StorageError
+
+Result = TypeVar("Result")
+
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
 
 
 @contextmanager
@@ -57,6 +63,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             _flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def write_persistently(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
+    """Call ``write``, again and again for minutes where it raises StorageError; ``warn`` is told of each failure."""
+    for delay in RETRY_DELAYS:
+        try:
+            return write()
+        except StorageError as error:
+            warn(f"{error}; trying again in {delay} s")
+            time.sleep(delay)
+    return write()
 
 
 def _flush_folder(folder: Path) -> None:
