@@ -48,9 +48,9 @@ CASES = [
     (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: there are no'),
     (["data=shapes", "hydra/job_logging=default"], "hydra/job_logging=default: there are no settings of Hydra"),
     (["data=shapes", "+hydra.foo=3"], "+hydra.foo=3: there are no settings of Hydra"),
-    (["-m", "data=shapes", "hydra/launcher=joblib"], "hydra/launcher=joblib: is written launcher=local now"),
-    (["-m", "data=shapes", "hydra/launcher=slurm"], "hydra/launcher=slurm: is written launcher=slurm now"),
-    (["-m", "data=shapes", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: is written launcher.n=2 now"),
+    (["-m", "data=shapes", "hydra/launcher=joblib"], "settings of Hydra here; a launcher is written launcher="),
+    (["-m", "data=shapes", "hydra/launcher=slurm"], "hydra/launcher=slurm: there are no settings of Hydra here"),
+    (["-m", "data=shapes", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: there are no settings of Hydra here"),
     (["-m", "data=shapes", "launcher.n=2"], "launcher.n=2: launcher=serial has no n; add launcher=local or launcher=slurm"),
     (["-m", "data=shapes", "launcher=local", "launcher.n=1,2"], "launcher.n=1,2: must be one value"),
     (["-m", "data=shapes", "launcher=local", "launcher.n=two"], "launcher.n=two: must be a whole number of at least 1"),
@@ -165,7 +165,7 @@ def test_a_wrong_command_is_refused_in_one_sentence(command, tmp_path, words, se
 
 
 def test_no_gpu_where_there_is_none(command, monkeypatch):
-    monkeypatch.setattr("pdenet_repro.system.device._driver_sees_gpus", lambda: False)
+    monkeypatch.setattr("pdenet_repro.system.gpu_driver._driver_sees_gpus", lambda: False)
     for words, sentence in (
         (["device=cuda"], "device=cuda: needs an NVIDIA GPU, and no driver for one is found here; must be device=cpu"),
         (["device=cuda:3"], "device=cuda:3: needs an NVIDIA GPU"),

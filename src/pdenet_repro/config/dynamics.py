@@ -129,8 +129,7 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
         if sha256 is not None:
             raise InvalidConfig(f"dynamic_sha256={sha256}: must be left out for dynamic={dynamic}, which has no file")
         if dynamic not in BUILT_IN:
-            hint = f" (in that file: {', '.join(_classes(Path(dynamic)))})" if dynamic.endswith(".py") else ""
-            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}{hint}")
+            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}")
         return dynamic, None, None
     try:
         source = Path(path if colon else file or "").expanduser().absolute()
@@ -216,11 +215,3 @@ def _literal(value: ast.expr) -> Any:
         return ast.literal_eval(value)
     except ValueError:
         raise ValueError(f"{ast.unparse(value)} must be a plain value, like 2 or 'text'") from None
-
-
-def _classes(path: Path) -> list[str]:
-    """The names of the classes in a file; none where it cannot be read."""
-    try:
-        return [node.name for node in ast.parse(path.expanduser().read_bytes()).body if isinstance(node, ast.ClassDef)]
-    except (OSError, RuntimeError, SyntaxError, ValueError):
-        return []

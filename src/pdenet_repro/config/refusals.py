@@ -11,9 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 from pdenet_repro.config import presets
 from pdenet_repro.config.schema import Config, all_settings, allowed
 
-# How the launchers of version 0.1, which were Hydra's, are chosen now.
-LAUNCHERS_BEFORE = {"basic": "serial", "joblib": "local", "processes": "local", "slurm": "slurm"}
-
 
 def in_one_line(error: Exception) -> str:
     """What Hydra or OmegaConf said."""
@@ -50,7 +47,7 @@ def wrong_form(word: str) -> str | None:
     if word.startswith("~"):
         return f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
     if re.match(r"[+\s]*hydra\b", key):
-        return _former(word)
+        return f"{word}: there are no settings of Hydra here; a launcher is written launcher=local launcher.n=2 (see --help)"
     if word.startswith("+"):
         key = key.lstrip("+")
         return f"{word}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
@@ -122,14 +119,3 @@ def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[s
 
 def _exists(key: str) -> bool:
     return key in presets.GROUPS or key in dict(all_settings())
-
-
-def _former(word: str) -> str:
-    """Of a setting of Hydra's own: in version 0.1 the launchers were among these."""
-    key, _, value = word.partition("=")
-    if key == "hydra/launcher" and value in LAUNCHERS_BEFORE:
-        return f"{word}: is written launcher={LAUNCHERS_BEFORE[value]} now"
-    if key.startswith("hydra.launcher."):
-        field = re.sub("^(n_jobs|array_parallelism)$", "n", key.removeprefix("hydra.launcher."))
-        return f"{word}: is written launcher.{field}={value} now"
-    return f"{word}: there are no settings of Hydra here; see --help for all keys"

@@ -7,10 +7,10 @@ from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.folder import RunFolder
-from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
 from pdenet_repro.system.formatting import duration
+from pdenet_repro.system.gpu_driver import refuse_missing_gpu
 from pdenet_repro.system.signals import stop_request
 from pdenet_repro.system.surroundings import load_torch
 
@@ -38,7 +38,7 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
             f"schedule.last_batch=drop"
         )
     if here:
-        device.refuse_missing_gpu(config)
+        refuse_missing_gpu(config)
 
 
 def run(config: Config, command: str, name: str = "") -> None:
