@@ -20,10 +20,9 @@ from pathlib import Path
 from pdenet_repro.config.launchers import Slurm
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.sweeps.jobs import JOB_NAME, RECORD, jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
-from pdenet_repro.sweeps.state import State, counted, state_of
+from pdenet_repro.sweeps.state import JOB_NAME, SUBMITTED, State, counted, jobs_in_queue, state_of, submitted_jobs
 from pdenet_repro.sweeps.worker import attempt
 from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
@@ -113,7 +112,7 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     jobs = {path_of(config): job.job_id for config, job in zip(configs, found, strict=True)}
     for study in dict.fromkeys(map(study_of, configs)):
         record = {job: str(path.absolute()) for path, job in jobs.items() if study in path.parents}
-        write_atomically(study / place / RECORD, json.dumps(record, indent=1) + "\n")
+        write_atomically(study / place / SUBMITTED, json.dumps(record, indent=1) + "\n")
     return jobs
 
 

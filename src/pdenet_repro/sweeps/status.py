@@ -3,22 +3,19 @@
 Also what unfinished and failed attempts have left there, and its removal.
 """
 
-import json
 import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdenet_repro.runs.folder import PROGRESS, load_summary
-from pdenet_repro.sweeps.jobs import jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
-from pdenet_repro.sweeps.state import State, state_of_unfinished, steps_saved
+from pdenet_repro.sweeps.state import State, jobs_in_queue, state_of_unfinished, steps_saved, submitted_jobs
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError
-from pdenet_repro.system.files import remove
+from pdenet_repro.system.files import read_mapping, remove
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.lock import FolderLock
 
@@ -66,27 +63,26 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if summary:
         seconds = summary.get("wall_seconds", summary.get("training_seconds", 0))
         return RunStatus(folder, State.DONE, f"test accuracy {summary['test_accuracy']:.2%}, {duration(seconds)}", size)
-    found, sign, progress = state_of_unfinished(folder), _json(folder / "running.json"), _json(folder / PROGRESS)
-    state, host = found.state, sign.get("host", "")
-    epoch = f"epoch {progress['epoch']} of {progress['epochs']} done" if "epochs" in progress else ""
-    if host not in ("", platform.node()):
-        with suppress(OSError):
-            if time.time() - (folder / "running.json").stat().st_mtime < FRESH:
-                state = State.RUNNING
-    waiting = ""
-    if job and state is not State.RUNNING:
-        if queue is None:
-            waiting = f"submitted as job {job}, and squeue does not say here whether that still waits"
-        elif job in queue:
-            state, waiting = State.QUEUED, f"job {job} is {queue[job].lower()}"
+    found, sign, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
+    state, host, steps = found.state, read_mapping(sign).get("host", ""), steps_saved(folder)
+    epoch = [f"epoch {progress['epoch']} of {progress['epochs']} done"] if "epochs" in progress else []
+    waits = (queue or {}).get(job, "")  # how, in SLURM's word
+    if host not in ("", platform.node()) and time.time() - sign.stat().st_mtime < FRESH:
+        state = State.RUNNING
+    elif waits and state is not State.RUNNING:
+        state = State.QUEUED
     if state is State.RUNNING:
-        left = f"{duration(progress['seconds_left'])} left" if "seconds_left" in progress else ""
-        words = ", ".join(filter(None, [f"on {host}" if host else "", epoch or "no epoch done yet", left]))
+        words = [f"on {host}"] * bool(host) + (epoch or ["no epoch done yet"])
+        words += [f"{duration(progress['seconds_left'])} left"] if "seconds_left" in progress else []
+    elif state is State.FAILED:
+        words = [found.reason]
     else:
-        steps = steps_saved(folder)
-        saved = [epoch, f"saved at step {steps}"] if steps and state is not State.FAILED else []
-        words = ", ".join(filter(None, [*saved, found.reason if state is State.FAILED else "", waiting]))
-    return RunStatus(folder, state, words, size)
+        words = [*epoch, f"saved at step {steps}"] if steps else []
+    if state is State.QUEUED:
+        words.append(f"job {job} is {waits.lower()}")
+    elif job and queue is None and state is not State.RUNNING:
+        words.append(f"submitted as job {job}, and squeue does not say here whether that still waits")
+    return RunStatus(folder, state, ", ".join(words), size)
 
 
 def left_over(folder: Path) -> list[RunStatus]:
@@ -122,11 +118,3 @@ def _written(folder: Path) -> Iterator[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}

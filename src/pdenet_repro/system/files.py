@@ -2,13 +2,14 @@
 
 import errno
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pdenet_repro.system.errors import StorageError
 
@@ -88,6 +89,15 @@ def _flush_folder(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; an empty one where the file is missing or damaged. OSError if it is unreadable."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def remove_leftovers(folder: Path) -> None:
