@@ -39,8 +39,9 @@ def _execute(words: Sequence[str]) -> int:
     settings, launcher_words = split(given.settings)
     command = shlex.join(["python", "-m", "pdenet_repro", *words])
     if given.cfg:
-        compose.compose(*settings)  # refuses, or not
-        print(compose.composed_yaml(settings, resolve=given.resolve), end="")
+        from pdenet_repro.runs.folder import to_yaml
+
+        print(to_yaml(compose.compose(*settings)), end="")
         return 0
     if not given.multirun and not given.plan:
         return _run(settings, launcher_words, command)
@@ -80,12 +81,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
-    parser.add_argument("--resolve", action="store_true")
     given = parser.parse_intermixed_args(words)
     if given.cfg and given.multirun:
         raise InvalidConfig("--cfg shows the configuration of one run; leave out -m")
     if given.cfg and given.plan:
         raise InvalidConfig("--cfg and --plan: each shows something of its own; leave out one of them")
-    if given.resolve and not given.cfg:
-        raise InvalidConfig("--resolve: goes with --cfg only, as in --cfg job --resolve")
     return given

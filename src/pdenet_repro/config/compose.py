@@ -86,16 +86,6 @@ def compose_sweep(words: Sequence[str]) -> list[Config]:
     return _configs(words, sweep=True)
 
 
-def composed_yaml(words: Sequence[str], resolve: bool) -> str:
-    """What a command composes, as YAML; with ``resolve`` the values of interpolations instead of their text."""
-    overrides = _read(words, sweep=False)
-    with _composing() as hydra_compose:
-        composed = _with_values(overrides, lambda presets: hydra_compose("config", list(presets)))
-        settings: Any = OmegaConf.to_container(composed, resolve=resolve)
-    del settings["sweep"]
-    return OmegaConf.to_yaml(OmegaConf.create(settings))
-
-
 def parse(word: str) -> Override:
     """One word ``key=value`` as Hydra reads it; InvalidConfig where it cannot be read."""
     try:

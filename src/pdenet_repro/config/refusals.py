@@ -41,7 +41,7 @@ def wrong_form(word: str) -> str | None:
     try:
         word.encode()
     except UnicodeEncodeError:
-        return f"{word!r}: must be text in UTF-8"
+        return f"{word!r}: must be text in UTF-8, typed in a locale of UTF-8, for example LC_ALL=C.UTF-8"
     if "@" in key:
         return no_such_key(key)
     if word.startswith("~"):

@@ -115,7 +115,7 @@ class TrainingRun:
                 ) from error
         attempt = attempts.begin(
             device.hardware(self.device),
-            (self.folder.path / "command.txt").read_text().strip(),
+            (self.folder.path / "command.txt").read_text("utf-8").strip(),
             min(self.trainer.progress.epoch, self.config.schedule.epochs),
             compiled=self.trainer.compiled,
             memory=str(self.network.units[0].memory),

@@ -15,6 +15,7 @@ SENTENCES = (
     (r"argument (\S+): invalid int value: '(.*)'", r"\1 \2: must be a whole number"),
     (r"argument (\S+): invalid float value: '(.*)'", r"\1 \2: must be a number"),
     (r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", r"\1 \2: must be one of \3"),
+    (r"argument (\S+): ignored explicit argument '(.*)'", r"\1=\2: \1 takes no value"),
     (r"argument (\S+): expected (.*)", r"\1: must be followed by \2"),
     (r"argument (\S+): (.*)", r"\1 \2"),
     (r"the following arguments are required: (.*)", r"\1: must be given (see --help)"),
