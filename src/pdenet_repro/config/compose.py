@@ -204,7 +204,7 @@ def _with_values(run: Sequence[Override], presets: Callable[[tuple[str, ...]], D
     composed = presets(choices).copy()
     for each in run:
         if each.key_or_group not in GROUPS:
-            OmegaConf.update(composed, each.key_or_group, each.value())
+            refusals.put(composed, each.key_or_group, each.value(), each.input_line or "")
     return composed
 
 

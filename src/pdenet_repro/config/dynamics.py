@@ -124,7 +124,7 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
     InvalidConfig
         There is no such dynamic, file or class; or the file's SHA-256 is not ``sha256``.
     """
-    path, colon, name = dynamic.rpartition(":")
+    path, _, name = dynamic.rpartition(":") if not dynamic.endswith(".py") else (dynamic, "", "")
     if file is None and not path:
         if sha256 is not None:
             raise InvalidConfig(f"dynamic_sha256={sha256}: must be left out for dynamic={dynamic}, which has no file")
@@ -132,7 +132,7 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
             raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}")
         return dynamic, None, None
     try:
-        source = Path(path if colon else file or "").expanduser().absolute()
+        source = Path(path or file or "").expanduser().absolute()
     except RuntimeError:
         raise InvalidConfig(
             f"dynamic={dynamic}: there is no user {path.split('/')[0][1:]}; must be FILE.py:CLASS"
@@ -184,8 +184,8 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
         raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if name not in classes:
-        there = f"must be one of {', '.join(classes)}" if classes else "the file has no class"
-        raise InvalidConfig(f"dynamic={name}: {file} defines no class of that name; {there}")
+        there = f"but these: {', '.join(classes)}" if classes else "and no other class"
+        raise InvalidConfig(f"dynamic={name}: must be FILE.py:CLASS; {file} defines no class {name!r}, {there}")
     value = _facts_value(classes[name])
     if value is None:
         return Facts(name, name)
