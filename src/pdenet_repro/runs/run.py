@@ -89,14 +89,10 @@ def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
 def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
     """The outcome of a run in one line."""
     right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
+    time = duration(summary["training_seconds"])
+    if "wall_seconds" in summary:  # from start to end without interruptions; not in summaries of version 0.1
+        time = f"{duration(summary['wall_seconds'])} ({time} of training)"
     return (
         f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "
-        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}) in {_time(summary)}; all of it is in {folder.path}"
+        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}) in {time}; all of it is in {folder.path}"
     )
-
-
-def _time(summary: dict[str, Any]) -> str:
-    """From start to end without interruptions, and the training alone; summaries of version 0.1 have that only."""
-    training = duration(summary["training_seconds"])
-    whole = summary.get("wall_seconds")
-    return f"{duration(whole)} ({training} of training)" if whole else training

@@ -281,7 +281,5 @@ class TrainingRun:
             test_probabilities=self.test_probabilities,
             train_accuracy=train_accuracy,
             accuracy_by_statistics=by_statistics,
-            rows=self.history.rows,
-            timings=self.history.timings,
-            attempts=self.history.attempts,
+            history=self.history,
         )

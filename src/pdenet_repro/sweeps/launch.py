@@ -103,16 +103,14 @@ class LocalSweep:
         idle_since = time.monotonic()
         with signals.stop_request as stop:
             try:
-                while self.waiting or self.running:
-                    while len(self.running) < self.at_a_time and not stop.received and (config := self._next()):
+                while (self.waiting or self.running) and not stop.received:
+                    while len(self.running) < self.at_a_time and (config := self._next()):
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
                     elif self.failures.hopeless or time.monotonic() - idle_since > LEAVING:
                         break  # what is waiting is trained by other processes
                     self._wait(0.5)
-                    if stop.received:
-                        break
                 if stop.received:
                     raise signals.Interrupted(self._stop(stop.received))
             finally:
