@@ -51,7 +51,7 @@ def run(config: Config, command: str, name: str = "") -> None:
     UserError
         For a reason the user can mend.
     Interrupted
-        When a signal asked to stop; the state is saved.
+        A signal came; the state is saved.
     """
     refuse_unusable(config)
     log, folder = Log(name), RunFolder(config)

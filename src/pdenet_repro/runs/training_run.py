@@ -162,7 +162,7 @@ class TrainingRun:
         write_persistently(write, self.log.warn)
         self.saved_at = time.monotonic()
 
-    def _leave_if_asked(self) -> None:
+    def _leave_if_stopped(self) -> None:
         if not self.stop.received:
             return
         self._save()
@@ -174,7 +174,7 @@ class TrainingRun:
 
     def _after_evaluated_batch(self, split: str, done: int, total: int) -> None:
         self.bars.evaluated(split, done, total)
-        self._leave_if_asked()  # an evaluation changes nothing, so that all is saved
+        self._leave_if_stopped()  # an evaluation changes nothing, so that all is saved
 
     def _train_epoch(self) -> None:
         trainer, history = self.trainer, self.history
@@ -183,7 +183,7 @@ class TrainingRun:
         for _ in trainer.epoch():
             history.seconds += time.monotonic() - clock
             self.bars.step()
-            self._leave_if_asked()
+            self._leave_if_stopped()
             if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
                 self._save()
             clock = time.monotonic()

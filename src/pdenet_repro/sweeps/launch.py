@@ -1,6 +1,6 @@
 """The runs of a sweep on this machine: each in a process of its own, one after the other or several at a time.
 
-A run that dies takes nothing along, and nothing of it stays in memory. The processes are started by one that has imported
+A run that dies ends no other run, and its memory is free again. The processes are started by one that has imported
 PyTorch already (multiprocessing's fork server), so that each begins at once. When the command is stopped it tells its
 runs, which save, and waits for them; when it is killed, the pipes to them close, which tells them as well.
 """

@@ -28,7 +28,7 @@ from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.files import make_folder, write_atomically
 
-POLL = 5.0  # seconds between two looks at the queue and the run folders
+POLL = 5.0  # seconds between two readings of the queue and the run folders
 GRACE = 30.0  # seconds in which the last files of a job that has ended may still arrive, on network file systems
 
 
@@ -96,9 +96,8 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         (study / place).mkdir(mode=0o700)
     folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
-    other_names = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # for submitit
-    parameters = {name: value for name, value in vars(launcher).items() if value not in (None, [], {})}
-    parameters = {name: value for name, value in parameters.items() if name not in other_names}
+    renamed = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # what submitit calls otherwise
+    parameters = {k: value for k, value in vars(launcher).items() if value not in (None, [], {}) and k not in renamed}
     if launcher.mem_gb:
         parameters["mem"] = f"{launcher.mem_gb}GB"
     try:

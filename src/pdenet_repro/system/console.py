@@ -141,7 +141,7 @@ class Bars:
         self.part = tqdm(total=steps, unit="step", disable=off, leave=False, dynamic_ncols=True)
 
     def start_epoch(self, epoch: int, step: int) -> None:
-        """A new inner bar, ``step`` steps along."""
+        """Start the inner bar of an epoch of which ``step`` steps are done."""
         self.whole.set_description(f"epoch {epoch}/{self.epochs}")
         self._restart("training", self.steps, step)
 

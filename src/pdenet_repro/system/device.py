@@ -165,9 +165,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        if found := re.search(r"^model name\s*:\s*(.+?)\s*$", file.read(), re.MULTILINE):
+            return found[1]
+    return platform.processor() or platform.machine()

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar
@@ -78,17 +78,13 @@ def write_persistently(write: Callable[[], Result], warn: Callable[[str], None])
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; some file systems cannot and say so."""
-    try:
+    """Make a rename last through a power cut, where the file system can."""
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
