@@ -51,8 +51,9 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that a crash at any instant leaves the old content or the new, never a part."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write a file so that a crash at any instant leaves the old content or the new, never a part. Strings are UTF-8."""
+    # paths that the locale could not decode get their bytes back
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
