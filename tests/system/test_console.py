@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pdenet_repro.system.console import TolerantStream
+from pdenet_repro.system.console import TolerantStream, surviving_output
 
 
 def test_a_wrong_setting_of_progress_bars_is_ignored():
@@ -51,3 +51,12 @@ def test_a_command_in_a_notebook_leaves_its_streams(module, monkeypatch, capsys)
     assert end.value.code == 0
     assert f"usage: python -m pdenet_repro.{module}" in capsys.readouterr().out
     assert (sys.stdout, sys.stderr) == streams
+
+
+def test_somebody_else_s_folder_is_one_sentence_for_every_command(capsys):
+    with pytest.raises(SystemExit) as end, surviving_output():
+        raise PermissionError(13, "Permission denied", "/theirs")
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("/theirs: Permission denied; make it accessible")
+    assert err.count("\n") == 1

@@ -236,7 +236,11 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
         return summary
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot read {path} ({error.strerror or error}); make it readable, or leave it out"
+        ) from error
+    except ValueError as error:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
 
 

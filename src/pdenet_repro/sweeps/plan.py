@@ -54,7 +54,7 @@ def planned_runs(study: Path) -> list[dict[str, Any]]:
     try:
         runs = read_mapping(study / NAME)["runs"]
         return [run for run in runs if isinstance(run["folder"], str) and isinstance(run["name"], str)]
-    except (OSError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return []
 
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -52,7 +51,7 @@ def state_of_unfinished(folder: Path) -> RunState:
     """The state of a run that has no summary."""
     if lock.held(folder):
         return RunState(State.RUNNING, f"{folder} is being trained by another process")
-    if (folder / "failure.json").exists():
+    if os.path.exists(folder / "failure.json"):  # False where that may not be known
         reason = read_mapping(folder / "failure.json").get(
             "reason", "of an unknown reason: its failure.json is damaged"
         )
@@ -64,7 +63,7 @@ def state_of_unfinished(folder: Path) -> RunState:
 
 def steps_saved(folder: Path) -> int:
     """Training steps in the newest checkpoint of a run folder, by its name; 0 if there is none."""
-    names = [path.name.split("-")[1] for path in (folder / "checkpoints").glob("step-*-*.safetensors")]
+    names = [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*-*.safetensors")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
@@ -84,8 +83,7 @@ def submitted_jobs(folders: Collection[Path]) -> dict[Path, str]:
     jobs: dict[str, str] = {}
     for study in {folder.absolute().parents[2] for folder in folders}:
         for record in sorted(study.glob(f"jobs/*/{SUBMITTED}"), key=lambda path: path.stat().st_mtime):
-            with suppress(OSError):  # another user's
-                jobs |= {str(folder): job for job, folder in read_mapping(record).items()}
+            jobs |= {str(folder): job for job, folder in read_mapping(record).items()}
     return {folder: jobs[str(folder.absolute())] for folder in folders if str(folder.absolute()) in jobs}
 
 

@@ -3,6 +3,7 @@
 Also what unfinished and failed attempts have left there, and its removal.
 """
 
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -39,13 +40,20 @@ class RunStatus:
 
 
 def status(folder: Path) -> list[RunStatus]:
-    """Every run below a folder, those included that are only planned; RunFolderError where there is none."""
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder}: there is no such folder; name a study, for example outputs/demo")
-    folders = {path.parent for path in folder.rglob("config.yaml")}
-    folders |= {path.parent for path in folder.rglob("failure.json")}
-    for plan in folder.rglob(PLAN):
-        folders |= {plan.parent / run["folder"] for run in planned_runs(plan.parent)}
+    """Every run below a folder, those included that are only planned or somebody else's; RunFolderError where there is none."""
+    folders, private = set[Path](), dict[Path, str]()
+
+    def note(error: OSError) -> None:
+        private[Path(error.filename)] = str(error.strerror)
+
+    for name, _, files in os.walk(folder, onerror=note):
+        if {"config.yaml", "failure.json"} & set(files):
+            folders.add(Path(name))
+        if PLAN in files:
+            folders |= {Path(name) / run["folder"] for run in planned_runs(Path(name))}
+    if folder in private:
+        raise RunFolderError(f"{folder}: {private[folder]}; name a study that you may read, for example outputs/demo")
+    folders |= set(private)
     if not folders:
         raise RunFolderError(f"{folder}: holds no runs and no plan of runs; name a study, for example outputs/demo")
     jobs = submitted_jobs(folders)
@@ -111,7 +119,7 @@ def remove_run(run: RunStatus) -> str:
 
 
 def _written(folder: Path) -> Iterator[Path]:
-    if not (folder / "summary.json").exists():
+    if not os.path.exists(folder / "summary.json"):  # False where that may not be known
         for pattern in WRITTEN:
             yield from folder.glob(pattern)
 

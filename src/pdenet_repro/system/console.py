@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pdenet_repro.system.errors import RunFolderError, show
 from pdenet_repro.system.formatting import duration
 
 try:
@@ -76,12 +77,19 @@ def ignore_failed_output() -> None:
 
 @contextmanager
 def surviving_output() -> Iterator[None]:
-    """Context of a command in which failed output is ignored; the streams before, which may be a notebook's, return."""
+    """Context of a command in which failed output is ignored; the streams before, which may be a notebook's, return.
+
+    A folder of somebody else's that nothing else has dealt with is one sentence there, and ends the command with exit code 2.
+    """
     _open_closed_streams()
     streams = sys.stdout, sys.stderr
     ignore_failed_output()
     try:
         yield
+    except PermissionError as error:
+        sys.exit(
+            show(RunFolderError(f"{error.filename}: {error.strerror}; make it accessible, or name another folder"))
+        )
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

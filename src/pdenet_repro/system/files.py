@@ -89,10 +89,10 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds; an empty one where the file is missing or damaged. OSError if it is unreadable."""
+    """The mapping that a JSON file holds; an empty one where the file is missing, damaged, or somebody else's."""
     try:
         found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

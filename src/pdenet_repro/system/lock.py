@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
-from pdenet_repro.system.files import read_mapping, storage_errors, write_atomically
+from pdenet_repro.system.files import storage_errors, write_atomically
 
 BEAT = 10.0  # seconds between two signs of life
 PATIENCE = 75.0  # seconds without one after which a holder on another host is taken for dead; NFS caches names for 60
@@ -146,7 +146,10 @@ class FolderLock:
     def _holder(self) -> dict[str, Any]:
         """What the sign says, nothing where there is none; StorageError where it cannot be read, which is no absence."""
         try:
-            return read_mapping(self.sign)
+            found = json.loads(self.sign.read_bytes())
+            return found if isinstance(found, dict) else {}
+        except (FileNotFoundError, ValueError):
+            return {}
         except OSError as error:
             raise StorageError(f"cannot read {self.sign}: {error.strerror or error}; make it readable") from error
 
