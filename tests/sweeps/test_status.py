@@ -140,6 +140,8 @@ def partly_private():
             with RunFolder(config).locked():
                 RunFolder(config).begin("")
         path_of(configs[1]).chmod(0)
+        (path_of(configs[1]).parents[2] / "jobs" / "submission").mkdir(parents=True)
+        (path_of(configs[1]).parents[2] / "jobs" / "submission").chmod(0)
         user = os.geteuid()
         if user == 0:  # who may read everything
             os.seteuid(65534)
@@ -148,6 +150,7 @@ def partly_private():
         finally:
             os.seteuid(user)
             path_of(configs[1]).chmod(0o700)
+            (path_of(configs[1]).parents[2] / "jobs" / "submission").chmod(0o700)
 
 
 def test_a_private_run_is_named_and_hides_no_other(partly_private):

@@ -46,7 +46,8 @@ def status(folder: Path) -> list[RunStatus]:
     def note(error: OSError) -> None:
         private[Path(error.filename)] = str(error.strerror)
 
-    for name, _, files in os.walk(folder, onerror=note):
+    for name, inner, files in os.walk(folder, onerror=note):
+        inner[:] = set(inner) - {"jobs"}  # of a cluster; they are private, and hold no runs
         if {"config.yaml", "failure.json"} & set(files):
             folders.add(Path(name))
         if PLAN in files:
