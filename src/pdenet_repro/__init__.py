@@ -4,6 +4,7 @@ From Python: ``config = compose("dynamic=hamiltonian")``, ``network = build_netw
 ``network, config = load_run(folder)``. ``load_pretrained("hamiltonian")`` is a trained network that comes with the package.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pdenet_repro.version import __version__
@@ -16,17 +17,14 @@ if TYPE_CHECKING:
     from pdenet_repro.runs.pretrained import load_pretrained
     from pdenet_repro.runs.results import load_run
 
+MODULES = {
+    "build_network": "networks.build", "compose": "config.compose", "load_pretrained": "runs.pretrained",
+    "load_run": "runs.results",
+}  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     """The public functions, imported when first used: the command line must not wait for torch."""
-    if name == "build_network":
-        from pdenet_repro.networks.build import build_network as found
-    elif name == "compose":
-        from pdenet_repro.config.compose import compose as found  # type: ignore[assignment]
-    elif name == "load_run":
-        from pdenet_repro.runs.results import load_run as found  # type: ignore[assignment]
-    elif name == "load_pretrained":
-        from pdenet_repro.runs.pretrained import load_pretrained as found  # type: ignore[assignment]
-    else:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+    return getattr(import_module(f"pdenet_repro.{MODULES[name]}"), name)

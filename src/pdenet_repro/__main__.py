@@ -8,21 +8,15 @@ from pdenet_repro.system import console, signals
 
 def main() -> int:
     """Execute the command that was typed; returns its exit code. Streams and signal handlers are put back."""
-    streams = sys.stdout, sys.stderr
-    try:
-        with signals.raising_stopped():
-            console.ignore_failed_output()
-            from pdenet_repro.cli import command  # Hydra takes half a second, in which a signal may come
+    with console.surviving_output():
+        try:
+            with signals.raising_stopped():
+                from pdenet_repro.cli import command  # Hydra takes half a second, in which a signal may come
 
-            return command.execute(sys.argv[1:])
-    except signals.Stopped as stop:
-        print(f"stopped by {stop} while nothing was being trained; nothing is lost", file=sys.stderr)
-        return stop.exit_code
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        sys.stdout, sys.stderr = streams
+                return command.execute(sys.argv[1:])
+        except signals.Stopped as stop:
+            print(f"stopped by {stop} while nothing was being trained; nothing is lost", file=sys.stderr)
+            return stop.exit_code
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import sys
 
 from pdenet_repro.cli.export import main
-from pdenet_repro.system.console import ignore_failed_output
+from pdenet_repro.system.console import surviving_output
 
 if __name__ == "__main__":
-    ignore_failed_output()
-    sys.exit(main(sys.argv[1:]))
+    with surviving_output():
+        sys.exit(main(sys.argv[1:]))

@@ -93,7 +93,7 @@ def test_the_time_left_includes_the_evaluation(tmp_path, dataset):
     config = configuration(tmp_path)
     with RunFolder(config).locked():
         session = TrainingRun(config, dataset, RunFolder(config), Log(), Stop())
-    session.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
+    session.history.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
     left = work_left(config)
     assert session._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
     session.evaluator.evaluated, session.evaluator.seconds = 10, 20.0
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_costs_steps_not_the_result(tmp_path, dataset):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("pdenet_repro.runs.training_run.RETRY_DELAYS", (0, 0))
+    monkeypatch.setattr("pdenet_repro.system.files.RETRY_DELAYS", (0, 0))
 
 
 @pytest.mark.slow

@@ -1,19 +1,21 @@
 """The runs of a study from its folder, and what is left of unfinished ones."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.cli.status import clean, show_status
 from pdenet_repro.config.compose import compose_sweep
-from pdenet_repro.runs.folder import RunFolder
+from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.sweeps.plan import write_plans
-from pdenet_repro.sweeps.state import State
+from pdenet_repro.sweeps.state import State, state_of, work_to_do
 from pdenet_repro.sweeps.status import left_over, status
-from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.errors import RunFolderError, UserError
 
 WORDS = ("data=shapes", "network=tiny", "schedule=short", "name=sweep")
 
@@ -126,3 +128,38 @@ def test_status_loads_no_torch(study):
     program = f"import sys; from pdenet_repro.cli import status; status.show_status(['{study}']); "
     program += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def partly_private():
+    """Configurations of two runs whose study somebody else may read, but not the folder of the second run."""
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        configs = compose_sweep([*WORDS, f"output_root={root}", "seed=0,1"])
+        for config in configs:
+            with RunFolder(config).locked():
+                RunFolder(config).begin("")
+        path_of(configs[1]).chmod(0)
+        (path_of(configs[1]).parents[2] / "jobs" / "submission").mkdir(parents=True)
+        (path_of(configs[1]).parents[2] / "jobs" / "submission").chmod(0)
+        user = os.geteuid()
+        if user == 0:  # who may read everything
+            os.seteuid(65534)
+        try:
+            yield configs
+        finally:
+            os.seteuid(user)
+            path_of(configs[1]).chmod(0o700)
+            (path_of(configs[1]).parents[2] / "jobs" / "submission").chmod(0o700)
+
+
+def test_a_private_run_is_named_and_hides_no_other(partly_private):
+    study = path_of(partly_private[0]).parents[2]
+    first, second = status(study)
+    assert (first.state, second.state) == (State.TO_DO, State.FAILED)
+    assert "seed-1/summary.json (Permission denied)" in second.words
+    assert [run.folder for run in left_over(study)] == [first.folder]
+    assert [state_of(config).state for config in partly_private] == [State.TO_DO, State.FAILED]
+    assert work_to_do(partly_private[0]) == work_to_do(partly_private[1])
+    with pytest.raises(RunFolderError, match="seed-1: Permission denied; name a study"):
+        status(second.folder)

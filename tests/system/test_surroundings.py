@@ -1,6 +1,7 @@
 """What a process finds around it: a compiler cache that cannot be written, a working folder that is gone."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from pdenet_repro.cli import analysis, report
 from pdenet_repro.cli.command import execute
-from pdenet_repro.system.surroundings import COMPILER_CACHE, use_writable_compiler_cache
+from pdenet_repro.system.surroundings import COMPILER_CACHE, OPTION, use_writable_compiler_cache
 
 
 def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
@@ -38,6 +39,7 @@ def test_pytorch_is_loaded_with_a_compiler_cache_that_cannot_be_written():
         ("TORCH_LOGS", "nonsense", "unset what is wrong"),
         ("TORCHINDUCTOR_COMPILE_THREADS", "many", "unset what is wrong"),
         ("PYTORCH_ALLOC_CONF", "nonsense", "must be NAME:VALUE"),
+        ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True,nonsense", "must be NAME:VALUE"),
     ],
 )
 def test_a_variable_that_keeps_pytorch_from_being_loaded_is_one_sentence(name, value, advice):
@@ -58,6 +60,11 @@ for _ in range(2):
     assert first == second
     assert first.startswith(f"{name}={value}: ")
     assert advice in first
+
+
+@pytest.mark.parametrize("value", ["a:1", "a:0.5, b:True", "a:[256:1,512:2,>:8],b:x"])
+def test_settings_of_pytorch_s_allocator_that_can_be_read_pass(value):
+    assert re.fullmatch(f"{OPTION}(, ?{OPTION})*", value)
 
 
 @pytest.mark.parametrize(

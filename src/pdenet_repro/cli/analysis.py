@@ -118,9 +118,10 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
     from pdenet_repro.analysis.subjects import subjects
     from pdenet_repro.config.compose import compose
     from pdenet_repro.system import device
+    from pdenet_repro.system.gpu_driver import refuse_missing_gpu
 
     config = compose(f"device={given.device}")
-    device.refuse_missing_gpu(config)
+    refuse_missing_gpu(config)
     return subjects(given.networks, device.set_up(config), given.data_root)
 
 

@@ -1,19 +1,17 @@
 """One command from its words to its exit code: what is refused, what is shown, what is trained."""
 
+import argparse
 import shlex
 import sys
 from collections.abc import Sequence
 
 from pdenet_repro.config import compose
 from pdenet_repro.config.launchers import Slurm, launcher_of, split
+from pdenet_repro.system.arguments import Parser
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
 from pdenet_repro.system.signals import Interrupted, Stopped
 from pdenet_repro.system.surroundings import refuse_missing_working_folder
 from pdenet_repro.version import __version__
-
-SWEEP = {"-m", "--multirun"}
-SHOW = {"-c", "--cfg"}
-OPTIONS = {*SWEEP, *SHOW, "--resolve", "--plan"}
 
 
 def execute(words: Sequence[str]) -> int:
@@ -37,20 +35,21 @@ def execute(words: Sequence[str]) -> int:
 
 
 def _execute(words: Sequence[str]) -> int:
-    options, settings = _split_options(words)
-    settings, launcher_words = split(settings)
+    given = _parse(words)
+    settings, launcher_words = split(given.settings)
     command = shlex.join(["python", "-m", "pdenet_repro", *words])
-    if SHOW & options:
-        compose.compose(*settings)  # refuses, or not
-        print(compose.composed_yaml(settings, resolve="--resolve" in options), end="")
+    if given.cfg:
+        from pdenet_repro.runs.folder import to_yaml
+
+        print(to_yaml(compose.compose(*settings)), end="")
         return 0
-    if not options & {*SWEEP, "--plan"}:
+    if not given.multirun and not given.plan:
         return _run(settings, launcher_words, command)
     from pdenet_repro.sweeps import sweep
 
     launcher = launcher_of(launcher_words)
     configs = sweep.configurations(settings, here=not isinstance(launcher, Slurm))
-    if "--plan" in options:
+    if given.plan:
         from pdenet_repro.sweeps import forecast
 
         forecast.show(configs)
@@ -75,30 +74,16 @@ def _run(settings: Sequence[str], launcher_words: Sequence[str], command: str) -
     return 0
 
 
-def _split_options(words: Sequence[str]) -> tuple[set[str], list[str]]:
-    """The options among the words, and the settings."""
-    options, settings, rest = set[str](), list[str](), list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            settings.append(word)
-            continue
-        option, equals, value = word.partition("=")
-        if option not in OPTIONS or (equals and option not in SHOW):
-            raise InvalidConfig(f"{word}: there is no such option; settings are written key=value (see --help)")
-        if option in SHOW:
-            value = value if equals else rest.pop(0) if rest else ""
-            if value in ("hydra", "all"):
-                raise InvalidConfig(f"{option} {value}: there are no settings of Hydra here; must be {option} job")
-            if value != "job":
-                raise InvalidConfig(f"{option} {value}: must be {option} job")
-        options.add(option)
-    show = SHOW & options
-    for option in show:
-        if SWEEP & options:
-            raise InvalidConfig(f"{option} shows the configuration of one run; leave out -m")
-        if "--plan" in options:
-            raise InvalidConfig(f"{option} and --plan: each shows something of its own; leave out one of them")
-    if "--resolve" in options and not show:
-        raise InvalidConfig("--resolve: goes with --cfg only, as in --cfg job --resolve")
-    return options, settings
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options among the words, and the others as ``settings``."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("settings", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--plan", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=["job"])
+    given = parser.parse_intermixed_args(words)
+    if given.cfg and given.multirun:
+        raise InvalidConfig("--cfg shows the configuration of one run; leave out -m")
+    if given.cfg and given.plan:
+        raise InvalidConfig("--cfg and --plan: each shows something of its own; leave out one of them")
+    return given

@@ -2,15 +2,13 @@
 
 import argparse
 import re
-import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 from pdenet_repro.system.arguments import Parser, folder
-from pdenet_repro.system.errors import InvalidConfig, UserError, show
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
+from pdenet_repro.system.errors import InvalidConfig
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Round, evaluate, write; returns the exit code."""
     parser = Parser(prog="python -m pdenet_repro.export", description=__doc__)
     parser.add_argument("run", type=folder, metavar="RUN", help="the folder of a finished run, with its weights")
@@ -19,19 +17,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--output", type=folder, help="folder of all pretrained networks (default: the package's, where they are found)"
     )
-    try:
-        refuse_missing_working_folder()
-        given = parser.parse_args(arguments)
-        _export(given.run, given.name, given.data_root, given.output)
-    except UserError as error:
-        return show(error)
-    except KeyboardInterrupt:
-        print("stopped; no pretrained network is made", file=sys.stderr)
-        return 130
-    return 0
+    return parser.execute(arguments, _export, "stopped; no pretrained network is made")
 
 
-def _export(run: Path, name: str | None, data_root: str | None, output: Path | None) -> None:
+def _export(given: argparse.Namespace) -> None:
     from pdenet_repro.report.publish import publish_run
     from pdenet_repro.report.runs import collect
     from pdenet_repro.runs import pretrained, provenance
@@ -39,15 +28,15 @@ def _export(run: Path, name: str | None, data_root: str | None, output: Path | N
     from pdenet_repro.system.files import remove
 
     provenance.git_commit()  # remembered
-    (collection,) = collect(run).values()
-    if not (run / "config.yaml").is_file() or not collection.runs:
+    (collection,) = collect(given.run).values()
+    if not (given.run / "config.yaml").is_file() or not collection.runs:
         reason = collection.missing[0].reason if collection.missing else "is a study"
-        raise InvalidConfig(f"{run}: must be the folder of one finished run; {reason}")
+        raise InvalidConfig(f"{given.run}: must be the folder of one finished run; {reason}")
     (found,) = collection.runs
-    network = rounded(run, found.predicted, data_root, lambda line: print(line, flush=True))
-    place = (output or pretrained.folder()) / (name or network.config.dynamic)
-    if place.resolve() == run.resolve():
-        raise InvalidConfig(f"{run}: must not be replaced by its own rounded weights; choose another --output")
+    network = rounded(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))
+    place = (given.output or pretrained.folder()) / (given.name or network.config.dynamic)
+    if place.resolve() == given.run.resolve():
+        raise InvalidConfig(f"{given.run}: must not be replaced by its own rounded weights; choose another --output")
     remove(place / "card.json")  # until all of it is written
     publish_run(found, place, None)
     add_weights(place, network)

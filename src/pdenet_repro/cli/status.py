@@ -1,46 +1,42 @@
 """``python -m pdenet_repro.status FOLDER`` and ``python -m pdenet_repro.clean FOLDER``: the runs of a study, from its folder."""
 
+import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pdenet_repro.sweeps.state import counted
 from pdenet_repro.sweeps.status import RunStatus, left_over, remove_run, status
 from pdenet_repro.system.arguments import Parser, whole_number
-from pdenet_repro.system.errors import UserError, show
 from pdenet_repro.system.formatting import aligned
 
 
 def show_status(arguments: Sequence[str]) -> int:
     """How far the runs of a study have come: done, running, interrupted, failed or to do, and what they take on disk."""
-    parser = Parser(prog="python -m pdenet_repro.status", description=show_status.__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or one run")
+    parser = _parser("status", show_status.__doc__)
     parser.add_argument(
         "--watch", type=whole_number(1), nargs="?", const=5, metavar="SECONDS",
         help="show it again every so many seconds (default 5), until Ctrl-C",
     )  # fmt: skip
 
-    def show() -> None:
-        given = parser.parse_args(arguments)
+    def show(given: argparse.Namespace) -> None:
         while True:
-            text = _table(given.folder, status(given.folder))
-            print("\033[2J\033[H" * (given.watch is not None and sys.stdout.isatty()) + text, flush=True)
+            table = _table(given.folder, status(given.folder))
+            print("\033[2J\033[H" * (given.watch is not None and sys.stdout.isatty()) + table, flush=True)
             if given.watch is None:
                 return
             time.sleep(given.watch)
 
-    return _in_one_sentence(show)
+    return parser.execute(arguments, show)
 
 
 def clean(arguments: Sequence[str]) -> int:
     """Show what unfinished and failed runs have left, checkpoints included; with --yes, remove it. Finished runs stay."""
-    parser = Parser(prog="python -m pdenet_repro.clean", description=clean.__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or one run")
+    parser = _parser("clean", clean.__doc__)
     parser.add_argument("--yes", action="store_true", help="remove it")
 
-    def show_or_remove() -> None:
-        given = parser.parse_args(arguments)
+    def show_or_remove(given: argparse.Namespace) -> None:
         found = left_over(given.folder)
         if not found:
             print(f"{given.folder}: no run that is neither finished nor running has left anything")
@@ -52,7 +48,13 @@ def clean(arguments: Sequence[str]) -> int:
             for run in found:
                 print(f"{_name(given.folder, run)}: {remove_run(run)}", flush=True)
 
-    return _in_one_sentence(show_or_remove)
+    return parser.execute(arguments, show_or_remove)
+
+
+def _parser(command: str, description: str | None) -> Parser:
+    parser = Parser(prog=f"python -m pdenet_repro.{command}", description=description)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, for example outputs/demo, or one run")
+    return parser
 
 
 def _table(folder: Path, runs: Sequence[RunStatus]) -> str:
@@ -64,14 +66,3 @@ def _table(folder: Path, runs: Sequence[RunStatus]) -> str:
 
 def _name(folder: Path, run: RunStatus) -> str:
     return run.folder.relative_to(folder).as_posix() if run.folder != folder else str(folder)
-
-
-def _in_one_sentence(action: Callable[[], None]) -> int:
-    """The exit code of an action; what a user can mend is one sentence on stderr."""
-    try:
-        action()
-    except UserError as error:
-        return show(error)
-    except KeyboardInterrupt:
-        return 130
-    return 0

@@ -102,6 +102,7 @@ def _path_complaints(config: Config) -> Iterator[str]:
         ("variation", config.variation),
         ("output_root", config.output_root),
         ("data.root", config.data.root or ""),
+        ("dynamic_file", config.dynamic_file or ""),
     ):
         try:
             size, longest = len(path.encode()), max(len(part.encode()) for part in path.split("/"))

@@ -7,7 +7,7 @@ here: each of its runs becomes one ``Config``, which the run's process gets, so 
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
@@ -35,6 +35,9 @@ PATHS = ("dynamic", "name", "variation", "output_root", "data.root")  # keys who
 PAIR = "pair"  # pair=KEY,KEY: the keys' values are gone through together
 # values with commas between them; not those within quotes, brackets or ${...}
 VALUES = re.compile(r"""(?:\$\{[^}]*\}|\[[^\]]*\]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+""")
+HYDRAS = re.compile(
+    r"""\s*['"]|(choice|range|shuffle|sort)\("""
+)  # how values begin that Hydra must read: quotes, functions
 
 _hydra_in_use = threading.RLock()  # Hydra keeps its state in globals
 
@@ -86,16 +89,6 @@ def compose_sweep(words: Sequence[str]) -> list[Config]:
     return _configs(words, sweep=True)
 
 
-def composed_yaml(words: Sequence[str], resolve: bool) -> str:
-    """What a command composes, as YAML; with ``resolve`` the values of interpolations instead of their text."""
-    overrides = _read(words, sweep=False)
-    with _composing() as hydra_compose:
-        composed = _with_values(overrides, lambda presets: hydra_compose("config", list(presets)))
-        settings: Any = OmegaConf.to_container(composed, resolve=resolve)
-    del settings["sweep"]
-    return OmegaConf.to_yaml(OmegaConf.create(settings))
-
-
 def parse(word: str) -> Override:
     """One word ``key=value`` as Hydra reads it; InvalidConfig where it cannot be read."""
     try:
@@ -111,12 +104,12 @@ def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: 
 
 def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
     pairs = [word for word in words if word.partition("=")[0] == PAIR]
-    overrides = _read([word for word in words if word not in pairs], sweep)
+    settings = _read([word for word in words if word not in pairs], sweep)
     with _composing() as hydra_compose:
         # Composing takes Hydra a tenth of a second and more: once for each choice of presets, then values are put in.
         presets = cache(lambda choices: hydra_compose("config", list(choices)))
         if sweep:
-            studies = tuple(each.input_line or "" for each in overrides if each.key_or_group == "study")
+            studies = tuple(f"study={study}" for study in settings.get("study", ()))
             studied: Any = OmegaConf.to_container(presets(studies), resolve=False)
             parts = _parts_of_sweep(studied["sweep"])
         elif pairs:
@@ -124,7 +117,7 @@ def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
         else:
             parts = [[]]  # one run
         configs, before = [], None
-        for run in itertools.chain.from_iterable(_runs_of(part, overrides, pairs) for part in parts):
+        for run in itertools.chain.from_iterable(_runs_of(part, settings, pairs) for part in parts):
             composed = _with_values(run, presets)
             if before is not None:
                 OmegaConf.copy_cache(before, composed)  # ${now:...} is the same time in all runs
@@ -148,73 +141,68 @@ def _as_typed(value: Any) -> str:
     return f"[{','.join(map(_as_typed, value))}]" if isinstance(value, list) else str(value)
 
 
-def _runs_of(part: Sequence[str], overrides: Sequence[Override], pairs: Sequence[str]) -> Iterator[list[Override]]:
-    """The overrides of each run of one part of a sweep: of its own words, and of the command's, which win."""
+def _runs_of(part: Sequence[str], settings: Mapping[str, list[str]], pairs: Sequence[str]) -> Iterator[dict[str, str]]:
+    """{key: value} of each run of one part of a sweep: by its own words, and by the command's, which win."""
     own_pairs = [word for word in part if word.startswith(f"{PAIR}=")]
     own = _read([word for word in part if word not in own_pairs], sweep=True)
-    yield from _combinations([*own, *overrides], [*own_pairs, *pairs])
+    return _combinations({**own, **settings}, [*own_pairs, *pairs])
 
 
-def _read(words: Sequence[str], sweep: bool) -> list[Override]:
-    """Hydra's reading of each word; InvalidConfig names the first that sets nothing here, or no allowed value."""
-    overrides = []
+def _read(words: Sequence[str], sweep: bool) -> dict[str, list[str]]:
+    """{key: its values as they are typed}; of a key that is given twice, the last values, in the first place.
+
+    InvalidConfig names the first word that sets nothing here, or no allowed value.
+    """
+    settings = {}
     for word in words:
         if fault := refusals.wrong_form(word):
             raise InvalidConfig(fault)
-        override = parse(_quoted(word))
-        values = [override.value()]
-        if override.is_sweep_override():
-            values = [parse(f"{override.key_or_group}={value}").value() for value in override.sweep_string_iterator()]
-        if fault := refusals.wrong_setting(word, override.key_or_group, values, override.is_sweep_override(), sweep):
+        key, _, typed = word.partition("=")
+        if _is_path(key, typed) and ",".join(values := VALUES.findall(typed)) == typed:
+            values, several = values or [""], len(values) > 1
+        else:
+            override = parse(word)
+            several = override.is_sweep_override()
+            values = list(override.sweep_string_iterator()) if several else [typed]
+        read = [_value(key, value) for value in values]
+        if fault := refusals.wrong_setting(word, key, read, several, sweep):
             raise InvalidConfig(fault)
-        overrides.append(override)
-    return overrides
+        settings[key] = values
+    return settings
 
 
-def _quoted(word: str) -> str:
-    """The word with quotes where Hydra's grammar needs them and nobody expects it: ``data.root=/tmp/é``, ``name=1e3``."""
-    key, _, values = word.partition("=")
-    if key not in PATHS:
-        return word
-    as_typed = r"""\s*['"]|(choice|range|shuffle|sort)\("""  # quotes and Hydra's functions
-    single = VALUES.findall(values)
-    if re.match(as_typed, values) or ",".join(single) != values:
-        return word
-    return f"{key}=" + ",".join(value if re.match(as_typed, value) else _in_quotes(value) for value in single)
+def _is_path(key: str, value: str) -> bool:
+    """Whether a value stays as it is typed, without Hydra's grammar: ``data.root=/tmp/é``, ``name=1e3``."""
+    return key in PATHS and not HYDRAS.match(value)
 
 
-def _in_quotes(value: str) -> str:
-    """With a backslash before each quote within, and two for each backslash that stands before a quote."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
+@cache
+def _value(key: str, value: str) -> Any:
+    return value if _is_path(key, value) else parse(f"{key}={value}").value()
 
 
-def _combinations(overrides: Sequence[Override], pairs: Sequence[str]) -> Iterator[list[Override]]:
-    """The overrides of each run; of a key that is given twice, the last values, in the first place."""
-    axes: dict[str, list[Override]] = {}
-    for each in overrides:
-        values = each.sweep_string_iterator() if each.is_sweep_override() else None
-        key = each.key_or_group
-        axes[key] = [each] if values is None else [parse(f"{key}={value}") for value in values]
-    groups: dict[str, tuple[str, ...]] = {key: (key,) for key in axes}
+def _combinations(settings: Mapping[str, list[str]], pairs: Sequence[str]) -> Iterator[dict[str, str]]:
+    """{key: value} of each run: every combination of the values, those of paired keys together."""
+    groups: dict[str, tuple[str, ...]] = {key: (key,) for key in settings}
     for word in pairs:
         keys = tuple(word.partition("=")[2].split(","))
-        if fault := refusals.wrong_pair(word, {key: len(axes.get(key, ())) for key in keys}, groups):
+        if fault := refusals.wrong_pair(word, {key: len(settings.get(key, ())) for key in keys}, groups):
             raise InvalidConfig(fault)
         for key in keys[1:]:
             del groups[key]
         groups[keys[0]] = keys
-    together = [list(zip(*(axes[key] for key in keys), strict=True)) for keys in groups.values()]
+    together = [list(zip(*(settings[key] for key in keys), strict=True)) for keys in groups.values()]
+    order = [key for keys in groups.values() for key in keys]
     for run in itertools.product(*together):
-        yield [override for group in run for override in group]
+        yield dict(zip(order, itertools.chain.from_iterable(run), strict=True))
 
 
-def _with_values(run: Sequence[Override], presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
-    """The presets that a run's overrides name, with its other values put in."""
-    choices = tuple(each.input_line or "" for each in run if each.key_or_group in GROUPS)
-    composed = presets(choices).copy()
-    for each in run:
-        if each.key_or_group not in GROUPS:
-            OmegaConf.update(composed, each.key_or_group, each.value())
+def _with_values(run: Mapping[str, str], presets: Callable[[tuple[str, ...]], DictConfig]) -> DictConfig:
+    """The presets that a run chooses, with its other values put in."""
+    composed = presets(tuple(f"{key}={value}" for key, value in run.items() if key in GROUPS)).copy()
+    for key, value in run.items():
+        if key not in GROUPS:
+            refusals.put(composed, key, _value(key, value), f"{key}={value}")
     return composed
 
 

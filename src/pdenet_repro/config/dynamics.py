@@ -124,16 +124,15 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
     InvalidConfig
         There is no such dynamic, file or class; or the file's SHA-256 is not ``sha256``.
     """
-    path, colon, name = dynamic.rpartition(":")
+    path, _, name = dynamic.rpartition(":") if not dynamic.endswith(".py") else (dynamic, "", "")
     if file is None and not path:
         if sha256 is not None:
             raise InvalidConfig(f"dynamic_sha256={sha256}: must be left out for dynamic={dynamic}, which has no file")
         if dynamic not in BUILT_IN:
-            hint = f" (in that file: {', '.join(_classes(Path(dynamic)))})" if dynamic.endswith(".py") else ""
-            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}{hint}")
+            raise InvalidConfig(f"dynamic={dynamic}: must be {ALLOWED}")
         return dynamic, None, None
     try:
-        source = Path(path if colon else file or "").expanduser().absolute()
+        source = Path(path or file or "").expanduser().absolute()
     except RuntimeError:
         raise InvalidConfig(
             f"dynamic={dynamic}: there is no user {path.split('/')[0][1:]}; must be FILE.py:CLASS"
@@ -185,8 +184,8 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
         raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if name not in classes:
-        there = f"must be one of {', '.join(classes)}" if classes else "the file has no class"
-        raise InvalidConfig(f"dynamic={name}: {file} defines no class of that name; {there}")
+        there = f"but these: {', '.join(classes)}" if classes else "and no other class"
+        raise InvalidConfig(f"dynamic={name}: must be FILE.py:CLASS; {file} defines no class {name!r}, {there}")
     value = _facts_value(classes[name])
     if value is None:
         return Facts(name, name)
@@ -216,11 +215,3 @@ def _literal(value: ast.expr) -> Any:
         return ast.literal_eval(value)
     except ValueError:
         raise ValueError(f"{ast.unparse(value)} must be a plain value, like 2 or 'text'") from None
-
-
-def _classes(path: Path) -> list[str]:
-    """The names of the classes in a file; none where it cannot be read."""
-    try:
-        return [node.name for node in ast.parse(path.expanduser().read_bytes()).body if isinstance(node, ast.ClassDef)]
-    except (OSError, RuntimeError, SyntaxError, ValueError):
-        return []

@@ -5,14 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_origin
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pdenet_repro.config import presets
 from pdenet_repro.config.schema import Config, all_settings, allowed
-
-# How the launchers of version 0.1, which were Hydra's, are chosen now.
-LAUNCHERS_BEFORE = {"basic": "serial", "joblib": "local", "processes": "local", "slurm": "slurm"}
+from pdenet_repro.system.errors import InvalidConfig
 
 
 def in_one_line(error: Exception) -> str:
@@ -44,13 +42,13 @@ def wrong_form(word: str) -> str | None:
     try:
         word.encode()
     except UnicodeEncodeError:
-        return f"{word!r}: must be text in UTF-8"
+        return f"{word!r}: must be text in UTF-8, typed in a locale of UTF-8, for example LC_ALL=C.UTF-8"
     if "@" in key:
         return no_such_key(key)
     if word.startswith("~"):
         return f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
     if re.match(r"[+\s]*hydra\b", key):
-        return _former(word)
+        return f"{word}: there are no settings of Hydra here; a launcher is written launcher=local launcher.n=2 (see --help)"
     if word.startswith("+"):
         key = key.lstrip("+")
         return f"{word}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
@@ -70,27 +68,18 @@ def no_such_key(key: str, others: Sequence[str] = ()) -> str:
 
 
 def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, sweep: bool) -> str | None:
-    """What is wrong with a key or one of its values, None if nothing is; ``several``: written as values of a sweep."""
+    """What is wrong with a key or its preset, None if nothing is; ``several``: written as values of a sweep."""
     if not _exists(key):
         return no_such_key(key)
-    entries = dict(all_settings())
     if several and key == "study":
         return f"{word}: must be one study at a time; study=all has the runs of all figures"
     if several and not sweep:
-        is_list = key in entries and get_origin(entries[key].type) is list
+        is_list = key not in presets.GROUPS and get_origin(dict(all_settings())[key].type) is list
         return f"{word}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
     if not values:
         return f"{word}: holds no value; must have one at least"
-    for value in values:
-        text = f"{key}={value}" if several else word
-        if key in presets.GROUPS:
-            if value not in presets.choices(key):
-                return f"{text}: must be one of {', '.join(presets.choices(key))}"
-            continue
-        try:
-            OmegaConf.update(OmegaConf.structured(Config), key, value)
-        except OmegaConfBaseException:
-            return f"{text}: must be {allowed(entries[key])}"
+    if key in presets.GROUPS and (wrong := [value for value in values if value not in presets.choices(key)]):
+        return f"{key}={wrong[0]}: must be one of {', '.join(presets.choices(key))}"
     return None
 
 
@@ -120,16 +109,13 @@ def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[s
     return None
 
 
+def put(settings: DictConfig, key: str, value: Any, word: str, schema: Any = Config) -> None:
+    """Set a key of typed settings; InvalidConfig where ``schema`` does not allow values of this type."""
+    try:
+        OmegaConf.update(settings, key, value)
+    except OmegaConfBaseException as error:
+        raise InvalidConfig(f"{word}: must be {allowed(dict(all_settings(schema))[key])}") from error
+
+
 def _exists(key: str) -> bool:
     return key in presets.GROUPS or key in dict(all_settings())
-
-
-def _former(word: str) -> str:
-    """Of a setting of Hydra's own: in version 0.1 the launchers were among these."""
-    key, _, value = word.partition("=")
-    if key == "hydra/launcher" and value in LAUNCHERS_BEFORE:
-        return f"{word}: is written launcher={LAUNCHERS_BEFORE[value]} now"
-    if key.startswith("hydra.launcher."):
-        field = re.sub("^(n_jobs|array_parallelism)$", "n", key.removeprefix("hydra.launcher."))
-        return f"{word}: is written launcher.{field}={value} now"
-    return f"{word}: there are no settings of Hydra here; see --help for all keys"

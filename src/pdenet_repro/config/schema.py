@@ -169,7 +169,7 @@ class OptimizerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """When the test images are looked at, and which iterate is reported."""
+    """When the test images are evaluated, and which iterate is reported."""
 
     every: int = setting("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
     statistics: str = setting(
@@ -213,7 +213,7 @@ class Config:
         choices=("float32", "tf32", "bfloat16", "float64"),
     )
     performance: str = setting(
-        "eager or compiled training and evaluation; auto: compiled where it pays",
+        "eager or compiled training and evaluation; auto: compiled where that saves time",
         "auto",
         choices=("auto", "eager", "compile"),
         result=False,

@@ -8,9 +8,6 @@ from pdenet_repro.config.schema import Config
 from pdenet_repro.runs import provenance
 from pdenet_repro.system.errors import CheckpointError
 
-# What the bytes of a result may depend on, beside the settings: compared when a run goes on.
-COMPARED = ("git_commit", "versions", "device", "processor", "threads", "compiled", "memory")
-
 
 def begin(hardware: Mapping[str, Any], command: str, epoch: int, *, compiled: bool, memory: str) -> dict[str, Any]:
     """The record of an attempt that starts now in ``epoch``; `advance` moves its end."""
@@ -44,7 +41,8 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
     CheckpointError
         Something has changed and ``resume=exact``; or the run was on a GPU and ``device=auto`` has found none.
     """
-    changes = [f"{key}: {was} before, {new} now" for key in COMPARED for was, new in _different(key, before, now)]
+    was, new = _fingerprint(before), _fingerprint(now)
+    changes = [f"{key}: {was.get(key)} before, {new[key]} now" for key in new if was.get(key) != new[key]]
     if not changes:
         return None
     if config.resume == "exact":
@@ -62,17 +60,11 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
     )
 
 
-def _different(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    was, new = (_value(key, attempt) for attempt in (before, now))
-    if not isinstance(was, dict):
-        return [(was, new)] if was != new else []
-    return [(f"{name} {was.get(name)}", new.get(name)) for name in new if was.get(name) != new.get(name)]
-
-
-def _value(key: str, attempt: Mapping[str, Any]) -> Any:
-    if key == "processor":
-        return attempt["hardware"]["gpu"] or attempt["hardware"]["cpu"]
-    return attempt[key]
+def _fingerprint(attempt: Mapping[str, Any]) -> dict[str, Any]:
+    """What the bytes of a result may depend on, beside the settings."""
+    keys = ("git_commit", "device", "threads", "compiled", "memory")
+    processor = attempt["hardware"]["gpu"] or attempt["hardware"]["cpu"]
+    return {**{key: attempt[key] for key in keys}, **attempt["versions"], "processor": processor}
 
 
 def _now() -> str:

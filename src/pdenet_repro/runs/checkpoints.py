@@ -33,6 +33,18 @@ class Checkpoint:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class History:
+    """What a run has measured so far; each checkpoint holds it under these names."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)  # of metrics.csv
+    timings: list[dict[str, Any]] = field(default_factory=list)  # rows of timings.csv
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "accuracy": -1.0})  # on the validation images
+    seconds: float = 0.0  # of training in the current epoch
+    wall_seconds: float = 0.0  # of all attempts
+
+
 class Checkpoints:
     """Checkpoints of one run, in one folder; the last two are kept.
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 
@@ -46,14 +47,14 @@ class Evaluator:
     def probabilities(self, part: str, statistics: str | None = None) -> np.ndarray:
         """Class probabilities (N, classes) of a part of the data; ``statistics`` of the batch norms, None: as configured."""
         images, begin = self.images[part], time.monotonic()
-
-        def after_batch(done: int, total: int) -> None:
-            self.after_batch(part, done, total)
-
         try:
             with using_statistics(self.network, statistics or self.config.evaluation.statistics, self.reestimate):
                 found = class_probabilities(
-                    self.network, images, self.config.evaluation.batch_size, self.autocast, after_batch
+                    self.network,
+                    images,
+                    self.config.evaluation.batch_size,
+                    self.autocast,
+                    partial(self.after_batch, part),
                 )
         except StoppedWhileCompiling:
             self.after_batch(part, 0, len(images))
@@ -62,16 +63,19 @@ class Evaluator:
         self.seconds += time.monotonic() - begin
         return found
 
+    def accuracy(self, part: str, statistics: str | None = None) -> float:
+        """Share of a part's images whose class is predicted."""
+        return accuracy(self.probabilities(part, statistics), self.images[part].labels.cpu().numpy())
+
     def reestimate(self) -> None:
         """Estimate the statistics of the batch norms anew, from training images at the weights as they are."""
         batch_size, seed = self.config.schedule.batch_size, self.config.seed
         reestimate_statistics(self.network, self.images["train"], batch_size, seed, self.autocast)
 
-    def with_other_statistics(self) -> dict[str, float]:
-        """Test accuracy with each kind of statistics of the batch norms that is not the configured one."""
+    def accuracy_by_statistics(self, configured: float) -> dict[str, float]:
+        """Test accuracy by statistics of the batch norms, of which ``configured`` is known; empty without such norms."""
         if not batch_norms(self.network):
             return {}
-        others = [kind for kind in STATISTICS if kind != self.config.evaluation.statistics]
-        labels = self.images["test"].labels.cpu().numpy()
+        known = self.config.evaluation.statistics
         with not_compiled():  # too few batches to compile the norms once more
-            return {kind: accuracy(self.probabilities("test", kind), labels) for kind in others}
+            return {kind: configured if kind == known else self.accuracy("test", kind) for kind in STATISTICS}

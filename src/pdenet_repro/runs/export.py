@@ -21,13 +21,12 @@ from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, config_digest, load_summary
-from pdenet_repro.runs.results import load_run
+from pdenet_repro.runs.results import WEIGHTS, load_run
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import sha256, write_atomically
 from pdenet_repro.training.evaluation import accuracy, class_probabilities
 
-WEIGHTS = "weights.safetensors"
 COMMAND = "python -m pdenet_repro.export RUN"  # without the paths of the machine that it was typed on
 LARGEST_CHANGE = 0.001  # of the test accuracy by rounding: a tenth of a percentage point
 
@@ -125,12 +124,9 @@ def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any
         "dynamic": network.config.dynamic,
         "recipe": network.config.recipe,
         "data": network.config.data.name,
-        "data_md5": summary["data_md5"],
-        "train_images": summary["train_images"],
-        "test_images": summary["test_images"],
-        "class_names": summary["class_names"],
-        "weights": summary["weights"],
-        "epochs": summary["epochs"],
+        **{
+            key: summary[key] for key in ("data_md5", "train_images", "test_images", "class_names", "weights", "epochs")
+        },
         "seed": network.config.seed,
         "last_batch": network.config.schedule.last_batch,
         "statistics": network.config.evaluation.statistics,
@@ -141,10 +137,7 @@ def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any
         "accuracy_half_precision_in_float32": network.accuracy_float32,
         "largest_change_allowed": LARGEST_CHANGE,
         "command": shlex.join(words),
-        "git_commit": summary["git_commit"],
-        "finished": summary["finished"],
-        "versions": summary["versions"],
-        "configuration_sha256": summary["configuration_sha256"],
+        **{key: summary[key] for key in ("git_commit", "finished", "versions", "configuration_sha256")},
         "weights_sha256": summary["files_sha256"][WEIGHTS],
         "weights_of_the_run_sha256": network.original_sha256,
         "configuration": {key: value_of(network.config, key) for key, _ in all_settings() if key not in where},

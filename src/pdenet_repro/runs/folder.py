@@ -72,7 +72,7 @@ def load_config(folder: Path) -> Config:
     """
     path = folder / "config.yaml"
     try:
-        content = path.read_text()
+        content = path.read_text("utf-8")
     except FileNotFoundError:
         raise RunFolderError(f"{folder} is no run folder: it has no config.yaml") from None
     except (OSError, ValueError) as error:
@@ -230,13 +230,17 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
     """The summary of a finished run, None for an unfinished one; RunFolderError if it is damaged."""
     path = folder / "summary.json"
     try:
-        summary = json.loads(path.read_text())
+        summary = json.loads(path.read_bytes())
         if not isinstance(summary, dict) or summary.get(CHECKSUM_KEY) != checksum_of(summary):
             raise ValueError("its own checksum does not fit")
         return summary
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot read {path} ({error.strerror or error}); make it readable, or leave it out"
+        ) from error
+    except ValueError as error:
         raise RunFolderError(f"{path} is damaged ({error}); restore it, or remove it to have it made again") from error
 
 

@@ -17,7 +17,7 @@ from pdenet_repro.data.subset import Subset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
-from pdenet_repro.runs.checkpoints import refuse_non_finite
+from pdenet_repro.runs.checkpoints import History, refuse_non_finite
 from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary, verify
 from pdenet_repro.system import device
@@ -46,9 +46,7 @@ class Outcome:
     test_probabilities: np.ndarray  # (test images, classes) float32; float64 where the weights are
     train_accuracy: float
     accuracy_by_statistics: dict[str, float]  # test accuracy by statistics of the batch norms; empty without such norms
-    rows: list[dict[str, Any]]
-    timings: list[dict[str, Any]]
-    attempts: list[dict[str, Any]]
+    history: History
 
     @property
     def confusion(self) -> np.ndarray:
@@ -61,8 +59,8 @@ class Outcome:
 def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:
     """Write everything but the summary, and return that."""
     names = list(outcome.dataset.class_names)
-    folder.write_rows("metrics.csv", outcome.rows)
-    folder.write_rows("timings.csv", outcome.timings)
+    folder.write_rows("metrics.csv", outcome.history.rows)
+    folder.write_rows("timings.csv", outcome.history.timings)
     weights = {name: tensor.contiguous() for name, tensor in outcome.network.state_dict().items()}
     refuse_non_finite(weights, "at the end")
     folder.write(WEIGHTS, save_tensors(weights, {"config": config_digest(outcome.config)}))
@@ -90,10 +88,10 @@ def _npz(**arrays: Any) -> bytes:
 
 
 def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:
-    config, data, timings = outcome.config, outcome.dataset, outcome.timings
-    seconds = sum(timing["seconds"] for timing in timings)
-    by_epoch = {row["epoch"]: row for row in outcome.rows}
-    passes = len(outcome.rows) * config.schedule.images_per_epoch(len(outcome.subset.train))
+    config, data, history = outcome.config, outcome.dataset, outcome.history
+    seconds = sum(timing["seconds"] for timing in history.timings)
+    by_epoch = {row["epoch"]: row for row in history.rows}
+    passes = len(history.rows) * config.schedule.images_per_epoch(len(outcome.subset.train))
     return {
         "dynamic": config.dynamic,
         "recipe": config.recipe,
@@ -115,10 +113,10 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "weights": outcome.network.weight_count(),
         "training_seconds": round(seconds, 3),
         "images_per_second": round(passes / max(seconds, 1e-9), 2),
-        "peak_memory_mib": max(timing["peak_memory_mib"] for timing in timings),
+        "peak_memory_mib": max(timing["peak_memory_mib"] for timing in history.timings),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "attempts": outcome.attempts,
-        "command": outcome.attempts[-1]["command"],
+        "attempts": history.attempts,
+        "command": history.attempts[-1]["command"],
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
         "hardware": device.hardware(where),

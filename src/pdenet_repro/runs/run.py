@@ -7,10 +7,10 @@ from pdenet_repro.config.dynamics import reversible_names
 from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.folder import RunFolder
-from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
 from pdenet_repro.system.formatting import duration
+from pdenet_repro.system.gpu_driver import refuse_missing_gpu
 from pdenet_repro.system.signals import stop_request
 from pdenet_repro.system.surroundings import load_torch
 
@@ -38,7 +38,7 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
             f"schedule.last_batch=drop"
         )
     if here:
-        device.refuse_missing_gpu(config)
+        refuse_missing_gpu(config)
 
 
 def run(config: Config, command: str, name: str = "") -> None:
@@ -51,7 +51,7 @@ def run(config: Config, command: str, name: str = "") -> None:
     UserError
         For a reason the user can mend.
     Interrupted
-        When a signal asked to stop; the state is saved.
+        A signal came; the state is saved.
     """
     refuse_unusable(config)
     log, folder = Log(name), RunFolder(config)
@@ -89,14 +89,10 @@ def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
 def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
     """The outcome of a run in one line."""
     right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
+    time = duration(summary["training_seconds"])
+    if "wall_seconds" in summary:  # from start to end without interruptions; not in summaries of version 0.1
+        time = f"{duration(summary['wall_seconds'])} ({time} of training)"
     return (
         f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "
-        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}) in {_time(summary)}; all of it is in {folder.path}"
+        f"test accuracy {summary['test_accuracy']:.2%} ({right} of {of}) in {time}; all of it is in {folder.path}"
     )
-
-
-def _time(summary: dict[str, Any]) -> str:
-    """From start to end without interruptions, and the training alone; summaries of version 0.1 have that only."""
-    training = duration(summary["training_seconds"])
-    whole = summary.get("wall_seconds")
-    return f"{duration(whole)} ({training} of training)" if whole else training

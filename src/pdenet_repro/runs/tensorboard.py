@@ -36,7 +36,8 @@ class Events:
     """
 
     def __init__(self, folder: Path, first_epoch: int, warn: Callable[[str], None]) -> None:
-        self.folder, self.warn, self.writer = folder, warn, None
+        self.folder, self.warn = folder, warn
+        self.writer: Any = None  # also after a failure, since TensorBoard's writer has then ended
         threading.excepthook = _ignore_failed_writes
         with self._warning_of_failures():
             load_matplotlib()
@@ -48,56 +49,53 @@ class Events:
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
         """Write every number of an epoch that is there."""
         with self._warning_of_failures():
-            if self.writer is not None:
-                for name, value in {**row, **timing}.items():
-                    if name != "epoch" and value is not None:
-                        self.writer.add_scalar(_group(name), value, row["epoch"])
-                self.writer.flush()
+            for name, value in {**row, **timing}.items() if self.writer else ():
+                if name != "epoch" and value is not None:
+                    self.writer.add_scalar(_group(name), value, row["epoch"])
 
     def result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
         """Write the settings with the accuracies they led to, the confusion matrix and the kernels of each unit."""
         with self._warning_of_failures():
-            if self.writer is not None:
-                self._result(self.writer, config, summary, matrix, network)
-                self.writer.flush()
+            if self.writer:
+                _write_result(self.writer, config, summary, matrix, network)
 
     def close(self) -> None:
         """Close the file; everything is flushed already."""
         with suppress(Exception):
-            if self.writer is not None:
-                self.writer.close()
+            self.writer.close()
         threading.excepthook = threading.__excepthook__
 
     @contextmanager
     def _warning_of_failures(self) -> Iterator[None]:
-        """Turn any failure into a warning; after one nothing more is written, since TensorBoard's writer has ended."""
         try:
             yield
+            if self.writer:
+                self.writer.flush()
         except Exception as error:
             self.writer = None
             self.warn(f"no more events for TensorBoard are written into {self.folder}: {first_line(error)}")
 
-    @staticmethod
-    @own_settings()
-    def _result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
-        from torch.utils.tensorboard.summary import hparams
 
-        settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
-        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-        metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
-        # Written as this run's own summaries: add_hparams would make a second run of them.
-        for part in hparams(plain, metrics):
-            writer._get_file_writer().add_summary(part)
-        epoch = config.schedule.epochs
-        for name, value in metrics.items():
-            writer.add_scalar(name, value, epoch)
-        picture = pixels(confusion_figure(matrix, summary["class_names"]))
-        writer.add_image("confusion matrix", picture, epoch, dataformats="HWC")
-        for name, parameter in network.named_parameters():
-            if "kernel" in name:
-                kernel = parameter.detach().float().cpu().numpy()
-                steps = kernel if kernel.ndim == 5 else kernel[None]
-                writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
+@own_settings()
+def _write_result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
+    from torch.utils.tensorboard.summary import hparams
+
+    settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
+    plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
+    metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
+    # Written as this run's own summaries: add_hparams would make a second run of them.
+    for part in hparams(plain, metrics):
+        writer._get_file_writer().add_summary(part)
+    epoch = config.schedule.epochs
+    for name, value in metrics.items():
+        writer.add_scalar(name, value, epoch)
+    picture = pixels(confusion_figure(matrix, summary["class_names"]))
+    writer.add_image("confusion matrix", picture, epoch, dataformats="HWC")
+    for name, parameter in network.named_parameters():
+        if "kernel" in name:
+            kernel = parameter.detach().float().cpu().numpy()
+            steps = kernel if kernel.ndim == 5 else kernel[None]
+            writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")
 
 
 def _ignore_failed_writes(failure: threading.ExceptHookArgs) -> None:

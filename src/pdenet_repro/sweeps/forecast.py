@@ -9,7 +9,6 @@ from pdenet_repro.runs.folder import path_of
 from pdenet_repro.runs.work import Work
 from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, counted, state_of, work_to_do
-from pdenet_repro.system import device as devices
 from pdenet_repro.system.formatting import aligned, duration
 from pdenet_repro.system.surroundings import load_torch
 
@@ -23,6 +22,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     import numpy as np
 
     from pdenet_repro.data.batches import DeviceImages
+    from pdenet_repro.system import device as devices
     from pdenet_repro.training.build import make_trainer
     from pdenet_repro.training.evaluation import class_probabilities
 
@@ -74,6 +74,8 @@ def show(configs: Sequence[Config]) -> None:
     print(f"\n{len(configs)} runs: {counted(states)}")
     print(f"{train:,} image passes to train, {evaluate:,} to evaluate")
     if speeds:
+        from pdenet_repro.system import device as devices
+
         hardware = devices.hardware(devices.set_up(configs[0]))
         where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
         print(

@@ -1,6 +1,6 @@
 """The runs of a sweep on this machine: each in a process of its own, one after the other or several at a time.
 
-A run that dies takes nothing along, and nothing of it stays in memory. The processes are started by one that has imported
+A run that dies ends no other run, and its memory is free again. The processes are started by one that has imported
 PyTorch already (multiprocessing's fork server), so that each begins at once. When the command is stopped it tells its
 runs, which save, and waits for them; when it is killed, the pipes to them close, which tells them as well.
 """
@@ -103,16 +103,14 @@ class LocalSweep:
         idle_since = time.monotonic()
         with signals.stop_request as stop:
             try:
-                while self.waiting or self.running:
-                    while len(self.running) < self.at_a_time and not stop.received and (config := self._next()):
+                while (self.waiting or self.running) and not stop.received:
+                    while len(self.running) < self.at_a_time and (config := self._next()):
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
                     elif self.failures.hopeless or time.monotonic() - idle_since > LEAVING:
                         break  # what is waiting is trained by other processes
                     self._wait(0.5)
-                    if stop.received:
-                        break
                 if stop.received:
                     raise signals.Interrupted(self._stop(stop.received))
             finally:

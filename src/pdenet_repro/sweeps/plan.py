@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.folder import config_digest, path_of
-from pdenet_repro.system.files import make_folder, write_atomically
+from pdenet_repro.system.files import make_folder, read_mapping, write_atomically
 
 NAME = "plan.json"
 
@@ -52,9 +52,9 @@ def write_plans(configs: Sequence[Config], command: str) -> None:
 def planned_runs(study: Path) -> list[dict[str, Any]]:
     """The runs of a study's plan; none where it has no plan, or a damaged one, which the next sweep replaces."""
     try:
-        runs = json.loads((study / NAME).read_text())["runs"]
+        runs = read_mapping(study / NAME)["runs"]
         return [run for run in runs if isinstance(run["folder"], str) and isinstance(run["name"], str)]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return []
 
 

@@ -20,16 +20,15 @@ from pathlib import Path
 from pdenet_repro.config.launchers import Slurm
 from pdenet_repro.config.schema import Config
 from pdenet_repro.runs.folder import RunFolder, path_of
-from pdenet_repro.sweeps.jobs import JOB_NAME, RECORD, jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
-from pdenet_repro.sweeps.state import State, counted, state_of
+from pdenet_repro.sweeps.state import JOB_NAME, SUBMITTED, State, counted, jobs_in_queue, state_of, submitted_jobs
 from pdenet_repro.sweeps.worker import attempt
 from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.files import make_folder, write_atomically
 
-POLL = 5.0  # seconds between two looks at the queue and the run folders
+POLL = 5.0  # seconds between two readings of the queue and the run folders
 GRACE = 30.0  # seconds in which the last files of a job that has ended may still arrive, on network file systems
 
 
@@ -97,9 +96,8 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         (study / place).mkdir(mode=0o700)
     folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
-    other_names = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # for submitit
-    parameters = {name: value for name, value in vars(launcher).items() if value not in (None, [], {})}
-    parameters = {name: value for name, value in parameters.items() if name not in other_names}
+    renamed = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # what submitit calls otherwise
+    parameters = {k: value for k, value in vars(launcher).items() if value not in (None, [], {}) and k not in renamed}
     if launcher.mem_gb:
         parameters["mem"] = f"{launcher.mem_gb}GB"
     try:
@@ -113,7 +111,7 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     jobs = {path_of(config): job.job_id for config, job in zip(configs, found, strict=True)}
     for study in dict.fromkeys(map(study_of, configs)):
         record = {job: str(path.absolute()) for path, job in jobs.items() if study in path.parents}
-        write_atomically(study / place / RECORD, json.dumps(record, indent=1) + "\n")
+        write_atomically(study / place / SUBMITTED, json.dumps(record, indent=1) + "\n")
     return jobs
 
 

@@ -3,22 +3,20 @@
 Also what unfinished and failed attempts have left there, and its removal.
 """
 
-import json
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdenet_repro.runs.folder import PROGRESS, load_summary
-from pdenet_repro.sweeps.jobs import jobs_in_queue, submitted_jobs
 from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
-from pdenet_repro.sweeps.state import State, state_of_unfinished, steps_saved
+from pdenet_repro.sweeps.state import State, jobs_in_queue, state_of_unfinished, steps_saved, submitted_jobs
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError
-from pdenet_repro.system.files import remove
+from pdenet_repro.system.files import read_mapping, remove
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.lock import FolderLock
 
@@ -42,13 +40,21 @@ class RunStatus:
 
 
 def status(folder: Path) -> list[RunStatus]:
-    """Every run below a folder, those included that are only planned; RunFolderError where there is none."""
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder}: there is no such folder; name a study, for example outputs/demo")
-    folders = {path.parent for path in folder.rglob("config.yaml")}
-    folders |= {path.parent for path in folder.rglob("failure.json")}
-    for plan in folder.rglob(PLAN):
-        folders |= {plan.parent / run["folder"] for run in planned_runs(plan.parent)}
+    """Every run below a folder, those included that are only planned or somebody else's; RunFolderError where there is none."""
+    folders, private = set[Path](), dict[Path, str]()
+
+    def note(error: OSError) -> None:
+        private[Path(error.filename)] = str(error.strerror)
+
+    for name, inner, files in os.walk(folder, onerror=note):
+        inner[:] = set(inner) - {"jobs"}  # of a cluster; they are private, and hold no runs
+        if {"config.yaml", "failure.json"} & set(files):
+            folders.add(Path(name))
+        if PLAN in files:
+            folders |= {Path(name) / run["folder"] for run in planned_runs(Path(name))}
+    if folder in private:
+        raise RunFolderError(f"{folder}: {private[folder]}; name a study that you may read, for example outputs/demo")
+    folders |= set(private)
     if not folders:
         raise RunFolderError(f"{folder}: holds no runs and no plan of runs; name a study, for example outputs/demo")
     jobs = submitted_jobs(folders)
@@ -66,27 +72,26 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if summary:
         seconds = summary.get("wall_seconds", summary.get("training_seconds", 0))
         return RunStatus(folder, State.DONE, f"test accuracy {summary['test_accuracy']:.2%}, {duration(seconds)}", size)
-    found, sign, progress = state_of_unfinished(folder), _json(folder / "running.json"), _json(folder / PROGRESS)
-    state, host = found.state, sign.get("host", "")
-    epoch = f"epoch {progress['epoch']} of {progress['epochs']} done" if "epochs" in progress else ""
-    if host not in ("", platform.node()):
-        with suppress(OSError):
-            if time.time() - (folder / "running.json").stat().st_mtime < FRESH:
-                state = State.RUNNING
-    waiting = ""
-    if job and state is not State.RUNNING:
-        if queue is None:
-            waiting = f"submitted as job {job}, and squeue does not say here whether that still waits"
-        elif job in queue:
-            state, waiting = State.QUEUED, f"job {job} is {queue[job].lower()}"
+    found, sign, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
+    state, host, steps = found.state, read_mapping(sign).get("host", ""), steps_saved(folder)
+    epoch = [f"epoch {progress['epoch']} of {progress['epochs']} done"] if "epochs" in progress else []
+    waits = (queue or {}).get(job, "")  # how, in SLURM's word
+    if host not in ("", platform.node()) and time.time() - sign.stat().st_mtime < FRESH:
+        state = State.RUNNING
+    elif waits and state is not State.RUNNING:
+        state = State.QUEUED
     if state is State.RUNNING:
-        left = f"{duration(progress['seconds_left'])} left" if "seconds_left" in progress else ""
-        words = ", ".join(filter(None, [f"on {host}" if host else "", epoch or "no epoch done yet", left]))
+        words = [f"on {host}"] * bool(host) + (epoch or ["no epoch done yet"])
+        words += [f"{duration(progress['seconds_left'])} left"] if "seconds_left" in progress else []
+    elif state is State.FAILED:
+        words = [found.reason]
     else:
-        steps = steps_saved(folder)
-        saved = [epoch, f"saved at step {steps}"] if steps and state is not State.FAILED else []
-        words = ", ".join(filter(None, [*saved, found.reason if state is State.FAILED else "", waiting]))
-    return RunStatus(folder, state, words, size)
+        words = [*epoch, f"saved at step {steps}"] if steps else []
+    if state is State.QUEUED:
+        words.append(f"job {job} is {waits.lower()}")
+    elif job and queue is None and state is not State.RUNNING:
+        words.append(f"submitted as job {job}, and squeue does not say here whether that still waits")
+    return RunStatus(folder, state, ", ".join(words), size)
 
 
 def left_over(folder: Path) -> list[RunStatus]:
@@ -115,18 +120,10 @@ def remove_run(run: RunStatus) -> str:
 
 
 def _written(folder: Path) -> Iterator[Path]:
-    if not (folder / "summary.json").exists():
+    if not os.path.exists(folder / "summary.json"):  # False where that may not be known
         for pattern in WRITTEN:
             yield from folder.glob(pattern)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}

@@ -1,18 +1,21 @@
-"""Options of the report and analysis commands: wrong ones are refused in one sentence, without argparse's usage text."""
+"""Options of the commands: wrong ones are refused in one sentence, without argparse's usage text."""
 
 import argparse
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.errors import InvalidConfig, UserError, show
+from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 # What argparse says, and the sentence it becomes.
 SENTENCES = (
     (r"argument (\S+): invalid int value: '(.*)'", r"\1 \2: must be a whole number"),
     (r"argument (\S+): invalid float value: '(.*)'", r"\1 \2: must be a number"),
     (r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", r"\1 \2: must be one of \3"),
+    (r"argument (\S+): ignored explicit argument '(.*)'", r"\1=\2: \1 takes no value"),
     (r"argument (\S+): expected (.*)", r"\1: must be followed by \2"),
     (r"argument (\S+): (.*)", r"\1 \2"),
     (r"the following arguments are required: (.*)", r"\1: must be given (see --help)"),
@@ -30,6 +33,21 @@ class Parser(argparse.ArgumentParser):
             if found:
                 raise InvalidConfig(found.expand(sentence).replace("'", "").strip())
         raise InvalidConfig(message)
+
+    def execute(self, arguments: Sequence[str], action: Callable[[argparse.Namespace], None], stopped: str = "") -> int:
+        """Call ``action`` with the options that the arguments give; returns the exit code of the command.
+
+        What a user can mend is one sentence on stderr; so is ``stopped``, after Ctrl-C.
+        """
+        try:
+            refuse_missing_working_folder()
+            action(self.parse_args(arguments))
+        except UserError as error:
+            return show(error)
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr, end="\n" * bool(stopped))
+            return 130
+        return 0
 
 
 def folder(word: str) -> Path:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pdenet_repro.system.errors import RunFolderError, show
 from pdenet_repro.system.formatting import duration
 
 try:
@@ -23,16 +24,17 @@ Item = TypeVar("Item")
 class TolerantStream:
     """A stream whose reader may leave (``| head``) or whose disk may fill: what is lost are lines, not the work.
 
-    After the first error everything goes to the null device.
+    After the first error everything goes to the null device. Characters that its encoding lacks are escaped.
     """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """As any stream; never an OSError."""
+        """As any stream; never an OSError, nor a UnicodeEncodeError."""
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
         with self._surviving():
-            self.stream.write(text)
+            self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
@@ -73,6 +75,27 @@ def ignore_failed_output() -> None:
         sys.stdout, sys.stderr = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
 
 
+@contextmanager
+def surviving_output() -> Iterator[None]:
+    """Context of a command in which failed output is ignored; the streams before, which may be a notebook's, return.
+
+    A folder of somebody else's that nothing else has dealt with is one sentence there, and ends the command with exit code 2.
+    """
+    _open_closed_streams()
+    streams = sys.stdout, sys.stderr
+    ignore_failed_output()
+    try:
+        yield
+    except PermissionError as error:
+        sys.exit(
+            show(RunFolderError(f"{error.filename}: {error.strerror}; make it accessible, or name another folder"))
+        )
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams
+
+
 class Log:
     """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder.
 
@@ -98,7 +121,7 @@ class Log:
         if self.path is None:
             return
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
         except OSError as error:  # what is lost are lines, not the work
             if not self.failed:
@@ -126,7 +149,7 @@ class Bars:
         self.part = tqdm(total=steps, unit="step", disable=off, leave=False, dynamic_ncols=True)
 
     def start_epoch(self, epoch: int, step: int) -> None:
-        """A new inner bar, ``step`` steps along."""
+        """Start the inner bar of an epoch of which ``step`` steps are done."""
         self.whole.set_description(f"epoch {epoch}/{self.epochs}")
         self._restart("training", self.steps, step)
 

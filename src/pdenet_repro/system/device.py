@@ -1,4 +1,4 @@
-"""The compute device: which one a configuration means, whether it is there, how it is set up."""
+"""The compute device: which one a configuration means, how it is set up, how much memory it has."""
 
 import ctypes
 import getpass
@@ -11,47 +11,19 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
+
+import torch
 
 from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.system.gpu_driver import Settings
 from pdenet_repro.system.lock import try_lock
 from pdenet_repro.system.memory_limits import memory_limits
 
-if TYPE_CHECKING:
-    import torch
 
-
-class Settings(Protocol):
-    """What a configuration says of the device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; the arithmetic; the kernels."""
-
-    device: str
-    precision: str
-    deterministic: bool
-
-
-def refuse_missing_gpu(config: Settings) -> None:
-    """Raise InvalidConfig where a configuration needs a GPU and no driver for one is there; loads no torch."""
-    wants_gpu = config.device.startswith("cuda")
-    if (wants_gpu or config.precision == "tf32") and not _driver_sees_gpus():
-        key = f"device={config.device}" if wants_gpu else "precision=tf32"
-        instead = "device=cpu or device=auto" if wants_gpu else "precision=float32 or bfloat16"
-        raise InvalidConfig(f"{key}: needs an NVIDIA GPU, and no driver for one is found here; must be {instead}")
-
-
-def _driver_sees_gpus() -> bool:
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-
-
-def set_up(config: Settings) -> "torch.device":
+def set_up(config: Settings) -> torch.device:
     """The device to compute on, with precision and determinism of ``config`` set for the process."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
     name = config.device
     if name in ("auto", "cuda") and torch.cuda.is_available():
         name = f"cuda:{_claim_gpu()}"
@@ -89,8 +61,6 @@ def _claim_gpu() -> int:
 
     Where all are taken, several processes share one.
     """
-    import torch
-
     if _claimed:
         return min(_claimed)  # one GPU a process: the only entry
     count: int = torch.cuda.device_count()
@@ -130,18 +100,14 @@ def _keep_freed_memory() -> None:
     mallopt(m_top_pad, 64 * 2**20)
 
 
-def synchronize(device: "torch.device") -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until the device has computed everything that was given to it."""
-    import torch
-
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def forget_peak_memory(device: "torch.device") -> None:
+def forget_peak_memory(device: torch.device) -> None:
     """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (GPU, Linux)."""
-    import torch
-
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -151,19 +117,15 @@ def forget_peak_memory(device: "torch.device") -> None:
             file.write("5")
 
 
-def autocast(device: "torch.device", precision: str) -> Callable[[], AbstractContextManager[None]]:
+def autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[None]]:
     """Context in which the network is applied: bfloat16 layers under ``precision=bfloat16``, otherwise nothing."""
-    import torch
-
     if precision == "bfloat16":
         return lambda: torch.autocast(device.type, torch.bfloat16)
     return nullcontext
 
 
-def available_memory(device: "torch.device") -> int:
+def available_memory(device: torch.device) -> int:
     """Bytes that can still be allocated, as far as the system tells."""
-    import torch
-
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     machine = whole_memory(device)
@@ -172,20 +134,16 @@ def available_memory(device: "torch.device") -> int:
     return min([machine, *(max(0, limit - used) for limit, used in memory_limits())])
 
 
-def whole_memory(device: "torch.device") -> int:
+def whole_memory(device: torch.device) -> int:
     """Bytes that the device has, or on the CPU this process may use: the machine's, or what its control group allows."""
-    import torch
-
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([machine, *(limit for limit, _ in memory_limits())])
 
 
-def peak_memory(device: "torch.device") -> float:
+def peak_memory(device: torch.device) -> float:
     """Largest memory so far in MiB: allocated on the GPU, or resident of this process on the CPU."""
-    import torch
-
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError), open("/proc/self/status") as file:
@@ -194,10 +152,8 @@ def peak_memory(device: "torch.device") -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def hardware(device: "torch.device") -> dict[str, Any]:
+def hardware(device: torch.device) -> dict[str, Any]:
     """What the run was computed on."""
-    import torch
-
     return {
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -209,9 +165,7 @@ def hardware(device: "torch.device") -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        if found := re.search(r"^model name\s*:\s*(.+?)\s*$", file.read(), re.MULTILINE):
+            return found[1]
+    return platform.processor() or platform.machine()

@@ -2,13 +2,20 @@
 
 import errno
 import hashlib
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 from pdenet_repro.system.errors import StorageError
+
+Result = TypeVar("Result")
+
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
 
 
 @contextmanager
@@ -44,8 +51,9 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that a crash at any instant leaves the old content or the new, never a part."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write a file so that a crash at any instant leaves the old content or the new, never a part. Strings are UTF-8."""
+    # paths that the locale could not decode get their bytes back
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
@@ -59,18 +67,34 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_persistently(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
+    """Call ``write``, again and again for minutes where it raises StorageError; ``warn`` is told of each failure."""
+    for delay in RETRY_DELAYS:
+        try:
+            return write()
+        except StorageError as error:
+            warn(f"{error}; trying again in {delay} s")
+            time.sleep(delay)
+    return write()
+
+
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; some file systems cannot and say so."""
-    try:
+    """Make a rename last through a power cut, where the file system can."""
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; an empty one where the file is missing, damaged, or somebody else's."""
     try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def remove_leftovers(folder: Path) -> None:

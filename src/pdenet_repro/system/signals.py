@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-ORDERS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
-)  # fmt: skip
+ORDERS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 ONE_ORDER = 2.0  # seconds
 
 Handlers = dict[signal.Signals, Any]
@@ -122,9 +120,6 @@ stop_request = StopRequest()  # of this process, as its signals are
 @contextmanager
 def orders_blocked() -> Iterator[None]:
     """Context in which orders wait. A process that is started within it never gets them, unless it allows them again."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
     try:
         yield
@@ -134,5 +129,4 @@ def orders_blocked() -> Iterator[None]:
 
 def allow_orders() -> None:
     """In a process that was started within ``orders_blocked``: have orders delivered from now on."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)

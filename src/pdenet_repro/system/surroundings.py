@@ -12,6 +12,9 @@ from pdenet_repro.system.errors import InvalidConfig, StorageError, UserError, f
 from pdenet_repro.system.files import make_folder
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+OPTION = (
+    r"[^,:\[\]]+:([^,:\[\]]+|\[[^\[\]]+\])"  # of PyTorch's memory allocator: a name and a value, or values in brackets
+)
 _refusal: UserError | None = None  # of PyTorch, which a process cannot import a second time after that failed
 
 
@@ -31,8 +34,11 @@ def load_torch(warn: Callable[[str], None] = _warn, compiler: bool = True) -> No
     if _refusal is not None:
         raise _refusal
     for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
-        if (value := os.environ.get(name)) and ":" not in value:  # the whole process would be aborted
-            raise InvalidConfig(f"{name}={value}: must be NAME:VALUE, as in expandable_segments:True; or unset it")
+        value = "".join(os.environ.get(name, "").split())
+        if value and not re.fullmatch(f"{OPTION}(,{OPTION})*", value):  # the whole process would be aborted
+            raise InvalidConfig(
+                f"{name}={value}: must be NAME:VALUE,NAME:VALUE,..., as in expandable_segments:True; or unset it"
+            )
     names = [name for name in os.environ if re.match("(AOTINDUCTOR|INDUCTOR|PYTORCH|TORCH)", name)]
     settings = " ".join(f"{name}={os.environ[name]}" for name in names)
     try:
