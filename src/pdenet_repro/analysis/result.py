@@ -93,7 +93,7 @@ def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
 def _files(path: Path) -> set[str]:
     """Names of the pictures and tables of a result, by its JSON; none where that is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
         names = [f"{name}{end}" for name in content["pictures"] for end in (".png", ".pdf")]
         names += [f"{name}.csv" for name in content["tables"]]
     except (OSError, ValueError, LookupError, TypeError):

@@ -49,7 +49,7 @@ def read(study: Path, runs: Sequence[Path] = ()) -> tuple[list[Analysis], list[s
 
 
 def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(path.read_bytes())
     pictures = []
     for name, words in content["pictures"].items():
         png = path.with_name(f"{name}.png").read_bytes()

@@ -19,7 +19,7 @@ from pdenet_repro.version import __version__
 def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
     """The page."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text())
+    template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text("utf-8"))
     tables = [
         (name, heading, content.words[name], legend)
         for name, (heading, legend) in SECTIONS.items()

@@ -30,7 +30,7 @@ def damage(path: Path, reason: str) -> Missing:
 def failure_reason(folder: Path) -> str:
     """Why the last attempt at a run failed, from its ``failure.json``; empty without one."""
     try:
-        return f"failed: {json.loads((folder / 'failure.json').read_text())['reason']}"
+        return f"failed: {json.loads((folder / 'failure.json').read_bytes())['reason']}"
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, LookupError, TypeError):
@@ -45,7 +45,7 @@ def read_plan(study: Path, runs: Sequence[Run], missing: Sequence[Missing]) -> t
     """
     path = study / "plan.json"
     try:
-        plan = json.loads(path.read_text())
+        plan = json.loads(path.read_bytes())
         planned = [_planned(study, entry) for entry in plan["runs"]]
     except FileNotFoundError:
         return [], []

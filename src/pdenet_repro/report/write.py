@@ -126,7 +126,7 @@ def refresh_page(study: Path) -> bool:
     if mixture := found.mixture(str(study)):
         raise RunFolderError(f"{study / 'report.html'} is as it was: {mixture}")
     try:
-        record = json.loads((study / RECORD).read_text())
+        record = json.loads((study / RECORD).read_bytes())
         options = Options(record["images"], record["image_seed"], record["by"])
         figures = [_as_drawn(study, name, entry) for name, entry in record["figures"].items()]
         unchanged = record["runs"] == sorted(run.key for run in found.runs) and record["folders"] == ["."]

@@ -87,9 +87,7 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
     try:
         from submitit import SlurmExecutor
     except ImportError as error:
-        raise InvalidConfig(
-            "launcher=slurm: needs submitit, which is not installed; pip install 'pdenet-repro[cluster]'"
-        ) from error
+        raise InvalidConfig("launcher=slurm: needs submitit, which is not installed; pip install submitit") from error
     place = Path("jobs") / secrets.token_hex(16)
     for study in dict.fromkeys(map(study_of, configs)):
         make_folder(study / "jobs")
