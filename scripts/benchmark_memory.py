@@ -28,7 +28,7 @@ from pdenet_repro import build_network, compose
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
-from pdenet_repro.system import device
+from pdenet_repro.system import device, gpu_driver
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.training.compilation import Compiler
@@ -320,7 +320,7 @@ def main() -> None:
     options = parser().parse_args()
     try:
         config = compose(f"device={options.device}")
-        device.refuse_missing_gpu(config)
+        gpu_driver.refuse_missing_gpu(config)
         if options.device != "cpu" or (options.part != "peak" and options.allocator == "kept"):
             device.set_up(config)
     except UserError as error:

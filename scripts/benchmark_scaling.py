@@ -19,7 +19,7 @@ import torch
 
 from pdenet_repro import compose
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.system import device
+from pdenet_repro.system import device, gpu_driver
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.training.build import make_trainer
@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         config = compose(f"device={options.device}")
-        device.refuse_missing_gpu(config)
+        gpu_driver.refuse_missing_gpu(config)
         if options.device != "cpu" or options.part != "peak":
             device.set_up(config)
     except UserError as error:

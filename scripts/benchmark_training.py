@@ -30,7 +30,7 @@ from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import training_flops, training_numbers
 from pdenet_repro.runs.work import work_left
-from pdenet_repro.system import device
+from pdenet_repro.system import device, gpu_driver
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import aligned, duration
@@ -64,7 +64,7 @@ def main() -> None:
     if unknown:
         sys.exit(f"error: --variants {unknown[0]!r}: must be one of {', '.join(map(repr, offered))}")
     try:
-        device.refuse_missing_gpu(compose(f"device={given.device}"))
+        gpu_driver.refuse_missing_gpu(compose(f"device={given.device}"))
     except UserError as error:
         sys.exit(f"error: {error}")
     chosen = {name: offered[name] for name in given.variants or offered}
