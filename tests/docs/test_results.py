@@ -52,7 +52,7 @@ def test_readme_has_every_published_accuracy_and_no_other():
 
 
 def test_claims_quote_published_accuracies_only():
-    """In the cells that refer to results: every number of two decimals is an accuracy or an end of its interval."""
+    """In cells that refer to results every number of two decimals is an accuracy, an interval's end or a correlation."""
     with RESULTS.open() as file:
         known = {
             f"{100 * float(value):.2f}"
@@ -60,6 +60,8 @@ def test_claims_quote_published_accuracies_only():
             for key, value in result.items()
             if value and key.startswith(("test_accuracy", "train_accuracy", "interval_of"))
         }
+    with RESULTS.with_name("comparisons.csv").open() as file:
+        known |= {f"{float(result['error_correlation']):.2f}" for result in csv.DictReader(file)}
     cells = [line.split(" | ")[3] for line in CLAIMS.read_text().splitlines() if "](results/stl10-paper" in line]
     assert cells
     assert {number for cell in cells for number in re.findall(r"\d+\.\d\d\b", cell)} <= known
