@@ -192,7 +192,7 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
         "eigenvalues": len(values),
         "largest_modulus": float(np.abs(values).max()),
         "smallest_real": float(values.real.min()),
-        "largest_real": float(values.real.max()),
+        "largest_real": float(values.real.max()) + 0.0,  # no -0
         "largest_imaginary": float(values.imag.max()),
         "zero_modes": float((np.abs(q) <= tolerance * max(np.abs(q).max(), 1e-300)).mean()),
         "integrator": integrator.name,
