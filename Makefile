@@ -77,7 +77,7 @@ tools: ## as root, with apt: a browser and SLURM, which some tests start (otherw
 	@scripts/install_test_tools.sh
 
 slow: setup tools ## the tests that train, start processes, a browser or a one-node SLURM
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder -m slow
 
 test: lint unit slow ## lint, types, all tests (as root it runs tools; PDENET_DATA_ROOT=FOLDER adds the real images)
 

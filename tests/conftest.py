@@ -57,3 +57,17 @@ def assert_close(found: torch.Tensor, expected: torch.Tensor, tolerance: float =
 @pytest.fixture(scope="session")
 def close():
     return assert_close
+
+
+LONGEST = (
+    "test_slurm.py",
+    "test_adding_a_dynamic.py",
+    "test_sweeps.py",
+    "test_training_run.py",
+    "test_kill_and_resume.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest begin first, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

@@ -1,0 +1,208 @@
+"""What do the analyses say of the networks that come with the package? Writes docs/results/analysis and a table of its numbers.
+
+    python -m pdenet_repro.analysis KIND pretrained:NAME --output docs/results/analysis/NAME    # each kind, each network
+    python -m pdenet_repro.analysis robustness pretrained:A pretrained:B --output docs/results/analysis/together
+    python scripts/trained_networks.py                                                          # then this
+
+It writes docs/results/analysis/README.md, which has every result in sentences with its command, and the table in docs/analysis.md
+between the two marks.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "analysis.md"
+FOLDER = ROOT / "docs" / "results" / "analysis"
+TOGETHER = "together"  # the folder of what compares networks image by image
+MARKS = "<!-- written by scripts/trained_networks.py -->", "<!-- end of what it writes -->"
+KINDS = (
+    "stability", "sensitivity", "spectrum", "energy", "smoothing",
+    "refinement", "kernels", "stencils", "reversibility", "robustness",
+)  # fmt: skip
+
+Rows = list[dict[str, str]]
+
+
+def table(folder: Path, name: str, initial: bool = False) -> Rows:
+    """The rows of a table that are of the trained network, or of its initial weights; none where it was not measured."""
+    if not (folder / f"{name}.csv").is_file():
+        return []
+    with (folder / f"{name}.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["network"].endswith(", initial weights") == initial]
+
+
+def by_unit(rows: Rows, column: str, digits: int = 2, of: Callable[[list[float]], float] = max) -> str:
+    """``of`` the column's values in each unit, with so many significant digits."""
+    units = sorted({row["unit"] for row in rows if row["unit"] not in ("", "0")})
+    values = [of([float(row[column]) for row in rows if row["unit"] == unit]) for unit in units]
+    return ", ".join(f"{value:.{digits}g}" for value in values)
+
+
+def last_steps(rows: Rows) -> Rows:
+    """The rows of each unit's last step."""
+    last = max((int(row["step"]) for row in rows if row["step"]), default=0)
+    return [row for row in rows if row["step"] == str(last)]
+
+
+def growth(folder: Path, initial: bool) -> str:
+    """By how much each unit multiplies the distance of two solutions, the images a tenth of their norm apart."""
+    rows = [row for row in last_steps(table(folder, "stability", initial)) if row["unit"] and row["perturbation"] == "0.1"]
+    return by_unit(rows, "distance_over_unit_start_median", 3)
+
+
+def gain(folder: Path, initial: bool, which: str) -> str:
+    """Largest or mean gain of each unit."""
+    rows = [row for row in table(folder, "sensitivity", initial) if row["part"].startswith("unit")]
+    return ", ".join(f"{float(row[f'{which}_gain_median']):.3g}" for row in rows)
+
+
+def one_sided(folder: Path, initial: bool) -> str:
+    """Range of the layers' one-sided Lipschitz constants."""
+    values = [float(row["one_sided_lipschitz_median"]) for row in table(folder, "sensitivity_layers", initial)]
+    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
+
+
+def allowed(folder: Path, initial: bool) -> str:
+    """Step sizes that the eigenvalues allow in the twelve time steps, at full size with the norm frozen."""
+    rows = [
+        row for row in table(folder, "spectrum_layers", initial) if row["size"] == "full" and row["norm"] == "frozen"
+    ]
+    values = [float(row["step_size_allowed"]) for row in rows if row["step_size_allowed"]]
+    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
+
+
+def zero_modes(folder: Path, initial: bool) -> str:
+    """Share of eigenvalues that are zero."""
+    rows = [
+        row for row in table(folder, "spectrum_layers", initial) if row["size"] == "crop" and row["norm"] == "frozen"
+    ]
+    return f"{100 * median(float(row['zero_modes']) for row in rows):.0f} %" if rows else ""
+
+
+def high_frequencies(folder: Path, initial: bool) -> str:
+    """Share of energy above half the Nyquist frequency, from the start of each unit to its end."""
+    rows = [row for row in table(folder, "smoothing", initial) if row["unit"] != "0"]
+    parts = []
+    for unit in sorted({row["unit"] for row in rows}):
+        shares = [100 * float(row["share_0.5_to_1_nyquist_median"]) for row in rows if row["unit"] == unit]
+        parts.append(f"{shares[0]:.0f} to {shares[-1]:.0f}")
+    return ", ".join(parts)
+
+
+def refined(folder: Path, initial: bool, statistics: str) -> str:
+    """Accuracies with 1, 2, ... time steps for one."""
+    rows = [row for row in table(folder, "refinement", initial) if row["statistics"].startswith(statistics)]
+    return ", ".join(f"{100 * float(row['test_accuracy']):.1f}" for row in rows)
+
+
+def theorem(folder: Path, initial: bool, column: str) -> str:
+    """A column of the table of Theorem 1: its smallest and largest value over the time steps."""
+    rows = table(folder, "stability_theorem", initial)
+    values = [float(row[f"{column}_median"]) for row in rows]
+    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
+
+
+def negative_scales(folder: Path, initial: bool) -> str:
+    """The number of negative scales, which void Theorem 1."""
+    rows = table(folder, "stability_theorem", initial)
+    return (
+        f"{sum(int(row['negative_scales']) for row in rows)} of {sum(int(row['scales']) for row in rows)}"
+        if rows
+        else ""
+    )
+
+
+# What is said of each network: the words of the row, the kind of analysis, and the function that reads it from a folder
+LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
+    ("distance of two solutions, the images a tenth of their norm apart, is multiplied by (units 1 to 4)", "stability", growth),
+    ("largest gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "largest")),
+    ("mean gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "mean")),
+    ("one-sided Lipschitz constants of the layers", "sensitivity", one_sided),
+    ("negative scales, which void Theorem 1", "stability", negative_scales),
+    ("factor of Theorem 1 in a step, for any two solutions", "stability",
+     lambda folder, initial: theorem(folder, initial, "factor_bound")),
+    ("step size up to which Theorem 1 holds", "stability",
+     lambda folder, initial: theorem(folder, initial, "step_size_bound")),
+    ("step sizes that the eigenvalues allow (steps)", "spectrum", allowed),
+    ("eigenvalues that are zero", "spectrum", zero_modes),
+    ("energy above half the Nyquist frequency, %, start to end (units)", "smoothing", high_frequencies),
+    ("largest change of kernels in a step, relative (units)", "kernels",
+     lambda folder, initial: by_unit(table(folder, "kernels", initial), "relative_change_max")),
+    ("largest entry of a kernel (units)", "kernels",
+     lambda folder, initial: by_unit(table(folder, "kernels", initial), "entry_max")),
+    ("largest operator norm (units)", "kernels",
+     lambda folder, initial: by_unit(table(folder, "kernels", initial), "operator_norm_max", 3)),
+    ("accuracy with 1, 2, 4, ... time steps for one, %, batch statistics renewed", "refinement",
+     lambda folder, initial: refined(folder, initial, "renewed")),
+    ("the same, batch statistics of training", "refinement",
+     lambda folder, initial: refined(folder, initial, "as trained")),
+)  # fmt: skip
+
+
+def folders() -> list[str]:
+    """Names of the folders of published analyses, networks in the order of the paper, then those of several together."""
+    order = ("parabolic", "hamiltonian", "second_order")
+    found = [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]
+    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def side_by_side() -> str:
+    """The table of the trained networks, each value with that at its initial weights in brackets."""
+    names = [name for name in folders() if name != TOGETHER]
+    lines = [f"| | kind | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
+    for words, kind, read in LINES:
+        cells = []
+        for name in names:
+            trained, initial = read(FOLDER / name, False), read(FOLDER / name, True)
+            cells.append(trained + (f" ({initial})" if initial else ""))
+        if any(cells):
+            lines.append(f"| {words} | [`{kind}`](results/analysis/README.md) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def index() -> str:
+    """The page of docs/results/analysis: each network, each kind, with command, sentences and files."""
+    lines = [
+        "# Analyses of the trained networks\n",
+        "Each folder here is what `python -m pdenet_repro.analysis KIND pretrained:NAME --output FOLDER` wrote of a network that",
+        "comes with the package; what the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
+        "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
+    ]
+    for name in folders():
+        lines += ["", f"## {name}"]
+        for kind in KINDS:
+            if not (path := FOLDER / name / f"{kind}.json").is_file():
+                continue
+            result = json.loads(path.read_text())
+            files = [*(f"{each}.png" for each in result["pictures"]), *(f"{each}.csv" for each in result["tables"])]
+            links = ", ".join(f"[{file}]({name}/{file})" for file in files if (FOLDER / name / file).is_file())
+            lines += [
+                "",
+                f"### {kind}: {result['meaning']}",
+                "",
+                f"`{result['command']}`, commit {(result['git_commit'] or 'unknown')[:7]}",
+                "",
+            ]
+            lines += [f"- {sentence}" for sentence in result["sentences"]]
+            lines += ["", links]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str) -> str:
+    """The page with the table between the two marks."""
+    before, _, rest = page.partition(MARKS[0])
+    return f"{before}{MARKS[0]}\n\n{side_by_side()}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+
+
+def main() -> None:
+    """Write the index and the table."""
+    (FOLDER / "README.md").write_text(index())
+    PAGE.write_text(with_table(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""What the analyses of the trained networks found: the index and the table are those of the published files."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("trained_networks", ROOT / "scripts" / "trained_networks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_index_and_table_are_of_the_published_analyses(script):
+    assert (script.FOLDER / "README.md").read_text() == script.index()
+    page = script.PAGE.read_text()
+    assert script.with_table(page) == page
+
+
+def test_a_cell_has_the_trained_value_and_the_initial_one_in_brackets(script, tmp_path, monkeypatch):
+    (tmp_path / "hamiltonian").mkdir()
+    (tmp_path / "hamiltonian" / "kernels.csv").write_text(
+        "network,unit,relative_change_max,entry_max,operator_norm_max\n"
+        "Hamiltonian,1,0.25,0.5,2\nHamiltonian,2,0.125,0.5,3\n"
+        '"Hamiltonian, initial weights",1,0,0.5,1.5\n"Hamiltonian, initial weights",2,0,0.5,1.25\n'
+    )
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    cells = {line.split(" | ")[0]: line.split(" | ")[-1] for line in script.side_by_side().splitlines()[2:]}
+    assert cells["| largest operator norm (units)"] == "2, 3 (1.5, 1.25) |"
+    assert len(cells) == 3
