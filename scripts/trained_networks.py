@@ -50,7 +50,9 @@ def last_steps(rows: Rows) -> Rows:
 
 def growth(folder: Path, initial: bool) -> str:
     """By how much each unit multiplies the distance of two solutions, the images a tenth of their norm apart."""
-    rows = [row for row in last_steps(table(folder, "stability", initial)) if row["unit"] and row["perturbation"] == "0.1"]
+    rows = [
+        row for row in last_steps(table(folder, "stability", initial)) if row["unit"] and row["perturbation"] == "0.1"
+    ]
     return by_unit(rows, "distance_over_unit_start_median", 3)
 
 
