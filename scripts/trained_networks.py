@@ -68,13 +68,19 @@ def one_sided(folder: Path, initial: bool) -> str:
     return f"{min(values):.2g} to {max(values):.2g}" if values else ""
 
 
-def allowed(folder: Path, initial: bool) -> str:
-    """Step sizes that the eigenvalues allow in the twelve time steps, at full size with the norm frozen."""
-    rows = [
-        row for row in table(folder, "spectrum_layers", initial) if row["size"] == "full" and row["norm"] == "frozen"
-    ]
-    values = [float(row["step_size_allowed"]) for row in rows if row["step_size_allowed"]]
+def span(rows: Rows, column: str, of: Callable[[list[float]], float]) -> str:
+    """Smallest and largest value over the time steps; a step's is ``of`` its images."""
+    steps: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        steps.setdefault((row["unit"], row["step"]), []).append(float(row[column]))
+    values = [of(each) for each in steps.values()]
     return f"{min(values):.2g} to {max(values):.2g}" if values else ""
+
+
+def allowed(folder: Path, initial: bool) -> str:
+    """Step sizes that the eigenvalues allow in the time steps, at full size with the norm frozen."""
+    rows = table(folder, "spectrum_layers", initial)
+    return span([row for row in rows if row["size"] == "full" and row["norm"] == "frozen"], "step_size_allowed", min)
 
 
 def zero_modes(folder: Path, initial: bool) -> str:
@@ -101,13 +107,6 @@ def refined(folder: Path, initial: bool, statistics: str) -> str:
     return ", ".join(f"{100 * float(row['test_accuracy']):.1f}" for row in rows)
 
 
-def theorem(folder: Path, initial: bool, column: str) -> str:
-    """A column of the table of Theorem 1: its smallest and largest value over the time steps."""
-    rows = table(folder, "stability_theorem", initial)
-    values = [float(row[f"{column}_median"]) for row in rows]
-    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
-
-
 def negative_scales(folder: Path, initial: bool) -> str:
     """The number of negative scales, which void Theorem 1."""
     rows = table(folder, "stability_theorem", initial)
@@ -125,11 +124,11 @@ LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
     ("mean gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "mean")),
     ("one-sided Lipschitz constants of the layers", "sensitivity", one_sided),
     ("negative scales, which void Theorem 1", "stability", negative_scales),
-    ("factor of Theorem 1 in a step, for any two solutions", "stability",
-     lambda folder, initial: theorem(folder, initial, "factor_bound")),
-    ("step size up to which Theorem 1 holds", "stability",
-     lambda folder, initial: theorem(folder, initial, "step_size_bound")),
-    ("step sizes that the eigenvalues allow (steps)", "spectrum", allowed),
+    ("factor of Theorem 1 in a step, for any two solutions, largest of the images", "stability",
+     lambda folder, initial: span(table(folder, "stability_theorem", initial), "factor_bound_max", max)),
+    ("step size up to which no distance grows by Theorem 1, least of the images", "stability",
+     lambda folder, initial: span(table(folder, "stability_theorem", initial), "step_size_bound_min", min)),
+    ("step sizes that the eigenvalues allow, least of the images", "spectrum", allowed),
     ("eigenvalues that are zero", "spectrum", zero_modes),
     ("energy above half the Nyquist frequency, %, start to end (units)", "smoothing", high_frequencies),
     ("largest change of kernels in a step, relative (units)", "kernels",

@@ -123,6 +123,12 @@ def test_damaged_weights_are_refused(exported):
         load_pretrained("little")
 
 
+def test_a_folder_of_the_package_is_called_by_its_word(tmp_path):
+    assert pretrained.word_of(pretrained.folder_of("hamiltonian")) == "pretrained:hamiltonian"
+    assert pretrained.word_of(tmp_path) == str(tmp_path)
+    assert pretrained.word_of(None) == ""
+
+
 def test_weights_that_predict_worse_make_no_network(run, package, monkeypatch, capsys):
     def spoilt(network):
         return {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}

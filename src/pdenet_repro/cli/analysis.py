@@ -146,7 +146,7 @@ def _analyse(given: argparse.Namespace) -> None:
         "command": provenance.command("pdenet_repro.analysis"),
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
-        "networks": [{"name": each.name, "folder": str(each.folder or "")} for each in found],
+        "networks": [{"name": each.name, "folder": pretrained.word_of(each.folder)} for each in found],
     }
     pictures = write(result, given.kind, output, meaning=KINDS[given.kind], **origin)
     print("\n".join(result.sentences))

@@ -40,6 +40,13 @@ def resolve(word: str) -> Path:
     return folder_of(word.removeprefix(PREFIX)) if word.startswith(PREFIX) else Path(word)
 
 
+def word_of(path: Path | None) -> str:
+    """What a command calls a network's folder, the inverse of `resolve`: no path of the installed package; empty for None."""
+    if path is None:
+        return ""
+    return f"{PREFIX}{path.name}" if path.parent == folder() else str(path)
+
+
 def resolve_all(words: Sequence[str | Path], output: Path | None) -> list[Path]:
     """The folders that the words of a command mean; InvalidConfig where nothing says where results are to be written."""
     for word in map(str, words):
