@@ -9,8 +9,6 @@ import argparse
 import importlib
 import json
 import math
-import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -77,7 +75,8 @@ class Checkpointed(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        return checkpoint_sequential(self, round(math.sqrt(len(self))), features, use_reentrant=False)
+        result: Tensor = checkpoint_sequential(self, round(math.sqrt(len(self))), features, use_reentrant=False)
+        return result
 
 
 def make(variant: str, steps: int, channels: int) -> nn.Module:
@@ -99,7 +98,10 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
         return Checkpointed(*(SymplecticEuler(f, g) for f, g in halves))
     library: Any = importlib.import_module(variant)
     if variant == "revtorch":
-        return library.ReversibleSequence(nn.ModuleList(library.ReversibleBlock(f, g) for f, g in halves))
+        reversible: nn.Module = library.ReversibleSequence(
+            nn.ModuleList(library.ReversibleBlock(f, g) for f, g in halves)
+        )
+        return reversible
     # the first block keeps the unit's input, which the layer before needs for its own derivative
     couplings = [library.AdditiveCoupling(f, g) for f, g in halves]
     return nn.Sequential(*(library.InvertibleModuleWrapper(c, keep_input=i == 0) for i, c in enumerate(couplings)))
@@ -219,15 +221,6 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
     return rows
 
 
-def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run ``part`` in a process of its own, whose environment variables set how memory is allocated."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"error: measuring {name} failed with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
     stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
@@ -332,7 +325,7 @@ def main() -> None:
     variants = available([v for v in VARIANTS if v == "store" or v in options.variants], options.deep)
     if not options.deep:
         print(f"gradients agree to {check(variants, options):.1e} in float64", flush=True)
-    rows = merge(in_a_process("seconds", variants, {}), in_a_process("peak", variants, measuring.RETURN_FREED))
+    rows = merge(*(measuring.in_a_process(each, "--variants", *variants) for each in ("seconds", "peak")))
     print(table(rows))
     measuring.write_json(options.output, **origin, options={k: str(v) for k, v in vars(options).items()}, rows=rows)
     if options.plot:

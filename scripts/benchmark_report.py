@@ -46,7 +46,7 @@ def files(rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
     return content, float((probabilities.argmax(1) == labels).mean())
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(**arrays: Any) -> bytes:
     """Arrays as the bytes of a compressed file."""
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)

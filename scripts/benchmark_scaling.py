@@ -5,8 +5,6 @@
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +82,6 @@ def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def in_a_process(name: str, environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run ``part`` in a process of its own, whose environment variables set how memory is allocated."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", name]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"error: measuring {name} failed with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def exponent(rows: list[dict[str, Any]], key: str) -> float:
     """The exponent of the power law through the last two points of a size."""
     before, last = rows[-2:]
@@ -165,7 +154,7 @@ def main() -> None:
         print(json.dumps(part(options.part, options)))
         return
     origin = measuring.header(torch.device(options.device))
-    seconds, peaks = in_a_process("seconds", {}), in_a_process("peak", measuring.RETURN_FREED)
+    seconds, peaks = (measuring.in_a_process(each) for each in ("seconds", "peak"))
     rows = [a | {"median": median(a["seconds"]), "mib": b["mib"]} for a, b in zip(seconds, peaks, strict=True)]
     print(table(rows))
     measuring.write_json(options.output, **origin, base=BASE, dynamic=options.dynamic, rows=rows)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -60,7 +61,7 @@ def main() -> None:
         "refusal of network.steps=0": lambda: until_it_ends("network.steps=0"),
     }
     for words in given.runs:
-        waits[f"first step of {words}"] = lambda words=words: until_the_first_step(*words.split())
+        waits[f"first step of {words}"] = partial(until_the_first_step, *words.split())
     seconds = {name: [wait() for _ in range(given.repeats + 1)][1:] for name, wait in waits.items()}
     print("| | median s | largest |\n|---|---:|---:|")
     for name, times in seconds.items():

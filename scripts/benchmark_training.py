@@ -282,8 +282,11 @@ def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Cal
     return lambda: next(steps), lambda: class_probabilities(trainer.network, batch, size, autocast)
 
 
-def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable[[], float], None]:
-    """A training step of the plain loop, from the same weights; the first on our first batch, so that losses compare."""
+def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable[[], float], Callable[[], Any]]:
+    """A training step of the plain loop, from the same weights, and nothing to evaluate.
+
+    The first step is on our first batch, so that losses compare.
+    """
     import plain_loop
 
     from pdenet_repro.data.batches import TrainingBatches
@@ -314,7 +317,7 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
                 )
 
     steps = forever()
-    return lambda: next(steps), None
+    return lambda: next(steps), lambda: None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """What the benchmarks share: the origin of their numbers, timing in turns, the machine's rates, JSON files."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +18,10 @@ from pdenet_repro.system import device
 
 def header(where: torch.device) -> dict[str, Any]:
     """Hardware, versions and commit of the measurement; prints them and returns them for the JSON file."""
-    found = {
-        "hardware": device.hardware(where),
-        "versions": provenance.versions(),
-        "git_commit": provenance.git_commit(),
-    }
-    hardware, versions = found["hardware"], found["versions"]
+    hardware, versions = device.hardware(where), provenance.versions()
     print(f"{hardware['gpu'] or hardware['cpu']}, {hardware['threads']} threads, {hardware['system']}")
     print(", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "pdenet-repro")), flush=True)
-    return found
+    return {"hardware": hardware, "versions": versions, "git_commit": provenance.git_commit()}
 
 
 def interleaved(
@@ -45,13 +44,15 @@ def interleaved(
 def matrix_rate(where: torch.device, precision: str) -> float:
     """Floating-point operations per second of the fastest of a few large products: of matrices, and as a convolution."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    kind = {"device": where, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
-    trials = []
+    kind: dict[str, Any] = {"device": where, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
+    trials: list[tuple[int, Callable[[], torch.Tensor]]] = []
     for n in (1024, 2048, 4096) if where.type == "cpu" else (4096, 8192):
         A, B = (torch.randn(n, n, **kind) for _ in range(2))
-        trials.append((2 * n**3, lambda A=A, B=B: A @ B))
+        trials.append((2 * n**3, partial(torch.matmul, A, B)))
     images, kernel = torch.randn(32, 256, 12, 12, **kind), torch.randn(256, 256, 3, 3, **kind)
-    trials.append((2 * 9 * 256 * 256 * 32 * 100, lambda: torch.nn.functional.conv2d(images, kernel)))  # 10 x 10 results
+    trials.append(
+        (2 * 9 * 256 * 256 * 32 * 100, partial(torch.nn.functional.conv2d, images, kernel))
+    )  # 10 x 10 results
     return max(operations / fastest(run, where) for operations, run in trials)
 
 
@@ -88,6 +89,19 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
 
 
 RETURN_FREED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # glibc's mallopt(3)
+
+
+def in_a_process(part: str, *words: str) -> Any:
+    """Run this script again with ``--part`` in a process of its own, and return what its last line holds, from JSON.
+
+    The part ``peak`` measures memory and runs in the environment ``RETURN_FREED``, the part ``seconds`` does not.
+    """
+    command = [sys.executable, *sys.argv, "--part", part, *words]
+    environment = os.environ | (RETURN_FREED if part == "peak" else {})
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"error: measuring {part} failed with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_json(path: Path, **content: Any) -> None:

@@ -4,6 +4,8 @@ torchvision's STL10 with per-image transforms, a DataLoader, an nn.Module of sto
 in a loop over the weights and a loop that clamps them. Same mathematics; benchmark_training.py checks it.
 """
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,14 +13,14 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 
-class LabelledSTL10(datasets.STL10):
+class LabelledSTL10(datasets.STL10):  # type: ignore[misc] # torchvision has no annotations
     """torchvision's class on a folder that lacks the 2.8 GB of unlabelled images, which it would hash at every start."""
 
     def _check_integrity(self) -> bool:
         return True
 
 
-def loader(root: str, batch: int, workers: int) -> DataLoader:
+def loader(root: str, batch: int, workers: int) -> DataLoader[tuple[torch.Tensor, int]]:
     """Shuffled batches of images, each standardised by channel, and labels."""
 
     def standardize(image: torch.Tensor) -> torch.Tensor:
@@ -53,7 +55,7 @@ class PlainUnit(nn.Module):
         super().__init__()
         self.dynamic, half = dynamic, dynamic == "hamiltonian"
         lists = [[SymmetricLayer(channels // 2 if half else channels) for _ in range(steps)] for _ in range(1 + half)]
-        self.layers = nn.ModuleList(nn.ModuleList(layers) for layers in lists)
+        self.layers: Any = nn.ModuleList(nn.ModuleList(layers) for layers in lists)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to the same, with h = 1."""
@@ -97,7 +99,8 @@ class PlainNetwork(nn.Module):
             Y = connect(unit(Y))
             if i + 1 < len(self.units):
                 Y = F.avg_pool2d(Y, 2)
-        return self.classifier(Y.mean((2, 3)))
+        scores: torch.Tensor = self.classifier(Y.mean((2, 3)))
+        return scores
 
     def take_weights(self, state: dict[str, torch.Tensor]) -> None:
         """Copy the weights of a `PDENet`, whose unit weights have a leading time axis."""
@@ -120,7 +123,7 @@ def objective(network: PlainNetwork, scores: torch.Tensor, labels: torch.Tensor)
     """Cross-entropy, total variation in time (11), weight decay, with the paper's alphas."""
     loss = F.cross_entropy(scores, labels)
     for unit in network.units:
-        for layers in unit.layers:
+        for layers in cast(Any, unit).layers:
             for one, following in zip(layers, layers[1:], strict=False):
                 for a, b in zip(one.parameters(), following.parameters(), strict=True):
                     loss = loss + 3e-4 * torch.sqrt((b - a) ** 2 + 1e-3).sum()
