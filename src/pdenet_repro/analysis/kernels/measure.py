@@ -59,8 +59,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         picture(sizes, histogram, {subject.config.objective.eps for subject in subjects}),
         "Kernels in time",
         "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, largest of a "
-        "unit's steps. Middle: how many of the entries' differences are at most so large, and √eps of the smoothness term, "
-        "far below which it is a quadratic. Right: operator norm of the kernels with zero padding, largest of a unit's "
+        "unit's steps. Middle: how many of the entries' differences are at most so large, and √eps of the smoothness term "
+        "(dashed), far below which it is a quadratic. Right: operator norm of the kernels with zero padding, largest of a unit's "
         "steps.",
     )
     return result
@@ -168,9 +168,7 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
         shares = columns_of(where(histogram, network=network), "difference_to", "share_up_to")
         middle.plot(*shares, how.dashes, color=how.colour)
     for each in eps:
-        middle.axvline(
-            each**0.5, color="black", linewidth=1, linestyle=(0, (1, 1)), label="√eps of the smoothness term"
-        )
+        middle.axvline(each**0.5, color="black", linewidth=1, linestyle="--", label="√eps of the smoothness term")
     units_ = sorted({row["unit"] for row in sizes})
     for axis in (left, right):
         axis.set_xticks(units_)
