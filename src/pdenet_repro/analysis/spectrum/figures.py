@@ -80,7 +80,8 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     names = time_steps(full)
     used = {subject.config.network.step_size for subject in subjects}
     low, high, none, unlimited = _heights([row["step_size_allowed"] for row in full], used)
-    style, handles = line_styles((subject.name, subject.dynamic) for subject in subjects), []
+    style = line_styles((subject.name, subject.dynamic) for subject in subjects)
+    handles = []
     for i, subject in enumerate(subjects):
         colour, marker = style[subject.name].colour, style[subject.name].marker
         offset = (i - (len(subjects) - 1) / 2) * 0.6 / len(subjects)
