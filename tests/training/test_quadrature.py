@@ -81,6 +81,32 @@ def test_deep_networks_take_both_and_others_neither():
     assert compose("network=deep", "objective.quadrature=sum").objective.quadrature == "sum"
 
 
+@pytest.mark.parametrize(
+    ("quadrature", "scaled", "steps", "stable"),
+    [
+        ("sum", "false", 64, True), ("sum", "false", 128, False), ("integral", "true", 64, True),
+        ("integral", "true", 128, False), ("integral", "false", 128, True), ("sum", "true", 64, False),
+    ],
+)  # fmt: skip
+def test_with_how_many_steps_sgd_is_stable_for_the_smoothness_term(quadrature, scaled, steps, stable):
+    """Small differences in time, which alternate: ``rate * 4 alpha1 / (sqrt(eps) h^2) < 2 (1 + momentum)``, times h or 1 / h."""
+    words = (f"objective.quadrature={quadrature}", f"optimizer.scale_rate_in_units={scaled}")
+    network, objective, config = network_and_objective(
+        *words, f"network.steps={steps}", f"network.step_size={3 / steps}"
+    )
+    for p in network.units.parameters():
+        signs = (-1.0) ** torch.arange(steps)
+        p.data = 1e-4 * signs.reshape(-1, *[1] * (p.ndim - 1)).expand_as(p).clone()
+    optimizer = projected_sgd(network, config)
+    for _ in range(60):
+        for p in network.parameters():
+            p.grad = torch.zeros_like(p)
+        objective.smoothness().backward()
+        optimizer.step()
+    largest = max(p.diff(dim=0).abs().max().item() for p in network.units.parameters())
+    assert (largest < 1e-4) == stable  # 2e-4 at the start
+
+
 @pytest.mark.parametrize("quadrature", ["sum", "integral"])
 def test_above_its_floor_the_smoothness_term_is_0_of_constant_weights(quadrature):
     words = (f"objective.quadrature={quadrature}", "network.step_size=0.5", "network.steps=4")

@@ -41,8 +41,6 @@ def draw_marks(
     axis.vlines(at, low, high, color=how.colour, linewidth=1)
     face = how.colour if how.dashes == "-" else "none"
     options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face}
-    if how.marker == "x":  # has no face
-        options = {"color": how.colour}
     axis.scatter(at, middle, size, marker=how.marker, label=label, **options)
 
 

@@ -81,6 +81,22 @@ def test_h_is_conserved_to_order_1_and_centred_to_order_2_but_the_norm_is_not(ki
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize(("kind", "layers"), [(Hamiltonian, 2), (SecondOrder, 1)])
+def test_two_solutions_move_apart_at_most_linearly_in_time(kind, layers, activation):
+    """H bounds the velocity, ``sigma^2 <= 2 S``: ``|Y - Y*| <= |Y_0 - Y*_0| + t (sqrt(2 H) + sqrt(2 H*))``, kernels of norm 1."""
+    dynamic, theta, Y = kind(0.02, NONE, activation), weights(2, layers), normal(3, 2 * layers, 6, 6, seed=5)
+    features, fastest = [], []
+    for start in (Y, Y + 0.1 * normal(*Y.shape, seed=6)):
+        states = path(dynamic, start, theta, 20)
+        features.append(torch.stack([dynamic.output(state).flatten(1) for state in states]))
+        fastest.append(1.05 * (2 * invariants.invariant(dynamic, states[0], theta, activation)).sqrt())
+        assert (features[-1].diff(dim=0).norm(dim=2) <= dynamic.h * fastest[-1]).all()
+    distance = (features[0] - features[1]).norm(dim=2)
+    times = dynamic.h * torch.arange(len(distance))[:, None]
+    assert (distance <= distance[0] + times * (fastest[0] + fastest[1])).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_the_chain_of_energies(activation):
     """``E(t) <= H = const <= |K Y_0|^2 / 2``; for ReLU without bias E = H, for tanh E is smaller."""
     theta, Y = weights(3, bias=False), normal(3, 3, 6, 6, seed=5)

@@ -168,7 +168,7 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
         shares = columns_of(where(histogram, network=network), "difference_to", "share_up_to")
         middle.plot(*shares, how.dashes, color=how.colour)
     for each in eps:
-        middle.axvline(each**0.5, color="black", linewidth=1, linestyle="--")
+        middle.axvline(each**0.5, color="black", linewidth=1, linestyle="--", label="√eps of the smoothness term")
     units_ = sorted({row["unit"] for row in sizes})
     for axis in (left, right):
         axis.set_xticks(units_)

@@ -58,7 +58,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
         f"{STATISTICS_IMAGES} training images, dotted: as trained. Right: relative distance of each unit's result to that of the "
         f"finest refinement, from the same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
-        "over them. A discretised equation keeps its accuracy, and its distance falls like 1 / m.",
+        "over them. A discretised equation keeps its accuracy, and its distance to the limit falls like 1 / m.",
     )
     return result
 
@@ -109,7 +109,7 @@ def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
             rows = where(accuracy, network=network, statistics=statistics)
             x, y, low, high = np.array(columns_of(rows, "steps_for_one", "test_accuracy", "low_95", "high_95"))
             left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
-                          elinewidth=0.8, label=network if line == "-" else None)  # fmt: skip
+                          elinewidth=0.8, label=f"{network}, batch statistics {statistics}")  # fmt: skip
         own = where(distances, network=network)
         draw_spread(right, own, "steps_for_one", "relative_distance_median", how, alpha=0.1)
     ticks = sorted({row["steps_for_one"] for row in accuracy})

@@ -80,19 +80,17 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     names = time_steps(full)
     used = {subject.config.network.step_size for subject in subjects}
     low, high, none, unlimited = _heights([row["step_size_allowed"] for row in full], used)
+    style = line_styles((subject.name, subject.dynamic) for subject in subjects)
     handles = []
     for i, subject in enumerate(subjects):
-        colour = colours([subject.dynamic])[subject.dynamic]
+        colour, marker = style[subject.name].colour, style[subject.name].marker
         offset = (i - (len(subjects) - 1) / 2) * 0.6 / len(subjects)
-        marker = "osDv^P"[[other.dynamic for other in subjects[:i]].count(subject.dynamic) % 6]
         for norm in MARKERS:
             rows = where(full, network=subject.name, norm=norm)
             at = [names.index((row["unit"], row["step"])) + offset for row in rows]
             values = [{0: none, np.inf: unlimited}.get(h, h) for h in (row["step_size_allowed"] for row in rows)]
-            pale = 0.35 if subject.folder is None and any(other.folder for other in subjects) else 1.0
             size, face = (34, colour) if norm == "frozen" else (90, "none")
-            axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3,
-                         alpha=pale)  # fmt: skip
+            axis.scatter(at, values, size, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
         name = f"{subject.name} ({integrator_of(subject.dynamic).name})"
         handles.append(Line2D([], [], linestyle="", marker=marker, color=colour, label=name))
     for h in used:

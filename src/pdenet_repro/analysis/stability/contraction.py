@@ -159,7 +159,7 @@ def picture(rows: Sequence[Row]) -> Figure:
     factors = {
         "factor_bound": ("any two solutions", "^"),
         "factor_at_image": ("close to an image", "o"),
-        "growth_of_pairs": ("random pairs", "x"),
+        "growth_of_pairs": ("random pairs", "s"),
     }
     sizes = {"step_size_bound": ("any two solutions", "^"), "step_size_at_image": ("close to an image", "o")}
     least = min([row["step_size_bound_median"] for row in rows if row["step_size_bound_median"] > 0] or [0.1])

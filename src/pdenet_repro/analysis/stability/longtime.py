@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, styles_of
+from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.energy.invariants import energy_distance
 from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
@@ -143,9 +143,10 @@ def picture(found: Sequence[Row], own: Collection[int]) -> Figure:
         axis.set_yscale("log")
         part = "\nonly what H bounds" if column.startswith("controlled") else ""
         axis.set_title(f"{setting}{part}", fontsize=11)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_xlabel("time in steps")
         draw_grid(axis)
-    axes[0].yaxis.set_major_formatter("{x:g}")
+    plain_numbers(axes[0])
     axes[0].set_ylabel("distance of two solutions\nover that at the start")
     legend(figure)
     return figure
