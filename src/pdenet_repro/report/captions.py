@@ -1,4 +1,4 @@
-"""What stands below every figure, table and file: on which data, from which runs, by which command."""
+"""Captions and origins of figures, tables and files: what they show, on which data, of which runs, by which command."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -56,19 +56,19 @@ TABLES = {
 
 
 def data_name(runs: Sequence[Run]) -> str:
-    """The data set in words."""
+    """Return the name of the runs' data set in captions."""
     name = runs[0].config.data.name
     return DATA.get(name, name)
 
 
 def mixed(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
-    """The value that all runs share; ``mixed (0.1, 0.2)`` where they do not."""
+    """Return the value that all runs have in common, or ``mixed (0.1, 0.2)`` if they have several."""
     values = list(dict.fromkeys(of(run) for run in runs))
     return str(values[0]) if len(values) == 1 else f"mixed ({listed(sorted(values, key=str))})"
 
 
 def seeds(runs: Sequence[Run]) -> str:
-    """``seed 0``, ``seeds 0, 1, 2``, with the folds if there are any."""
+    """Return ``seed 0`` or ``seeds 0, 1, 2``, followed by the folds if there are any."""
     found = sorted({run.config.seed for run in runs})
     folds = sorted({run.config.data.fold for run in runs if run.config.data.fold is not None})
     words = f"{'seeds' if len(found) > 1 else 'seed'} {listed(found)}"
@@ -76,9 +76,9 @@ def seeds(runs: Sequence[Run]) -> str:
 
 
 def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), absent: str = "") -> str:
-    """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps.
+    """Return the line below a figure or table: data set, recipe, runs, seeds, epochs, precision, test images, missing runs.
 
-    ``differing``: settings that tell groups of the runs apart; ``absent``: what is not shown, and why.
+    ``differing`` are settings that distinguish groups of the runs; ``absent`` is a phrase that names what is not shown.
     """
     parts = [
         data_name(runs),
@@ -99,7 +99,7 @@ def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), a
 
 
 def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
-    """The first sentence of a report."""
+    """Return the first sentence of a report: networks, data set, training images, seeds, recipe, epochs, test images."""
     names = list(dict.fromkeys(cell.name for cell in grouping.cells))
     return (
         f"{counted(len(runs), 'trained network')} ({'; '.join(names) if grouping.naming else ', '.join(names)}) on "
@@ -110,7 +110,7 @@ def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
 
 
 def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Where a figure or a table comes from, as terms and what they are."""
+    """Return the origin of a figure or table as (term, description) pairs: commands, commits, checksums, settings."""
     sums = runs[0].summary.get("data_md5") or {}
     known = [
         ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
@@ -128,7 +128,7 @@ def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, s
 
 
 def _counts(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
-    """Each value, and how many runs have it where that is not all or one."""
+    """List each value, and the number of runs that have it unless it is all or one."""
     counts = Counter(of(run) for run in runs)
     if len(counts) in (1, len(runs)):
         return ", ".join(map(str, counts))

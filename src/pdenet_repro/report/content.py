@@ -1,4 +1,4 @@
-"""Everything that a report says, once: the page, results.md and the terminal are written from it."""
+"""The tables and sentences of a report, from which the page, ``results.md`` and the terminal output are written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TERMINAL = (
     "images/s, median", "peak MiB",
 )  # fmt: skip
 
-# The tables of results.md and the page: heading, and what their columns mean.
+# Heading of each table of results.md and the page, and the meaning of its columns.
 SECTIONS = {
     "effects": (
         "Effects",
@@ -61,23 +61,23 @@ SECTIONS = {
 
 @dataclass
 class Content:
-    """What a report says."""
+    """The tables and sentences of a report."""
 
     title: str
     lead: str
     caption: str
     gaps: Sequence[Missing]
     copies: Sequence[str]
-    differences: Sequence[str]  # settings that tell the groups apart, all of them
-    no_published: Sequence[str]  # why no published value stands beside a row
-    rows: dict[str, Sequence[Row]]  # by file name, as numbers
-    words: dict[str, Sequence[Words]]  # the same as they are shown
+    differences: Sequence[str]  # a sentence for each setting in which groups differ
+    no_published: Sequence[str]  # a sentence for each row that cannot be compared with a published value
+    rows: dict[str, Sequence[Row]]  # by name of the CSV file
+    words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]
     folders: Sequence[Path]  # of the runs
 
 
 def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
-    """Tables and sentences of the runs; ``where``: the report's folder, whose name is in the title."""
+    """Return the content of a report in the folder ``where``, whose name becomes part of the title."""
     rows: dict[str, Sequence[Row]] = {
         "results": results.results(grouping),
         "comparisons": comparisons.comparisons(grouping),
@@ -108,7 +108,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
 
 
 def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
-    """What a reader must know first: a heading and sentences each."""
+    """Return what a reader must know first, as pairs of a heading and its sentences."""
     parts = {
         f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
         f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
@@ -119,7 +119,7 @@ def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
 
 
 def _gaps(gaps: Sequence[Missing]) -> list[str]:
-    """A sentence for each gap; for more than three of one reason, such as planned runs, one for all of them."""
+    """Return a sentence for each missing run; more than three with the same reason share one sentence."""
     names: dict[str, list[str]] = {}
     for gap in gaps:
         names.setdefault(gap.reason, []).append(gap.name)
@@ -131,7 +131,7 @@ def _gaps(gaps: Sequence[Missing]) -> list[str]:
 
 
 def as_markdown(content: Content) -> str:
-    """``results.md``."""
+    """Return the tables and sentences of ``results.md``."""
     parts = [f"# {content.title}", content.lead]
     for heading, sentences in warnings(content):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
@@ -143,7 +143,7 @@ def as_markdown(content: Content) -> str:
 
 
 def as_text(content: Content, keys: Sequence[str]) -> str:
-    """The table of accuracies for a terminal, with its caption."""
+    """Return the table of accuracies with its caption for a terminal; ``keys`` are the settings that name groups."""
     words = [{**one, **other} for one, other in zip(content.words["results"], content.words["training"], strict=True)]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]

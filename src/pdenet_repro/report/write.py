@@ -1,4 +1,4 @@
-"""From run folders to the files of a report: figures, their numbers, tables, the page."""
+"""Write a report of run folders: figures, CSV files, ``results.md`` and the web page ``report.html``."""
 
 import hashlib
 import json
@@ -29,23 +29,23 @@ from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
 from pdenet_repro.system.pictures import own_settings
 
-RECORD = "report.json"  # what a report was made of, so that its page can be made again
+RECORD = "report.json"  # records the options, runs and figures of a report, which `refresh_page` reuses
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a command may choose about a report."""
+    """The options of a report that a user can choose."""
 
-    indices: Sequence[int] | None = None  # test images of Figure 1
-    seed: int = 0  # of those drawn at random, where none are chosen
+    indices: Sequence[int] | None = None  # test images of Figure 1; None: four random ones
+    seed: int = 0  # of the random test images
     by: Sequence[str] = ()  # settings to name groups by
-    data_root: str | None = None
-    page: bool = True  # not in a published study, where pictures and tables are files of their own
+    data_root: str | None = None  # folder of the data set, if it is not where the runs found it
+    page: bool = True  # False in a published study: its readers have figures and tables as files
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, the rows of its CSV files by name, the runs it shows, and what it does not show."""
+    """A figure, the rows of its CSV files by file name, its runs, and a phrase that names the lines that it leaves out."""
 
     figure: Figure
     numbers: dict[str, Sequence[Row]]
@@ -61,17 +61,17 @@ def write_report(
     output: Path | None = None,
     options: Options | None = None,
 ) -> bool:
-    """Write the report of every study at or below ``folders`` into its folder; print tables and where to look.
+    """Write the report of every study at or below ``folders`` into the study's folder; print its table and its files.
 
-    With ``output`` one report of all runs is written there instead; several folders need it. ``gaps``: runs that were
-    planned and gave no result, beside those that are found. Returns False if a run is damaged.
+    With ``output``, one report of all runs is written there instead; several ``folders`` need it. ``gaps`` are planned
+    runs without a result, in addition to those that the folders show. Returns False if a run or an analysis is damaged.
 
     Raises
     ------
     RunFolderError
-        No run there, or none finished; or runs on different images, after the other studies are written.
+        There is no run, or no finished one; or the runs of a study used different images (other studies are written).
     InvalidConfig
-        Several folders without ``output``, or a setting to name groups by that is none.
+        There are several folders and no ``output``, or ``options.by`` names an unknown setting.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     options = options or Options()
@@ -108,15 +108,15 @@ def write_report(
 
 
 def refresh_page(study: Path) -> bool:
-    """Write the study's page again, for a new analysis; False without a page.
+    """Add a new analysis to the page of ``study``; return False if the study has no page or no finished run.
 
-    Everything on the page is of the same runs: where these have changed since the figures were drawn, or a figure is not
-    the one that was drawn, the whole report is made again with the choices it was made with.
+    If the runs or a figure have changed since the report was made, the whole report is made again, with the same options,
+    so that everything on the page is about the same runs.
 
     Raises
     ------
     RunFolderError
-        Runs on other images have come to the study since.
+        The study now holds runs on different images.
     """
     if not (study / "report.html").is_file():
         return False
@@ -196,7 +196,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     runs = [run for cell in grouping.cells for run in cell.runs]
     if changed := effects(
         runs, grouping.missing
-    ):  # the paper's figures would compare dynamics and sizes, not these runs
+    ):  # the paper's figures compare dynamics and numbers of images, not variations
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
 
     def absent(shown: Sequence[Run], where: str = "not shown") -> str:
@@ -233,7 +233,7 @@ def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: S
 
 
 def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
-    """A figure that could not be drawn this time does not return from an earlier report."""
+    """Remove the files of figures that an earlier report has and this one has not."""
     for name in captions.FIGURES:
         if name not in drawn:
             for ending in ("png", "pdf", "csv"):
@@ -241,7 +241,7 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
 
 
 def _write_page(where: Path, content: Content, figures: Sequence[analyses.Shown]) -> list[str]:
-    """Write the page with the analyses of the study; returns what of those cannot be shown."""
+    """Write the page with the analyses of the study; return a sentence for each analysis that cannot be shown."""
     measured, complaints = analyses.read(where, content.folders)
     write_atomically(where / "report.html", page.render(content, figures, measured, complaints))
     return complaints
