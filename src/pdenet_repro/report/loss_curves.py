@@ -18,9 +18,9 @@ COLUMNS = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "running
 
 
 def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
-    """The figure, its numbers and its runs, on the same number of images; None where no run recorded a loss.
+    """Draw the loss curves; return the figure, its numbers and its runs, or None if no run recorded a loss.
 
-    A thin line is a run, a thick one the mean over the seeds.
+    All lines are on the same number of training images where possible.
     """
     line_styles = styles(grouping)
     size = shared_size([line.cells for line in grouping.lines])

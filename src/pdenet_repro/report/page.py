@@ -1,4 +1,4 @@
-"""The report as one web page that needs no network: pictures and style are inside it."""
+"""Render a report as one web page that works offline, because it contains its pictures and styles."""
 
 import base64
 import struct
@@ -17,7 +17,7 @@ from pdenet_repro.version import __version__
 
 
 def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
-    """The page."""
+    """Return the HTML of the page; ``unreadable`` has a sentence for each analysis that cannot be shown."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text("utf-8"))
     tables = [
@@ -44,7 +44,7 @@ def _picture(shown: Shown) -> dict[str, Any]:
 
 
 def _run(row: Row) -> dict[str, Any]:
-    """A run's line, and what is behind it in words."""
+    """Return the headline of a run and, as formatted entries, what unfolds below it."""
     fold = "" if row["fold"] is None else f", fold {row['fold']}"
     formats = {
         "test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": duration, "wall_seconds": duration,

@@ -1,4 +1,4 @@
-"""Runs against reference results from another machine: the same settings, seed and images, so that rounding alone differs."""
+"""Compare runs with reference results of the same settings, seed and images, which differ by rounding alone."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from pdenet_repro.report.tables import Column, Row, number, percent, points, sho
 from pdenet_repro.runs.folder import config_digest
 from pdenet_repro.system.errors import RunFolderError
 
-# By how much a test accuracy may differ from the reference, as a share: docs/artifact.md argues for it.
+# Largest difference of a reproduced test accuracy from the reference, as a fraction; docs/artifact.md gives the reason.
 TOLERANCE = 0.03
 REPRODUCED, NOT_REPRODUCED, NO_REFERENCE = "reproduced", "not reproduced", "no reference"
 COLUMNS = [
@@ -26,7 +26,9 @@ COLUMNS = [
 
 
 def compare(folders: Sequence[Path], reference: Path) -> bool:
-    """Print each run of ``folders`` beside the reference run of the same settings; True if all of them are reproduced.
+    """Print each run of ``folders`` beside the reference run of the same settings; return whether all are reproduced.
+
+    A missing or damaged run counts as not reproduced.
 
     Raises
     ------
