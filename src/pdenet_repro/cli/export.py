@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.export RUN``: a finished run as a pretrained network, small enough for a repository."""
+"""``python -m pdenet_repro.export RUN``: make a pretrained network, small enough for a repository, of a finished run."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Round, evaluate, write; returns the exit code."""
+    """Round the weights to half precision, evaluate and write the network; return the exit code."""
     parser = Parser(prog="python -m pdenet_repro.export", description=__doc__)
     parser.add_argument("run", type=folder, metavar="RUN", help="the folder of a finished run, with its weights")
     parser.add_argument("--name", type=_name, help="what load_pretrained calls it (default: its dynamic)")
@@ -27,7 +27,7 @@ def _export(given: argparse.Namespace) -> None:
     from pdenet_repro.runs.export import add_weights, rounded
     from pdenet_repro.system.files import remove
 
-    provenance.git_commit()  # remembered
+    provenance.git_commit()  # cached now, so that it is the commit of the code that evaluates
     (collection,) = collect(given.run).values()
     if not (given.run / "config.yaml").is_file() or not collection.runs:
         reason = collection.missing[0].reason if collection.missing else "is a study"
@@ -37,7 +37,7 @@ def _export(given: argparse.Namespace) -> None:
     place = (given.output or pretrained.folder()) / (given.name or network.config.dynamic)
     if place.resolve() == given.run.resolve():
         raise InvalidConfig(f"{given.run}: must not be replaced by its own rounded weights; choose another --output")
-    remove(place / "card.json")  # until all of it is written
+    remove(place / "card.json")  # an interrupted export then leaves no network that could be loaded
     publish_run(found, place, None)
     add_weights(place, network)
     print(

@@ -1,4 +1,4 @@
-"""What the command prints about itself, from the presets and the schema: ``--help``, and the first steps."""
+"""The texts of ``--help`` and of the command without arguments, made from the presets and the schema."""
 
 import os
 import textwrap
@@ -33,7 +33,7 @@ EXIT_CODES = (
 
 
 def help_text() -> str:
-    """Usage, presets, every setting with its meaning and range, examples, exit codes."""
+    """Return the text of ``--help``: usage, presets, every setting with its meaning and range, examples, exit codes."""
     groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
     settings = "\n".join(_line(key, entry) for key, entry in all_settings() if key not in ("recipe", "data.name"))
     launchers = "\n".join(_launcher(name) for name in LAUNCHERS)
@@ -68,7 +68,7 @@ exit codes
 
 
 def _launcher(name: str) -> str:
-    """A launcher and the settings that it has and the one before has not."""
+    """Return the help entry of a launcher: its meaning, and its settings that the serial launcher does not have."""
     launcher = LAUNCHERS[name]
     title = textwrap.fill(
         str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
@@ -84,7 +84,7 @@ def _line(key: str, entry: Any) -> str:
 
 
 def first_steps() -> str:
-    """What a command without arguments would train, whether its data are there, and what to type next."""
+    """Return what the command without arguments prints: what it would train, whether the data exist, what to type next."""
     config = compose()
     data, schedule = config.data, config.schedule
     plan = (

@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.report FOLDER...``: figures, tables and a page from run folders alone; nothing is trained."""
+"""``python -m pdenet_repro.report FOLDER...``: make figures, tables and a page from run folders, without training."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
 def main(arguments: list[str]) -> int:
-    """Draw and print; returns the exit code."""
+    """Write, publish or compare, as the arguments say; return the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
         "folders", nargs="+", type=folder, metavar="FOLDER",
