@@ -41,12 +41,12 @@ VARIANTS = (*OURS, *COMPILED, *LIBRARIES, "checkpoint")
 
 @cache
 def compiler() -> Compiler:
-    """The compiler that all units of this process share: a new one would forget what was compiled before."""
+    """Return the compiler that all units of this process share, since a new one would drop what was compiled before."""
     return Compiler(print)
 
 
 class Half(nn.Module):
-    """One half of a coupling: ``h F(Y; theta)`` with its own copy of the weights of one time step."""
+    """``h F(Y; theta)``, the update of one half of the channels, with its own copy of the weights of one time step."""
 
     def __init__(self, layer: Callable[..., Tensor], theta: Any, step_size: float) -> None:
         super().__init__()
@@ -54,19 +54,19 @@ class Half(nn.Module):
         self.theta = nn.ParameterList([weight.detach().clone() for weight in theta])
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C/2, H, W) to the same."""
+        """Map (N, C/2, H, W) to the same shape."""
         return self.h * self.layer(Y, self.kind(*self.theta))
 
 
 class SymplecticEuler(nn.Module):
-    """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
+    """A Hamiltonian time step (docs/spec.md, section 3): ``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on halves of the channels."""
 
     def __init__(self, f: Half, g: Half) -> None:
         super().__init__()
         self.f, self.g = f, g
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Map (N, C, H, W) to the same shape."""
         Y, Z = features.chunk(2, dim=1)
         Y = Y + self.f(Z)
         return torch.cat([Y, Z + self.g(Y)], dim=1)
@@ -76,12 +76,12 @@ class Checkpointed(nn.Sequential):
     """Time steps in about sqrt(steps) segments of ``torch.utils.checkpoint``, as PyTorch's documentation advises."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Map (N, C, H, W) to the same shape."""
         return checkpoint_sequential(self, round(math.sqrt(len(self))), features, use_reentrant=False)
 
 
 def make(variant: str, steps: int, channels: int) -> nn.Module:
-    """The unit in one variant: all variants have the same weights and the final time 3 of the paper's three steps."""
+    """Return the unit in one variant; all variants have the same weights and the final time 3 of the paper's three steps."""
     memory = variant.split(",")[0] if variant in OURS + COMPILED else "store"
     unit = Unit(DYNAMICS["hamiltonian"](3 / steps, Norm("instance"), "relu"), channels, steps, memory)
     generator = torch.Generator().manual_seed(0)
@@ -106,7 +106,7 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
 
 
 class Pass:
-    """One forward and backward pass of a variant; a call carries it out."""
+    """A forward and backward pass of a variant; calling the object runs it."""
 
     def __init__(
         self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32
@@ -124,10 +124,11 @@ class Pass:
     def __call__(self) -> None:
         """Compute the gradients of ``<v, unit(Y)>``."""
         self.forget()
-        self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
+        # as in a network, the module's input is no leaf: MemCNN writes to the gradient of its input
+        self.module(1 * self.Y).backward(self.v)
 
     def gradients(self) -> list[Tensor]:
-        """Gradients with respect to the features and to the six weights of a step, the latter stacked over time."""
+        """Return the gradients with respect to the features and to the six weights of a step, the latter stacked over time."""
         if isinstance(self.module, Unit):
             return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
         halves = [module for module in self.module.modules() if isinstance(module, Half)]
@@ -138,12 +139,12 @@ class Pass:
         ]
 
     def gradient_mib(self) -> float:
-        """MiB of the gradients themselves, which are the same for all variants."""
+        """Return the MiB of the gradients themselves, which are the same for all variants."""
         return sum(gradient.nbytes for gradient in self.gradients()) / 2**20
 
 
 class DeepStep:
-    """One forward and backward pass of the whole ``network=deep``; a call carries it out."""
+    """A forward and backward pass of the whole ``network=deep``; calling the object runs it."""
 
     def __init__(self, memory: str, options: argparse.Namespace) -> None:
         config = compose("network=deep", "dynamic=hamiltonian", f"network.memory={memory}")
@@ -161,14 +162,14 @@ class DeepStep:
         self.network(self.images).square().sum().backward()
 
     def gradient_mib(self) -> float:
-        """MiB of the gradients."""
+        """Return the MiB of the gradients."""
         return sum(p.nbytes for p in self.network.parameters()) / 2**20
 
 
 def available(variants: list[str], deep: bool) -> list[str]:
-    """The variants that can be measured; prints a line for each library that is not installed.
+    """Return the variants that can be measured; print a line for each library that is not installed.
 
-    ``deep``: only this package's own variants exist for the whole network.
+    With ``deep``, for the whole network, these are only the package's own variants without compilation.
     """
     missing = set(COMPILED) if deep or not compiler().found else set()
     for name in (v for v in variants if v in LIBRARIES and not deep):
@@ -181,7 +182,7 @@ def available(variants: list[str], deep: bool) -> list[str]:
 
 
 def check(variants: list[str], options: argparse.Namespace) -> float:
-    """The largest relative difference of any gradient from that of ``store``, in float64 at the fewest steps."""
+    """Return the largest relative difference of any gradient from that of ``store``, in float64 at the fewest steps."""
     passes = {name: Pass(name, min(options.steps), options, torch.float64) for name in variants}
     for each in passes.values():
         each()
@@ -198,7 +199,7 @@ def check(variants: list[str], options: argparse.Namespace) -> float:
 
 
 def part(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure in this process ``seconds``, the variants in turns, or ``peak`` MiB beyond weights, gradients and input."""
+    """Measure in this process the ``seconds`` of passes, in turns, or their ``peak`` MiB beyond weights, gradients and input."""
     where, rows = torch.device(options.device), []
     for steps in ["deep"] if options.deep else options.steps:
         make_pass = (lambda v: DeepStep(v, options)) if options.deep else (lambda v, n=steps: Pass(v, n, options))
@@ -208,7 +209,7 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
         else:
             for v in variants:
                 once = make_pass(v)
-                once()  # compiles, and allocates what libraries keep for themselves
+                once()  # compiles, and lets libraries allocate their working memory
                 once.forget()
                 rows.append(
                     {"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()}
@@ -220,7 +221,7 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
 
 
 def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run ``part`` in a process of its own, whose environment variables set how memory is allocated."""
+    """Run ``part`` in a new process, whose environment variables determine how memory is allocated."""
     command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -229,7 +230,7 @@ def in_a_process(name: str, variants: list[str], environment: dict[str, str]) ->
 
 
 def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
+    """Return one row per variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
     stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
     rows = []
     for time, peak in zip(seconds, peaks, strict=True):
@@ -240,7 +241,7 @@ def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[di
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = [
         "| steps | backward pass | memory, MiB | time, least | median | to store, least | median |",
         "|--:|:--|--:|--:|--:|--:|--:|",
@@ -294,7 +295,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command's options."""
+    """Return the parser of the command's options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument(
         "--steps", type=whole_number(1), nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps"
@@ -315,8 +316,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Check that all variants compute the same; measure each in processes of its own; print, write and draw the numbers."""
-    warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN's, about PyTorch's old names
+    """Check that all variants compute the same; measure them in other processes; print, write and draw the numbers."""
+    warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN uses deprecated names of PyTorch
     options = parser().parse_args()
     try:
         config = compose(f"device={options.device}")

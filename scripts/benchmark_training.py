@@ -1,14 +1,14 @@
-"""How fast does training run: a plain PyTorch loop, this package, and the bound that the machine sets?
+"""How fast is training in a plain PyTorch loop and in this package, compared with the bound that the machine sets?
 
     python scripts/benchmark_training.py                             # CPU: three dynamics, batches of 32 and 128
     python scripts/benchmark_training.py --device cuda               # GPU: also tf32 (make bench-gpu)
 
-Each variant runs in a process of its own, in turns with the plain loop (scripts/plain_loop.py), so that what disturbs the
-machine disturbs both; that both compute the same objective is checked first. Images per second are the best of the rounds;
-ratios the median over the rounds. The bound is the longer of two times: of the direct convolutions' arithmetic at the rate of
-the fastest matrix product in the variant's precision, and of the fewest bytes moved (networks/cost.py) at the bandwidth of a
-copy, both measured in the same run. Convolutions with fewer multiplications (networks/winograd.py) can be faster than it. The
-last column is what Figure 2's ten runs of a dynamic would take: training, one first step, evaluation.
+Each variant runs in its own process, in turns with the plain loop (scripts/plain_loop.py), so that other load slows both
+alike; first the script checks that both compute the same objective. Images per second are the best of the rounds, ratios are
+the median over the rounds. The bound is the longer of two times: the arithmetic of direct convolutions at the rate of the
+fastest matrix product in the variant's precision, and the fewest bytes that must be moved (networks/cost.py) at the bandwidth
+of a copy; both rates are measured in the same run. Convolutions with fewer multiplications (networks/winograd.py) can be
+faster. The last column is the time of Figure 2's ten runs of a dynamic: training, first steps, evaluation.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from pdenet_repro.system.formatting import aligned, duration
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import class_probabilities
 
-VARIANTS = {  # name: settings; the plain loop is a variant of its own
+VARIANTS = {  # name: settings, by kind of device; the plain loop is always measured too
     "cpu": {
         "eager": ["performance=eager"],
         "compiled": ["performance=compile"],
@@ -52,11 +52,11 @@ VARIANTS = {  # name: settings; the plain loop is a variant of its own
     },
 }
 
-ROOM = 40 * 2**30  # bytes of a GPU's memory in which all of them fit at once, by estimate
+ROOM = 40 * 2**30  # estimated bytes of a GPU's memory in which all variants fit at once
 
 
 def main() -> None:
-    """Measure and print; after every table, write all numbers so far."""
+    """Measure and print the tables; after each table, write all numbers so far."""
     given = arguments()
     where = torch.device(given.device)
     offered = VARIANTS[where.type]
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """The options of the command."""
+    """Parse the options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
@@ -98,9 +98,9 @@ def arguments() -> argparse.Namespace:
 def compare(
     words: list[str], batch: int, chosen: dict[str, list[str]], given: argparse.Namespace, stack: ExitStack
 ) -> list[dict[str, Any]]:
-    """Rows of the plain loop and of all variants, for one dynamic and batch size."""
+    """Measure the plain loop and all variants for one dynamic and batch size; return their rows."""
     where = torch.device(given.device)
-    # the CPU's memory has no room for all of them in batches of 128, a large GPU's has; their first steps have it for themselves
+    # A large GPU holds all variants at once, the CPU's memory does not in batches of 128. First steps run one at a time.
     together = where.type == "cuda" and device.whole_memory(where) > ROOM
     if together:
         compile_all(words, chosen, given)
@@ -125,7 +125,7 @@ def compare(
 
 
 def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.Namespace) -> None:
-    """Fill the compiler's cache for all variants at once, since compiling uses one core a variant."""
+    """Fill the compiler's cache for all variants at the same time, since each compilation uses one core."""
     with ExitStack() as stack:
         settings = [[*words, *more] for more in chosen.values() if "performance=compile" in more]
         parties = [Party("compiling", each, False, 0, stack) for each in settings]
@@ -137,7 +137,7 @@ def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.
 
 
 class Party:
-    """A process that trains in one way and reports how long it took; it ends when ``stack`` is closed."""
+    """A process that trains one variant and measures its time; it ends when ``stack`` is closed."""
 
     def __init__(self, name: str, words: list[str], plain: bool, workers: int, stack: ExitStack) -> None:
         context = multiprocessing.get_context("spawn")
@@ -150,11 +150,11 @@ class Party:
         stack.callback(self.leave)
 
     def send(self, what: str, amount: int = 1) -> None:
-        """Order ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` of them), or ``peak``."""
+        """Send an order: ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` batches), ``peak``."""
         self.pipe.send((what, amount))
 
     def receive(self) -> Any:
-        """The answer: objective and seconds of the first step, seconds, or MiB. Ends the program if the process failed."""
+        """Return the answer: objective and seconds of the first step, seconds, or MiB. Exit if the process failed."""
         try:
             answer = self.pipe.recv()
         except EOFError:
@@ -164,7 +164,7 @@ class Party:
         return answer
 
     def ask(self, what: str, amount: int = 1) -> Any:
-        """Send an order and wait for its answer."""
+        """Send an order, and return the answer to it."""
         self.send(what, amount)
         return self.receive()
 
@@ -176,7 +176,7 @@ class Party:
 
 
 def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
-    """A row of the table; ``plain``, ``seconds``: seconds an image in each round, of the plain loop and of this variant."""
+    """Return a row of the table; ``plain`` (the plain loop) and ``seconds`` (the variant) are seconds per image in each round."""
     config, times = compose(*party.words), median(seconds)
     where = torch.device(config.device)
     found = {
@@ -237,7 +237,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
-    """What the process of a `Party` does."""
+    """Answer the orders of a `Party`; this is what its process runs."""
     try:
         config = compose(*words)
         where = torch.device(config.device)
@@ -258,14 +258,14 @@ def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
                 device.synchronize(where)
                 answer = time.perf_counter() - begin
             pipe.send(answer)
-    except EOFError:  # the other side has left
+    except EOFError:  # the other side has closed the pipe
         return
-    except Exception as error:  # whatever it is, the other side waits for an answer
+    except Exception as error:  # every error is reported, since the other side waits for an answer
         pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Callable[[], Any]]:
-    """A training step of this package, and the evaluation of a batch."""
+    """Return functions for a training step of this package, which returns the objective, and for evaluating a batch."""
     device.set_up(config)
     dataset = source.load(config.data, print)
     images = DeviceImages(dataset.train.pixels, dataset.train.labels, where)
@@ -283,7 +283,7 @@ def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Cal
 
 
 def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable[[], float], None]:
-    """A training step of the plain loop, from the same weights; the first on our first batch, so that losses compare."""
+    """Return a function for a step of the plain loop, with the package's initial weights and first batch, to compare losses."""
     import plain_loop
 
     from pdenet_repro.data.batches import TrainingBatches
