@@ -198,7 +198,7 @@ def check(variants: list[str], options: argparse.Namespace) -> float:
     return worst
 
 
-def part(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure in this process the ``seconds`` of passes, in turns, or their ``peak`` MiB beyond weights, gradients and input."""
     where, rows = torch.device(options.device), []
     for steps in ["deep"] if options.deep else options.steps:
@@ -221,7 +221,7 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
 
 
 def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run ``part`` in a new process, whose environment variables determine how memory is allocated."""
+    """Run `measure` in a new process, whose environment variables determine how memory is allocated."""
     command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -256,7 +256,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw memory, and time as a multiple of that of ``store``, against the number of steps."""
     from matplotlib.figure import Figure
 
-    looks = {
+    styles = {
         "store": ("#000000", "o"), "reverse": ("#0072b2", "s"), "recompute": ("#009e73", "D"),
         "memcnn": ("#d55e00", "^"), "revtorch": ("#cc79a7", "v"), "checkpoint": ("#e69f00", "P"),
         "store, compiled": ("#000000", "o"), "reverse, compiled": ("#0072b2", "s"),
@@ -265,7 +265,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots(1, 2)
     for name in dict.fromkeys(row["variant"] for row in rows):
         chosen = [row for row in rows if row["variant"] == name]
-        (colour, marker), steps = looks[name], [row["steps"] for row in chosen]
+        (colour, marker), steps = styles[name], [row["steps"] for row in chosen]
         style = {
             "color": colour,
             "marker": marker,
@@ -327,7 +327,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     if options.part:
-        print(json.dumps(part(options.part, options.variants, options)))
+        print(json.dumps(measure(options.part, options.variants, options)))
         return
     origin = measuring.header(torch.device(options.device))
     variants = available([v for v in VARIANTS if v == "store" or v in options.variants], options.deep)

@@ -66,7 +66,7 @@ class Epoch:
         self.trainer.finish_epoch()
 
 
-def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure in this process, for every value of every size, the ``seconds`` of an epoch, in turns, or its ``peak`` MiB."""
     where, rows = torch.device(options.device), []
     for axis in options.axes:
@@ -85,7 +85,7 @@ def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def in_a_process(name: str, environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run ``part`` in a new process, whose environment variables determine how memory is allocated."""
+    """Run `measure` in a new process, whose environment variables determine how memory is allocated."""
     command = [sys.executable, __file__, *sys.argv[1:], "--part", name]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -163,7 +163,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     if options.part:
-        print(json.dumps(part(options.part, options)))
+        print(json.dumps(measure(options.part, options)))
         return
     origin = measuring.header(torch.device(options.device))
     seconds, peaks = in_a_process("seconds", {}), in_a_process("peak", measuring.RETURN_FREED)

@@ -101,26 +101,28 @@ def compare(
     """Measure the plain loop and all variants for one dynamic and batch size; return their rows."""
     where = torch.device(given.device)
     # A large GPU holds all variants at once, the CPU's memory does not in batches of 128. First steps run one at a time.
-    together = where.type == "cuda" and device.whole_memory(where) > ROOM
-    if together:
+    all_at_once = where.type == "cuda" and device.whole_memory(where) > ROOM
+    if all_at_once:
         compile_all(words, chosen, given)
-    plain = Party("plain", words, True, given.workers, stack)
-    plain.first = plain.ask("first")
+    plain = TrainingProcess("plain", words, True, given.workers, stack)
+    plain.first = plain.request("first")
     rows: list[dict[str, Any]] = []
-    for group in [chosen] if together else [{name: settings} for name, settings in chosen.items()]:
+    for group in [chosen] if all_at_once else [{name: settings} for name, settings in chosen.items()]:
         with ExitStack() as inner:
-            parties = [Party(name, [*words, *more], False, 0, inner) for name, more in group.items()]
-            for party in parties:
-                party.first = party.ask("first")
-                deviation = abs(party.first["loss"] / plain.first["loss"] - 1)
-                if not deviation < (1e-4 if party.precision == "float32" else 0.02):
-                    sys.exit(f"error: {party.name} computes another objective than the plain loop: {deviation:.1e} off")
-            seconds: dict[str, list[float]] = {party.name: [] for party in [plain, *parties]}
+            processes = [TrainingProcess(name, [*words, *more], False, 0, inner) for name, more in group.items()]
+            for process in processes:
+                process.first = process.request("first")
+                deviation = abs(process.first["loss"] / plain.first["loss"] - 1)
+                if not deviation < (1e-4 if process.precision == "float32" else 0.02):
+                    sys.exit(
+                        f"error: {process.name} computes another objective than the plain loop: {deviation:.1e} off"
+                    )
+            seconds: dict[str, list[float]] = {process.name: [] for process in [plain, *processes]}
             for _ in range(given.rounds):
-                for party in [plain, *parties]:
-                    seconds[party.name].append(party.ask("train", given.steps) / (given.steps * batch))
-            for party in [*([] if rows else [plain]), *parties]:
-                rows.append(row(party, seconds["plain"], seconds[party.name], batch))
+                for process in [plain, *processes]:
+                    seconds[process.name].append(process.request("train", given.steps) / (given.steps * batch))
+            for process in [*([] if rows else [plain]), *processes]:
+                rows.append(row(process, seconds["plain"], seconds[process.name], batch))
     return rows
 
 
@@ -128,15 +130,15 @@ def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.
     """Fill the compiler's cache for all variants at the same time, since each compilation uses one core."""
     with ExitStack() as stack:
         settings = [[*words, *more] for more in chosen.values() if "performance=compile" in more]
-        parties = [Party("compiling", each, False, 0, stack) for each in settings]
+        processes = [TrainingProcess("compiling", each, False, 0, stack) for each in settings]
         for what in ("first", "evaluate"):
-            for party in parties:
-                party.send(what, 1)
-            for party in parties:
-                party.receive()
+            for process in processes:
+                process.send(what, 1)
+            for process in processes:
+                process.receive()
 
 
-class Party:
+class TrainingProcess:
     """A process that trains one variant and measures its time; it ends when ``stack`` is closed."""
 
     def __init__(self, name: str, words: list[str], plain: bool, workers: int, stack: ExitStack) -> None:
@@ -147,7 +149,7 @@ class Party:
         self.process = context.Process(target=work, args=(theirs, words, plain, workers))
         self.process.start()
         theirs.close()
-        stack.callback(self.leave)
+        stack.callback(self.stop)
 
     def send(self, what: str, amount: int = 1) -> None:
         """Send an order: ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` batches), ``peak``."""
@@ -163,30 +165,30 @@ class Party:
             sys.exit(f"error: {self.name}: {answer}")
         return answer
 
-    def ask(self, what: str, amount: int = 1) -> Any:
+    def request(self, what: str, amount: int = 1) -> Any:
         """Send an order, and return the answer to it."""
         self.send(what, amount)
         return self.receive()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End the process."""
         self.pipe.close()
         self.process.join(20)
         self.process.kill()
 
 
-def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
+def row(process: TrainingProcess, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
     """Return a row of the table; ``plain`` (the plain loop) and ``seconds`` (the variant) are seconds per image in each round."""
-    config, times = compose(*party.words), median(seconds)
+    config, times = compose(*process.words), median(seconds)
     where = torch.device(config.device)
     found = {
         "dynamic": config.dynamic,
         "batch": batch,
-        "variant": party.name,
+        "variant": process.name,
         "images_per_second": 1 / min(seconds),
         "times_plain": median(p / t for p, t in zip(plain, seconds, strict=True)),
-        "first_step_seconds": party.first["seconds"],
-        "peak_mib": party.ask("peak"),
+        "first_step_seconds": process.first["seconds"],
+        "peak_mib": process.request("peak"),
         "seconds_per_image": seconds,
         "plain_seconds_per_image": plain,
     }
@@ -201,11 +203,11 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
         "bound_transfer": transfer,
         "times_bound": times / max(arithmetic, transfer),
     }
-    if party.name != "plain":
-        once, again = party.ask("evaluate"), party.ask("evaluate", 3) / 3
+    if process.name != "plain":
+        once, again = process.request("evaluate"), process.request("evaluate", 3) / 3
         images = config.evaluation.batch_size
         runs = [
-            compose(*party.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
+            compose(*process.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
         ]
         left = [work_left(run) for run in runs]
         training, evaluation = (sum(getattr(each, of) for each in left) for of in ("train", "evaluate"))
@@ -237,7 +239,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
-    """Answer the orders of a `Party`; this is what its process runs."""
+    """Answer the orders of a `TrainingProcess`; this is what its process runs."""
     try:
         config = compose(*words)
         where = torch.device(config.device)
@@ -292,7 +294,7 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
     dataset = source.load(config.data, print)
     root = config.data.root or str(shapes.ensure())
     network = plain_loop.PlainNetwork(config.dynamic, config.network.widths, config.network.steps)
-    network.take_weights(build_network(config).state_dict())
+    network.load_weights(build_network(config).state_dict())
     network.to(where).train()
     optimizer = torch.optim.SGD(
         network.parameters(), lr=config.schedule.learning_rate, momentum=config.optimizer.momentum

@@ -99,7 +99,7 @@ class PlainNetwork(nn.Module):
                 Y = F.avg_pool2d(Y, 2)
         return self.classifier(Y.mean((2, 3)))
 
-    def take_weights(self, state: dict[str, torch.Tensor]) -> None:
+    def load_weights(self, state: dict[str, torch.Tensor]) -> None:
         """Copy the weights from the state of a `PDENet`, whose unit weights have a leading time axis."""
         own = self.state_dict()
         for name, value in state.items():

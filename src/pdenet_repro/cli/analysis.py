@@ -82,7 +82,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     """Run every kind; return the exit code of the first that failed, where a kind that does not apply is no failure."""
     from pdenet_repro.analysis.result import DoesNotApply
 
-    _, output = _place(given, _subjects(given))  # reports errors that concern all kinds before the first starts
+    _, output = _output_folder(given, _subjects(given))  # reports errors that concern all kinds before the first starts
     make_folder(output)
     outcomes, code = {}, 0
     for kind in KINDS:
@@ -103,7 +103,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
 
 
 @contextmanager
-def _sentence_where_memory_ends() -> Iterator[None]:
+def _raising_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -112,7 +112,7 @@ def _sentence_where_memory_ends() -> Iterator[None]:
         raise
 
 
-@_sentence_where_memory_ends()
+@_raising_out_of_memory()
 def _subjects(given: argparse.Namespace) -> list["Subject"]:
     load_torch()
     from pdenet_repro.analysis.subjects import subjects
@@ -126,14 +126,14 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
 
 @own_settings()
-@_sentence_where_memory_ends()
+@_raising_out_of_memory()
 def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
     from pdenet_repro.analysis.trajectory import at_initial_weights, set_initial_statistics
     from pdenet_repro.runs import provenance
 
     found = _subjects(given)
-    study, output = _place(given, found)
+    study, output = _output_folder(given, found)
     make_folder(output)  # a failure is reported before minutes of measuring
     provenance.git_commit()  # cached now, so that it is the commit of the code that measures
     for subject in found:
@@ -159,7 +159,7 @@ def _analyse(given: argparse.Namespace) -> None:
         print(f"report    {page if refresh_page(study) else command}, with this analysis", flush=True)
 
 
-def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
+def _output_folder(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
     """Return the study that the results belong to, or None, and the folder to write them into.
 
     Results go into the study's folder only if all runs that represent the study are analysed. Those of a single run go into the

@@ -64,15 +64,15 @@ def main(arguments: list[str]) -> int:
         if given.publish:
             from pdenet_repro.report.publish import publish
 
-            whole = publish(folders, given.publish, options)
+            undamaged = publish(folders, given.publish, options)
         else:
-            whole = write_report(folders, output=given.output, options=options)
+            undamaged = write_report(folders, output=given.output, options=options)
     except UserError as error:
         return show(error)
     except KeyboardInterrupt:
         print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
         return 130
-    return 0 if whole else 2
+    return 0 if undamaged else 2
 
 
 def _indices(value: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageFigure:
     """A figure of the page: heading, caption, PNG, a line about its runs, and its origin as (term, description) pairs."""
 
     heading: str
@@ -25,7 +25,7 @@ class Analysis:
     kind: str
     meaning: str
     sentences: list[str]
-    pictures: list[Shown]
+    pictures: list[PageFigure]
     tables: list[str]  # file names
     origin: Mapping[str, str]  # command, commit, networks, versions
     foreign: list[str]  # folders of analysed networks that are not among the runs of the page
@@ -55,7 +55,7 @@ def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
         png = path.with_name(f"{name}.png").read_bytes()
         if not (png.startswith(b"\x89PNG") and png.endswith(b"IEND\xaeB`\x82")):
             raise ValueError(f"{name}.png is no whole picture")
-        pictures.append(Shown(str(words["heading"]), str(words["caption"]), png))
+        pictures.append(PageFigure(str(words["heading"]), str(words["caption"]), png))
     origin = {
         "command": str(content["command"]),
         "commit": str(content["git_commit"] or ""),

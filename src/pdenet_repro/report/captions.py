@@ -61,7 +61,7 @@ def data_name(runs: Sequence[Run]) -> str:
     return DATA.get(name, name)
 
 
-def mixed(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
+def common_value(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
     """Return the value that all runs have in common, or ``mixed (0.1, 0.2)`` if they have several."""
     values = list(dict.fromkeys(of(run) for run in runs))
     return str(values[0]) if len(values) == 1 else f"mixed ({listed(sorted(values, key=str))})"
@@ -82,10 +82,10 @@ def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), a
     """
     parts = [
         data_name(runs),
-        f"recipe {mixed(runs, lambda run: run.config.recipe)}",
+        f"recipe {common_value(runs, lambda run: run.config.recipe)}",
         f"{counted(len(runs), 'run')} ({seeds(runs)})",
-        f"epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}",
-        mixed(runs, lambda run: run.config.precision),
+        f"epochs: {common_value(runs, lambda run: run.config.schedule.epochs)}",
+        common_value(runs, lambda run: run.config.precision),
         f"{runs[0].summary['test_images']:,} test images",
     ]
     if differing:
@@ -104,7 +104,8 @@ def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
     return (
         f"{counted(len(runs), 'trained network')} ({'; '.join(names) if grouping.naming else ', '.join(names)}) on "
         f"{data_name(runs)}: {listed(grouping.sizes)} training images, {seeds(runs)}, recipe "
-        f"{mixed(runs, lambda run: run.config.recipe)}, epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}, "
+        f"{common_value(runs, lambda run: run.config.recipe)}, "
+        f"epochs: {common_value(runs, lambda run: run.config.schedule.epochs)}, "
         f"{counted(int(runs[0].summary['test_images']), 'test image')}."
     )
 
@@ -115,7 +116,7 @@ def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, s
     known = [
         ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
         ("sweep", "; ".join(dict.fromkeys(sweeps))),
-        ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.key)}"),
+        ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.result_id)}"),
         ("commits of the runs", _counts(runs, lambda run: run.summary.get("git_commit") or "unknown")),
         ("configurations", _counts(runs, lambda run: str(run.summary.get("configuration_sha256") or "unknown")[:10])),
         ("data", ", ".join(f"{name} MD5 {md5}" for name, md5 in sums.items())),

@@ -13,7 +13,7 @@ from pdenet_repro.report.statistics import difference_from_zero, holm, mcnemar, 
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 
 THESE_NETWORKS = "these two networks"  # what a comparison of single seeds is about: not the dynamics
-Alikeness = tuple[float | None, float | None]  # fraction of equal predictions, correlation of errors
+Similarity = tuple[float | None, float | None]  # fraction of equal predictions, correlation of errors
 
 
 def comparisons(grouping: Grouping) -> list[Row]:
@@ -22,7 +22,7 @@ def comparisons(grouping: Grouping) -> list[Row]:
     A dynamic that the first group does not have is compared with all dynamics of the first group. Differences are means over
     the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows (Holm).
     """
-    own = {cell: _alikeness(combinations(cell.runs, 2)) for cell in grouping.cells}
+    own = {cell: _similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
     rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[one], own[other]))]
     return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
@@ -39,7 +39,7 @@ def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
                     yield one.cells[images], other.cells[images]
 
 
-def _compare(one: Cell, other: Cell, own: Alikeness, others_own: Alikeness) -> Row | None:
+def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) -> Row | None:
     shared = [each for each in one.repetitions if each in other.repetitions]
     pairs = {each: found for each in shared if (found := _same_seed(one.repetitions[each], other.repetitions[each]))}
     if not pairs:
@@ -51,7 +51,7 @@ def _compare(one: Cell, other: Cell, own: Alikeness, others_own: Alikeness) -> R
     only_first, only_second, p = (
         (None, None, difference_from_zero(differences)) if several else mcnemar(flat[0][0].correct, flat[0][1].correct)
     )
-    same, errors = _alikeness(flat)
+    same, errors = _similarity(flat)
     return {
         "first": one.name,
         "second": other.name,
@@ -81,7 +81,7 @@ def _same_seed(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, R
     return [(run, by_seed[run.config.seed]) for run in first if run.config.seed in by_seed]
 
 
-def _alikeness(pairs: Iterable[tuple[Run, Run]]) -> Alikeness:
+def _similarity(pairs: Iterable[tuple[Run, Run]]) -> Similarity:
     """Return the fraction of equal predictions and the correlation of the confusion matrices off their diagonals.
 
     Both are means over pairs of runs, None without pairs. The correlation is 1 if both networks mistake the same classes for

@@ -9,7 +9,7 @@ from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Collection
 from pdenet_repro.report.statistics import MARGIN
-from pdenet_repro.report.tables import Row, Words, shown, to_markdown, to_text
+from pdenet_repro.report.tables import Row, Words, format_rows, to_markdown, to_text
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 TERMINAL = (
@@ -87,9 +87,12 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
-        **{name: shown(rows["results"], of) for name, of in results.columns(rows["results"], grouping.naming).items()},
-        "effects": shown(effects.effects(found.runs, found.missing), effects.columns(digits)),
-        "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
+        **{
+            name: format_rows(rows["results"], of)
+            for name, of in results.columns(rows["results"], grouping.naming).items()
+        },
+        "effects": format_rows(effects.effects(found.runs, found.missing), effects.columns(digits)),
+        "comparisons": format_rows(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }
     return Content(

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.comparisons import THESE_NETWORKS
-from pdenet_repro.report.figures import clear
-from pdenet_repro.report.groups import counted, shown
+from pdenet_repro.report.figures import style_axes
+from pdenet_repro.report.groups import counted, format_value
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
@@ -45,10 +45,10 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
     """
     if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
         return []
-    bases = {_place(run): run for run in runs if not run.config.variation}
+    bases = {_pair_key(run): run for run in runs if not run.config.variation}
     rows: list[dict[str, Any]] = []
-    for run in sorted(runs, key=lambda run: (*_place(run)[:3], run.config.variation, run.config.seed)):
-        base = bases.get(_place(run))
+    for run in sorted(runs, key=lambda run: (*_pair_key(run)[:3], run.config.variation, run.config.seed)):
+        base = bases.get(_pair_key(run))
         if run.config.variation and base:
             rows.append(_compared(VARIATION, run.config.variation, base, run))
     rows += _means(rows)
@@ -62,7 +62,7 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
     return [{key: row.get(key) for key in COLUMNS} | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _place(run: Run) -> tuple[str, int, int, int]:
+def _pair_key(run: Run) -> tuple[str, int, int, int]:
     """Return what a run has in common with its base run: dynamic, training images, fold, seed."""
     seed, fold = run.repetition
     return run.dynamic, run.images, fold, seed
@@ -70,7 +70,7 @@ def _place(run: Run) -> tuple[str, int, int, int]:
 
 def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
     only_base, only_run, p = mcnemar(base.correct, run.correct)
-    changed = [f"{key}={shown(run.settings[key])} ({shown(base.settings[key])})"
+    changed = [f"{key}={format_value(run.settings[key])} ({format_value(base.settings[key])})"
                for key in run.settings if run.settings[key] != base.settings[key]]  # fmt: skip
     shared = base.test_images_share_statistics or run.test_images_share_statistics
     interval = paired_interval(only_base, only_run, len(run.correct))
@@ -176,7 +176,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
         axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
         axis.set_ylim(len(of_panel) - 0.4, -0.6)
         axis.set_title(f"{facts_of(dynamic).label}, {counted(images, 'training image')}", fontsize=11, loc="left")
-        clear(axis)
+        style_axes(axis)
     axes[-1].set_xlabel("test accuracy minus that of the run it is compared with, percentage points")
     kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
     for kind in kinds:

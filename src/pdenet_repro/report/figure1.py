@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdenet_repro.report.examples import Example
-from pdenet_repro.report.figures import Numbers, origin, shown_runs, styles
+from pdenet_repro.report.figures import Numbers, run_identity, shown_runs, styles
 from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES
@@ -45,7 +45,7 @@ def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Nu
             if i == len(examples) - 1:
                 axis.set_xlabel("class probability", fontsize=9)
             numbers += [
-                {**origin(cell, run), "test_image": example.index, "true_class": names[truth], "class": name,
+                {**run_identity(cell, run), "test_image": example.index, "true_class": names[truth], "class": name,
                  "probability": float(p)}
                 for name, p in zip(names, values, strict=True)
             ]  # fmt: skip

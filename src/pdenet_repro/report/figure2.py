@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pdenet_repro.report.figures import Numbers, Style, clear, draw_curves, origin, percent_axis, styles
+from pdenet_repro.report.figures import Numbers, Style, draw_curves, percent_axis, run_identity, style_axes, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
-from pdenet_repro.report.published import published
+from pdenet_repro.report.published import published_accuracy
 from pdenet_repro.report.run import STATISTICS, Run
 from pdenet_repro.report.statistics import exact_interval
 
@@ -39,7 +39,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     classes = len(grouping.cells[0].runs[0].class_names)
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
-        clear(axis)
+        style_axes(axis)
     low, high = left.get_ylim()
     if high - low < SHORTEST:
         left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
@@ -67,7 +67,9 @@ def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, place
             if len(values) > 1:
                 axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
                           transform=beside)  # fmt: skip
-            numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
+            numbers += [
+                {**run_identity(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs
+            ]
     if _stars(axis, {cell: cell.images for cell in grouping.cells}, line_styles, max(places.values())):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
@@ -108,7 +110,7 @@ def _frame(axis: Axes, values: Sequence[int]) -> None:
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
     """Return where the line has a point or a gap: the sizes of its group and of its missing planned runs."""
     of_group = {size for other in grouping.lines if other.group == line.group for size in other.cells}
-    whole = grouping.whole or 0
+    whole = grouping.full_size or 0
     missing = [each for each in grouping.missing if each.dynamic == line.dynamic]
     planned = {round(each.fraction * whole) for each in missing if each.fraction is not None}
     return [size for size in grouping.planned_sizes if size in of_group | planned]
@@ -140,7 +142,7 @@ def _stars(axis: Axes, cells: Mapping[Cell, int], line_styles: LineStyles, last:
     colours = {cell: style.colour for line, style in line_styles.items() for cell in line.cells.values()}
     values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
     for cell, at in cells.items():
-        if (value := published(cell.runs[0])) is not None:
+        if (value := published_accuracy(cell.runs[0])) is not None:
             values.setdefault((cell.dynamic, value), (at, colours[cell]))
     for number, ((_, value), (at, colour)) in enumerate(values.items()):
         axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
@@ -171,7 +173,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
             others |= _other_statistics(axis, run, line_styles[line])
-            numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
+            numbers += [{**run_identity(cell, run), **row} for row in _recorded(run)]
         ends[cell] = max(max(epochs) for epochs in values)
     _stars(axis, ends, line_styles, last)
     for kind in sorted(others):

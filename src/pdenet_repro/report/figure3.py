@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from pdenet_repro.report.figures import Numbers, origin, run_of
+from pdenet_repro.report.figures import Numbers, run_identity, run_of
 from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
@@ -43,7 +43,7 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
                 continue
             draw_confusion_matrix(axis, run.confusion, largest, fontsize=6.5)
             numbers += [
-                {**origin(line.cells[size], run), "true_class": names[true], "predicted_class": names[predicted],
+                {**run_identity(line.cells[size], run), "true_class": names[true], "predicted_class": names[predicted],
                  "count": int(count)}
                 for (true, predicted), count in np.ndenumerate(run.confusion)
             ]  # fmt: skip
@@ -59,7 +59,7 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
 
 def columns(grouping: Grouping) -> list[int]:
     """Return the numbers of training images to show: the paper's if the study has or plans them, else evenly chosen ones."""
-    whole = grouping.whole
+    whole = grouping.full_size
     paper = [round(share * whole) for share in PAPER] if whole else []
     for sizes in (grouping.planned_sizes, grouping.sizes):
         step = -(-len(sizes) // COLUMNS)

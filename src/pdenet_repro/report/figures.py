@@ -53,7 +53,7 @@ def styles(grouping: Grouping) -> dict[Line, Style]:
     }
 
 
-def origin(cell: Cell, run: Run) -> dict[str, Any]:
+def run_identity(cell: Cell, run: Run) -> dict[str, Any]:
     """Return the entries that identify the run in a row of a figure's numbers."""
     return {
         "dynamic": cell.dynamic,
@@ -101,7 +101,7 @@ def percent_axis(axis: Axes) -> None:
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def clear(axis: Axes) -> None:
+def style_axes(axis: Axes) -> None:
     """Draw a grid, and remove the frame at the top and on the right."""
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

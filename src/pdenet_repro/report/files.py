@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pdenet_repro.system.files import write_atomically
 
 
-def save(figure: Figure, path: Path, caption: str = "") -> bytes:
+def save_figure(figure: Figure, path: Path, caption: str = "") -> bytes:
     """Save a figure as ``path`` with .png and .pdf, its caption below it; return the PNG. Equal figures give equal bytes."""
     if caption:
         _write_below(figure, caption)

@@ -119,7 +119,7 @@ class Grouping:
             by = [*dict.fromkeys([*by, VARIATION])]
         self.by, self.missing = tuple(by), tuple(missing)
         keys = [*by, *(key for key in RESULT_KEYS if key not in (*WITHIN, *by))]
-        self.values = {run: {key: _shown(run, key) for key in keys} for run in runs}
+        self.values = {run: {key: _format_setting(run, key) for key in keys} for run in runs}
         self.differing = [key for key in keys if len({values[key] for values in self.values.values()}) > 1]
         self.naming = self._naming()
         self.lines = self._lines(runs)
@@ -136,7 +136,7 @@ class Grouping:
         return sorted({cell.images for cell in self.cells})
 
     @property
-    def whole(self) -> int | None:
+    def full_size(self) -> int | None:
         """Number of training images in the whole data set; None if all runs are on official folds."""
         of_fraction = {cell.runs[0].config.data.fraction: cell.images for cell in self.cells if not cell.on_folds}
         return round(of_fraction[max(of_fraction)] / max(of_fraction)) if of_fraction else None
@@ -144,7 +144,7 @@ class Grouping:
     @property
     def planned_sizes(self) -> list[int]:
         """All numbers of training images of the runs and of missing planned runs, ascending."""
-        whole = self.whole
+        whole = self.full_size
         fractions = {each.fraction for each in self.missing if each.fraction is not None}
         return sorted({*self.sizes, *(round(fraction * whole) for fraction in fractions if whole)})
 
@@ -239,13 +239,13 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in found)
 
 
-def _shown(run: Run, key: str) -> str:
+def _format_setting(run: Run, key: str) -> str:
     if key == FOLD:
         return "no folds" if run.config.data.fold is None else "official folds"
-    return shown(value_of(run.config, key)) or "no variation"
+    return format_value(value_of(run.config, key)) or "no variation"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a setting's value as it is written on the command line."""
     if value is None:
         return "null"

@@ -46,18 +46,18 @@ def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
     found = combine(parts, options.by)
     if not found.runs:
         raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so there is nothing to publish")
-    if mixture := found.mixture(" and ".join(map(str, folders))):
-        raise RunFolderError(mixture)
+    if conflict := found.data_conflict(" and ".join(map(str, folders))):
+        raise RunFolderError(conflict)
     places = _places(found.runs, target)
     make_folder(target)
     images = _examples(found.runs, target, options)
     for place, run in places.items():
         publish_run(run, target / place, images)
     write_atomically(target / "plan.json", json.dumps(_plan(found, places), indent=1) + "\n")
-    whole = write_report(target, options=replace(options, page=False))
+    undamaged = write_report(target, options=replace(options, page=False))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"published {counted(len(places), 'run')} in {target}, {size / 1e6:.1f} MB")
-    return whole and not any(each.damaged for each in found.missing)
+    return undamaged and not any(each.damaged for each in found.missing)
 
 
 def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:

@@ -6,7 +6,7 @@ from functools import cache
 from pdenet_repro.config.compose import compose
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import value_of
-from pdenet_repro.report.groups import shown
+from pdenet_repro.report.groups import format_value
 from pdenet_repro.report.run import RESULT_KEYS, Run
 from pdenet_repro.system.errors import UserError
 
@@ -16,7 +16,7 @@ FREE = ("seed", "precision", "deterministic")
 READINGS = ("schedule.last_batch", "evaluation.statistics")
 
 
-def published(run: Run) -> float | None:
+def published_accuracy(run: Run) -> float | None:
     """Return the published accuracy, a fraction, or None if there is none or the run does not repeat its experiment."""
     percent = facts_of(run.dynamic).published.get(run.config.recipe)
     if percent is None or departures(run):
@@ -41,7 +41,7 @@ def _differences(run: Run, keys: Sequence[str]) -> list[str]:
     recipe = _recipe(run.config.recipe, run.dynamic)
     if recipe is None:
         return [f"recipe={run.config.recipe} (not a recipe of this version)"]
-    pairs = [(key, shown(value_of(run.config, key)), recipe[key]) for key in keys]
+    pairs = [(key, format_value(value_of(run.config, key)), recipe[key]) for key in keys]
     return [f"{key}={ours} (recipe: {theirs})" for key, ours, theirs in pairs if ours != theirs]
 
 
@@ -51,4 +51,4 @@ def _recipe(name: str, dynamic: str) -> dict[str, str] | None:
         config = compose(f"recipe={name}", f"dynamic={dynamic}")
     except UserError:
         return None
-    return {key: shown(value_of(config, key)) for key in RESULT_KEYS}
+    return {key: format_value(value_of(config, key)) for key in RESULT_KEYS}

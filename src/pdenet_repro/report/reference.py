@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import Collection, collect, combine
-from pdenet_repro.report.tables import Column, Row, number, percent, points, shown, to_text
+from pdenet_repro.report.tables import Column, Row, format_rows, number, percent, points, to_text
 from pdenet_repro.runs.folder import config_digest
 from pdenet_repro.system.errors import RunFolderError
 
@@ -45,7 +45,7 @@ def compare(folders: Sequence[Path], reference: Path) -> bool:
             f"{reference} holds no finished run with the settings, seed and images of a run in "
             f"{' '.join(map(str, folders))}; name the folder of reference results that were made with the same command"
         )
-    print(to_text(shown(rows, COLUMNS)))
+    print(to_text(format_rows(rows, COLUMNS)))
     print(
         f"\nreproduced: the test accuracy is within {100 * TOLERANCE:g} percentage points of the reference in {reference}"
     )
@@ -59,7 +59,7 @@ def _all(folders: Iterable[Path]) -> Collection:
 
 
 def _settings(run: Run) -> tuple[object, ...]:
-    return config_digest(run.config), *run.data
+    return config_digest(run.config), *run.data_identity
 
 
 def _row(run: Run, reference: Run | None) -> Row:

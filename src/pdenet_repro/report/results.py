@@ -6,7 +6,7 @@ from typing import Any
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.groups import Cell, Grouping, counted
-from pdenet_repro.report.published import departures, published, readings
+from pdenet_repro.report.published import departures, published_accuracy, readings
 from pdenet_repro.report.run import STATISTICS, Run
 from pdenet_repro.report.statistics import (
     MARGIN,
@@ -77,7 +77,7 @@ def repetitions(runs: Sequence[Run]) -> Row:
 
 
 def _against_published(cell: Cell) -> Row:
-    known, values = published(cell.runs[0]), cell.accuracies
+    known, values = published_accuracy(cell.runs[0]), cell.accuracies
     columns = ("published_accuracy", "difference", "p_one_more_draw", "margin", "difference_90_low", "difference_90_high",
                "p_equivalence")  # fmt: skip
     if known is None:
@@ -93,7 +93,7 @@ def notes(cell: Cell) -> list[str]:
     run, found = cell.runs[0], []
     if run.test_images_share_statistics and len(cell.accuracies) == 1:
         found.append(NOT_EXACT)
-    if published(run) is not None:
+    if published_accuracy(run) is not None:
         found += [f"differs from the recipe in a reading: {each}" for each in readings(run)]
         if len(cell.accuracies) == 1:
             found.append("one seed: the spread between runs is not known, so no verdict")
@@ -142,7 +142,7 @@ def _origin(cell: Cell, run: Run) -> Row:
         "hardware": f"{device}, {counted(hardware['threads'], 'thread')}" if "threads" in hardware else device,
         "versions": ", ".join(f"{name} {version}" for name, version in (summary.get("versions") or {}).items()),
         "commit": summary.get("git_commit"),
-        "result": run.key,
+        "result": run.result_id,
         "configuration": str(summary.get("configuration_sha256") or "")[:10],
         "subset": str(summary.get("subset_sha256") or "")[:10],
         "test_images_md5": (summary.get("data_md5") or {}).get("test_X.bin"),

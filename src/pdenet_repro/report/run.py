@@ -49,7 +49,7 @@ class Run:
         return self.config.seed, -1 if self.config.data.fold is None else self.config.data.fold
 
     @property
-    def data(self) -> tuple[object, ...]:
+    def data_identity(self) -> tuple[object, ...]:
         """Identity of its images: name of the data set, number of test images, MD5 sums of the labelled files."""
         sums = self.summary.get("data_md5", {})
         return self.config.data.name, self.summary["test_images"], *(sums.get(name) for name in LABELLED)
@@ -65,7 +65,7 @@ class Run:
         return {key: value_of(self.config, key) for key in RESULT_KEYS}
 
     @property
-    def key(self) -> str:
+    def result_id(self) -> str:
         """First ten digits of the checksum of the run's summary, before publication; they identify the result."""
         published = self.summary.get("published", {})
         return str(published.get("summary_sha256") or self.summary.get("summary_sha256", ""))[:10]

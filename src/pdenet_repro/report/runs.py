@@ -60,17 +60,17 @@ class Collection:
 
         for run in sorted(self.runs, key=preference):
             chosen = [str(value_of(run.config, key)) for key in by]
-            original = kept.setdefault((config_digest(run.config), *chosen, *run.data), run)
+            original = kept.setdefault((config_digest(run.config), *chosen, *run.data_identity), run)
             if original is not run:
                 self.copies.append(
                     f"{run.folder} has the configuration of {original.folder}, seed included: it is no further repetition"
                 )
         self.runs = sorted(kept.values(), key=lambda run: (rank(run.dynamic), run.images, run.repetition))
 
-    def mixture(self, where: str) -> str | None:
+    def data_conflict(self, where: str) -> str | None:
         """Return why the runs cannot be shown together (they used different images), or None if they can."""
         first = self.runs[0] if self.runs else None
-        other = next((run for run in self.runs if first and run.data != first.data), None)
+        other = next((run for run in self.runs if first and run.data_identity != first.data_identity), None)
         if first is None or other is None:
             return None
         one, two = first.config.data.name, other.config.data.name
@@ -122,14 +122,14 @@ def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> di
 
 def combine(parts: Iterable[Collection], by: Sequence[str] = ()) -> Collection:
     """Return one collection of the runs of several studies; ``by`` as in `Collection.arrange`."""
-    whole = Collection()
+    merged = Collection()
     for part in parts:
-        whole.runs += part.runs
-        whole.missing += part.missing
-        whole.copies += part.copies
-        whole.commands += part.commands
-    whole.arrange(by)
-    return whole
+        merged.runs += part.runs
+        merged.missing += part.missing
+        merged.copies += part.copies
+        merged.commands += part.commands
+    merged.arrange(by)
+    return merged
 
 
 def _run_folders(folder: Path, unreadable: list[Missing]) -> Iterable[Path]:

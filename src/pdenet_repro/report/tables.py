@@ -30,7 +30,7 @@ class Column:
         return " to ".join(self.write(facts_of(value).label if isinstance(value, str) else value) for value in values)
 
 
-def shown(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
+def format_rows(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
     """Return the formatted rows, without the columns that are empty in every row."""
     words = [{column.heading: column(row) for column in columns} for row in rows]
     kept = [column.heading for column in columns if any(row[column.heading] for row in words)]

@@ -18,7 +18,7 @@ from pdenet_repro.report.effects import effects, effects_figure
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import columns, figure3
-from pdenet_repro.report.files import save
+from pdenet_repro.report.files import save_figure
 from pdenet_repro.report.groups import Grouping, check_keys
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
@@ -85,26 +85,26 @@ def write_report(
         studies = {output: combine(studies.values(), options.by)}
     finished = {path: found for path, found in studies.items() if found.runs}
     where = {path: " and ".join(map(str, folders)) if output else str(path) for path in studies}
-    mixtures = {path: mixture for path, found in finished.items() if (mixture := found.mixture(where[path]))}
-    whole = True
+    conflicts = {path: conflict for path, found in finished.items() if (conflict := found.data_conflict(where[path]))}
+    undamaged = True
     for path, found in studies.items():
         named = {gap.folder for gap in gaps}
         found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
-        if path in finished and path not in mixtures:
-            whole &= _write(path, found, options, folders if output else [path])
+        if path in finished and path not in conflicts:
+            undamaged &= _write(path, found, options, folders if output else [path])
         for copy in found.copies:
             print(f"left out: {copy}", file=sys.stderr)
         for each in found.missing:
-            whole &= not each.damaged
+            undamaged &= not each.damaged
             if each not in gaps:
                 kind = f"damaged: {each.reason}" if each.damaged else f"missing: {each.name}: {each.reason}"
                 print(kind, file=sys.stderr)
     if not finished:
         missing = sum(len(found.missing) for found in studies.values())
         raise RunFolderError(f"{where[next(iter(where))]}: not one run of {missing} is finished")
-    if mixtures:
-        raise RunFolderError("; ".join(mixtures.values()))
-    return whole
+    if conflicts:
+        raise RunFolderError("; ".join(conflicts.values()))
+    return undamaged
 
 
 def refresh_page(study: Path) -> bool:
@@ -123,13 +123,13 @@ def refresh_page(study: Path) -> bool:
     found = collect(study, weights=False)[study]
     if not found.runs:
         return False
-    if mixture := found.mixture(str(study)):
-        raise RunFolderError(f"{study / 'report.html'} is as it was: {mixture}")
+    if conflict := found.data_conflict(str(study)):
+        raise RunFolderError(f"{study / 'report.html'} is as it was: {conflict}")
     try:
         record = json.loads((study / RECORD).read_bytes())
         options = Options(record["images"], record["image_seed"], record["by"])
         figures = [_as_drawn(study, name, entry) for name, entry in record["figures"].items()]
-        unchanged = record["runs"] == sorted(run.key for run in found.runs) and record["folders"] == ["."]
+        unchanged = record["runs"] == sorted(run.result_id for run in found.runs) and record["folders"] == ["."]
     except (OSError, ValueError, LookupError, TypeError):
         options, unchanged, figures = Options(), False, []
     if not unchanged:
@@ -139,12 +139,12 @@ def refresh_page(study: Path) -> bool:
     return True
 
 
-def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.Shown:
+def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.PageFigure:
     png = (study / f"{name}.png").read_bytes()
     if hashlib.sha256(png).hexdigest() != entry["sha256"]:
         raise ValueError(f"{name}.png is another picture")
     origin = [(term, words) for term, words in entry["origin"]]
-    return analyses.Shown(*captions.FIGURES[name], png, entry["line"], origin)
+    return analyses.PageFigure(*captions.FIGURES[name], png, entry["line"], origin)
 
 
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
@@ -160,8 +160,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
         origin = captions.origin(each.runs or found.runs, found.commands)
         heading, explanation = captions.FIGURES[name]
-        png = save(each.figure, where / name, f"{heading}. {line}.")
-        figures.append(analyses.Shown(heading, explanation, png, line, origin))
+        png = save_figure(each.figure, where / name, f"{heading}. {line}.")
+        figures.append(analyses.PageFigure(heading, explanation, png, line, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     for name, entry in tables.items():
@@ -174,7 +174,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         "by": list(options.by),
         "images": options.indices,
         "image_seed": options.seed,
-        "runs": sorted(run.key for run in found.runs),
+        "runs": sorted(run.result_id for run in found.runs),
         "figures": {
             name: {"sha256": hashlib.sha256(each.png).hexdigest(), "line": each.line, "origin": list(each.origin)}
             for name, each in zip(drawn, figures, strict=True)
@@ -225,7 +225,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     return drawn
 
 
-def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.Shown]) -> str:
+def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.PageFigure]) -> str:
     pictures = [(f"{name}.png, {name}.pdf", each.heading, each.line) for name, each in zip(drawn, figures, strict=True)]
     numbers = [(f"{name}.csv", each.meaning.rstrip("."), each.line) for name, each in tables.items()]
     lines = [f"- {names}: {meaning}. {line}.\n" for names, meaning, line in [*pictures, *numbers]]
@@ -240,7 +240,7 @@ def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
                 remove(where / f"{name}.{ending}")
 
 
-def _write_page(where: Path, content: Content, figures: Sequence[analyses.Shown]) -> list[str]:
+def _write_page(where: Path, content: Content, figures: Sequence[analyses.PageFigure]) -> list[str]:
     """Write the page with the analyses of the study; return a sentence for each analysis that cannot be shown."""
     measured, complaints = analyses.read(where, content.folders)
     write_atomically(where / "report.html", page.render(content, figures, measured, complaints))
