@@ -177,7 +177,9 @@ def available(variants: list[str], deep: bool) -> list[str]:
             importlib.import_module(name)
         except ImportError:
             missing.add(name)
-            print(f"{LIBRARIES[name]} is missing, goes without (pip install -c constraints.txt -e '.[bench]')")
+            print(
+                f"{LIBRARIES[name]} is not installed and is left out; pip install -c constraints.txt -e '.[bench]' installs it"
+            )
     return [v for v in variants if v not in missing and (v in OURS or not deep)]
 
 
@@ -216,7 +218,7 @@ def measure(name: str, variants: list[str], options: argparse.Namespace) -> list
                 )
                 del once
     if set(variants) & set(COMPILED) and not compiler().works:
-        sys.exit("error: the compiler failed, so that the rows called compiled are not")
+        sys.exit("error: the compiler failed, so that the variants called compiled ran without compilation")
     return rows
 
 
@@ -300,17 +302,21 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--steps", type=whole_number(1), nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps"
     )
-    made.add_argument("--channels", type=whole_number(1), default=32, help="of the unit, both halves")
+    made.add_argument("--channels", type=whole_number(1), default=32, help="channels of the unit, both halves together")
     made.add_argument("--side", type=whole_number(1), default=48, help="pixels of the features' side")
-    made.add_argument("--batch", type=whole_number(1), default=4, help="images")
+    made.add_argument("--batch", type=whole_number(1), default=4, help="images in a batch")
     made.add_argument("--repeats", type=whole_number(1), default=7, help="timed passes of each variant, in turns")
     made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
                       "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip
-    made.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="what is measured beside store")
+    made.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="variants to measure besides store"
+    )
     made.add_argument("--deep", action="store_true", help="the whole network=deep instead of a unit")
-    made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="numbers")
-    made.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="draw it too")
+    made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="file of the numbers")
+    made.add_argument(
+        "--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="also draw the numbers"
+    )
     made.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
     return made
 

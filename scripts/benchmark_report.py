@@ -102,7 +102,7 @@ def peak(process: int) -> float:
 def main() -> None:
     """Write the artificial runs, measure the commands, print and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=whole_number(1), default=30, help="of each of the ten networks")
+    parser.add_argument("--seeds", type=whole_number(1), default=30, help="seeds of each of the ten networks")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/report.json"))
     given = parser.parse_args()
     origin = header(torch.device("cpu"))

@@ -146,13 +146,17 @@ POWERS = {0: "constant", 1: "linear", 2: "quadratic"}
 def main() -> None:
     """Measure time and memory in separate processes; print, write and draw the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--dynamic", default="parabolic", help="of the two units")
+    parser.add_argument("--dynamic", default="parabolic", help="dynamic of both units")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to vary")
     parser.add_argument("--points", type=whole_number(1), default=4, help="values of each, from the smallest on")
     parser.add_argument("--repeats", type=whole_number(1), default=2, help="timed epochs or steps, in turns")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="numbers")
-    parser.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/scaling.png"), help="draw it too")
+    parser.add_argument(
+        "--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="file of the numbers"
+    )
+    parser.add_argument(
+        "--plot", type=Path, nargs="?", const=Path("docs/images/scaling.png"), help="also draw the numbers"
+    )
     parser.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     try:

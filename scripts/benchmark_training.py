@@ -85,12 +85,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
     parser.add_argument("--batches", nargs="+", type=whole_number(1), default=[32, 128])
-    parser.add_argument("--variants", nargs="+", help="beside the plain loop; default all: "
+    parser.add_argument("--variants", nargs="+", help="variants beside the plain loop; default all: "
                         + "; ".join(f"{kind}: {', '.join(map(repr, names))}" for kind, names in VARIANTS.items()))  # fmt: skip
     parser.add_argument("--rounds", type=whole_number(1), default=3)
-    parser.add_argument("--steps", type=whole_number(1), default=2, help="of a round")
+    parser.add_argument("--steps", type=whole_number(1), default=2, help="training steps in a round")
     parser.add_argument("--workers", type=whole_number(0), default=2, help="processes of the plain loop's DataLoader")
-    parser.add_argument("--settings", nargs="*", default=["data=shapes"], help="of the runs; data=stl10 data.root=...")
+    parser.add_argument("--settings", nargs="*", default=["data=shapes"], help="such as data=stl10 data.root=FOLDER")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/training.json"))
     return parser.parse_args()
 
@@ -160,7 +160,7 @@ class TrainingProcess:
         try:
             answer = self.pipe.recv()
         except EOFError:
-            sys.exit(f"error: the process of {self.name!r} ended: out of memory?")
+            sys.exit(f"error: the process of {self.name!r} ended without an answer; it may have run out of memory")
         if isinstance(answer, str):
             sys.exit(f"error: {self.name}: {answer}")
         return answer

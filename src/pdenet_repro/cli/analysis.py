@@ -69,7 +69,11 @@ def _parser(wanted: str) -> Parser:
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
         kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         kind.add_argument(
-            "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
+            "--seed",
+            type=whole_number(0),
+            default=0,
+            metavar="N",
+            help="seed of the images and perturbations (default 0)",
         )
         if name == wanted and name in KINDS:
             from pdenet_repro.analysis.options import add_options
@@ -184,4 +188,4 @@ def _output_folder(given: argparse.Namespace, found: list["Subject"]) -> tuple[P
         return study, study / "analysis"
     if alone:
         return None, alone
-    raise InvalidConfig(f"--output: must be given for some of the runs of {study}; {study}/analysis is of all")
+    raise InvalidConfig(f"--output: must be given for some of the runs of {study}; {study}/analysis is for all of them")

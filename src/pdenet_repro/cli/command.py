@@ -85,5 +85,5 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     if given.cfg and given.multirun:
         raise InvalidConfig("--cfg shows the configuration of one run; leave out -m")
     if given.cfg and given.plan:
-        raise InvalidConfig("--cfg and --plan: each shows something of its own; leave out one of them")
+        raise InvalidConfig("--cfg and --plan: must not be given together; leave out one of them")
     return given

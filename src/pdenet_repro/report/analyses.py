@@ -54,7 +54,7 @@ def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
     for name, words in content["pictures"].items():
         png = path.with_name(f"{name}.png").read_bytes()
         if not (png.startswith(b"\x89PNG") and png.endswith(b"IEND\xaeB`\x82")):
-            raise ValueError(f"{name}.png is no whole picture")
+            raise ValueError(f"{name}.png is no complete PNG file")
         pictures.append(PageFigure(str(words["heading"]), str(words["caption"]), png))
     origin = {
         "command": str(content["command"]),

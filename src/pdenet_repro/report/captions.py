@@ -13,8 +13,8 @@ FIGURES = {
     "effects": (
         "Effects: what each variation changes",
         "Test accuracy of each network minus that of the network it is compared with: the same dynamic, training images and "
-        "seed, one setting changed. The bars say how far other test images could move the difference of these two networks; "
-        "training again with another seed moves it too, which the grey rows show.",
+        "seed, one setting changed. The bars show how far other test images could move the difference of these two networks; "
+        "another seed moves it too, as the grey rows show.",
     ),
     "figure1": (
         "Figure 1: test images and class probabilities",
@@ -23,17 +23,17 @@ FIGURES = {
     ),
     "figure2": (
         "Figure 2: accuracy by training images and by epoch",
-        "Left: test accuracy of the reported iterate against the number of training images; lines: mean over seeds; dots: single "
-        "runs; wide bars: one standard deviation over seeds; narrow bars: exact 95 % interval of one network on these test "
-        "images, where there is one seed; a gap: no run; dotted: chance; stars: published; networks on as many images are drawn "
-        "beside each other. Right: during training; thin lines: "
-        "single runs; thick lines: their mean at epochs that all of them have, with one standard deviation; crosses: other "
-        "statistics of the batch norms, where they were recorded.",
+        "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, with a "
+        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars are the "
+        "exact 95 % interval over test images where there is one seed; stars are published accuracies; the dotted line is "
+        "chance. Points at the same number of images are moved apart sideways. Right: test accuracy during training. Thin lines "
+        "are single runs; thick lines are their mean at epochs that all of them have, with one standard deviation; crosses are "
+        "accuracies with other statistics of the batch norms, where they were recorded.",
     ),
     "figure3": (
         "Figure 3: confusion matrices",
-        "Test images of each true class (row) by predicted class (column); rows of matrices are the networks, columns growing "
-        "numbers of training images, one seed throughout.",
+        "Each matrix counts the test images of each true class (row) by predicted class (column). There is one row of matrices "
+        "per network and one column per number of training images; all are of one seed.",
     ),
     "loss_curves": (
         "Loss curves",

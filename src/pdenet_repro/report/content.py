@@ -23,14 +23,14 @@ SECTIONS = {
         "Effects",
         "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
         "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
-        "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
-        "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
-        "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
+        "uncertainty of the test images, not that of training again, which the rows of another seed show. A run does not "
+        "record its predictions with other statistics at test time, so that the interval is that of two independent samples, "
+        "wider than necessary. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
         "corrected for the number of rows.",
     ),
     "results": (
         "Results",
-        "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
+        "Test accuracy: the mean over n seeds (or official folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
@@ -53,8 +53,8 @@ SECTIONS = {
     ),
     "per_class": (
         "Accuracy by class",
-        "Per cent of the test images of each class that are right, mean over the runs on the number of images that most dynamics "
-        "and groups have; those without such a run have no row.",
+        "Per cent of the test images of each class that are classified correctly, mean over the runs on the number of training "
+        "images that most dynamics and groups have; those without such a run have no row.",
     ),
 }
 

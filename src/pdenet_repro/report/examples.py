@@ -80,13 +80,13 @@ def _from_data(
         dataset = source.load(config, lambda line: None)
     except UserError as error:
         there = f"the test images {', '.join(map(str, carried))} only" if carried else "no test images"
-        raise NoImages(f"{named}: the run folders carry {there}, and the data set cannot be read: {error}") from error
+        raise NoImages(f"{named}: the run folders contain {there}, and the data set cannot be read: {error}") from error
     expected = run.summary.get("data_md5") or {}
     for name in LABELLED:
         found = dataset.checksums.get(name)
         if found and expected.get(name) and found != expected[name]:
             raise NoImages(
-                f"{named}: the data set in {config.root or 'its default folder'} is not the one "
-                f"of the runs: MD5 of {name} {found}, expected {expected[name]}; name the folder of theirs with --data-root"
+                f"{named}: the data set in {config.root or 'its default folder'} is not the one of the runs: "
+                f"MD5 of {name} {found}, expected {expected[name]}; name the folder of their data set with --data-root"
             )
     return np.asarray(dataset.test.pixels[list(wanted)])

@@ -155,7 +155,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
     axis.set_xlabel("epoch")
     if not curves:
         axis.set_title("during training", fontsize=11)
-        axis.text(0.5, 0.5, "no run recorded it (evaluation.every=1)", ha="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, "not recorded (it needs evaluation.every=1)", ha="center", transform=axis.transAxes)
         axis.set_xticks([])
         return [], []
     size = shared_size(list(curves.values()))

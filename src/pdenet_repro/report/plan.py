@@ -50,7 +50,12 @@ def read_plan(study: Path, runs: Sequence[Run], missing: Sequence[Missing]) -> t
     except FileNotFoundError:
         return [], []
     except OSError as error:
-        return [], [damage(path, f"{path} cannot be read ({error.strerror}); what else was planned is not known")]
+        return [], [
+            damage(
+                path,
+                f"{path} cannot be read ({error.strerror}); which other runs were planned is not known",
+            )
+        ]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         reason = f"{path} is damaged ({type(error).__name__}: {error}); start its sweep again, or remove it"
         return [], [damage(path, reason)]

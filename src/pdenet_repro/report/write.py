@@ -19,7 +19,7 @@ from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import columns, figure3
 from pdenet_repro.report.files import save_figure
-from pdenet_repro.report.groups import Grouping, check_keys
+from pdenet_repro.report.groups import Grouping, check_keys, counted
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
@@ -101,7 +101,9 @@ def write_report(
                 print(kind, file=sys.stderr)
     if not finished:
         missing = sum(len(found.missing) for found in studies.values())
-        raise RunFolderError(f"{where[next(iter(where))]}: not one run of {missing} is finished")
+        raise RunFolderError(
+            f"{where[next(iter(where))]}: must hold a finished run; {counted(missing, 'run')} there gave no result"
+        )
     if conflicts:
         raise RunFolderError("; ".join(conflicts.values()))
     return undamaged
@@ -124,7 +126,7 @@ def refresh_page(study: Path) -> bool:
     if not found.runs:
         return False
     if conflict := found.data_conflict(str(study)):
-        raise RunFolderError(f"{study / 'report.html'} is as it was: {conflict}")
+        raise RunFolderError(f"{study / 'report.html'} is not updated: {conflict}")
     try:
         record = json.loads((study / RECORD).read_bytes())
         options = Options(record["images"], record["image_seed"], record["by"])
