@@ -9,8 +9,6 @@ import argparse
 import importlib
 import json
 import math
-import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -222,15 +220,6 @@ def measure(name: str, variants: list[str], options: argparse.Namespace) -> list
     return rows
 
 
-def in_a_process(name: str, variants: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run `measure` in a new process, whose environment variables determine how memory is allocated."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", name, "--variants", *variants]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"error: measuring {name} failed with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row per variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
     stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
@@ -339,7 +328,7 @@ def main() -> None:
     variants = available([v for v in VARIANTS if v == "store" or v in options.variants], options.deep)
     if not options.deep:
         print(f"gradients agree to {check(variants, options):.1e} in float64", flush=True)
-    rows = merge(in_a_process("seconds", variants, {}), in_a_process("peak", variants, measuring.RETURN_FREED))
+    rows = merge(*(measuring.in_a_process(part, "--variants", *variants) for part in ("seconds", "peak")))
     print(table(rows))
     measuring.write_json(options.output, **origin, options={k: str(v) for k, v in vars(options).items()}, rows=rows)
     if options.plot:

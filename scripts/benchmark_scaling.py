@@ -5,8 +5,6 @@
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +80,6 @@ def measure(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
                 rows.append({"axis": axis, "value": value, "mib": measuring.peak_growth(epoch, where)})
                 del epoch
     return rows
-
-
-def in_a_process(name: str, environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Run `measure` in a new process, whose environment variables determine how memory is allocated."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", name]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"error: measuring {name} failed with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def exponent(rows: list[dict[str, Any]], key: str) -> float:
@@ -170,7 +159,7 @@ def main() -> None:
         print(json.dumps(measure(options.part, options)))
         return
     origin = measuring.header(torch.device(options.device))
-    seconds, peaks = in_a_process("seconds", {}), in_a_process("peak", measuring.RETURN_FREED)
+    seconds, peaks = measuring.in_a_process("seconds"), measuring.in_a_process("peak")
     rows = [a | {"median": median(a["seconds"]), "mib": b["mib"]} for a, b in zip(seconds, peaks, strict=True)]
     print(table(rows))
     measuring.write_json(options.output, **origin, base=BASE, dynamic=options.dynamic, rows=rows)

@@ -1,6 +1,9 @@
 """Functions that the benchmarks share: origin of the numbers, timing in turns, rates of the machine, JSON files."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,8 +80,8 @@ def fastest(run: Callable[[], Any], where: torch.device) -> float:
 def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
     """Return the peak growth of memory in MiB during one call: of allocated memory on a GPU, of resident memory on a CPU (Linux).
 
-    On the CPU, start the process with the environment variables ``RETURN_FREED``: freed tensors then go back to the system at
-    once, so that resident memory is the memory in use.
+    On the CPU, the process must run with the environment variables ``RETURN_FREED``: freed tensors then go back to the system
+    at once, so that resident memory is the memory in use.
     """
     device.forget_peak_memory(where)
     before = torch.cuda.memory_allocated(where) / 2**20 if where.type == "cuda" else device.peak_memory(where)
@@ -88,6 +91,16 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
 
 
 RETURN_FREED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # glibc's mallopt(3)
+
+
+def in_a_process(part: str, *options: str) -> list[dict[str, Any]]:
+    """Start this script again with ``--part`` (``seconds`` or ``peak``), and return the rows that it prints as JSON."""
+    environment = os.environ | (RETURN_FREED if part == "peak" else {})
+    command = [sys.executable, *sys.argv, "--part", part, *options]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"error: measuring {part} failed with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_json(path: Path, **content: Any) -> None:

@@ -87,10 +87,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
-        **{
-            name: format_rows(rows["results"], of)
-            for name, of in results.columns(rows["results"], grouping.naming).items()
-        },
+        **{name: format_rows(rows["results"], of) for name, of in results.columns(digits, grouping.naming).items()},
         "effects": format_rows(effects.effects(found.runs, found.missing), effects.columns(digits)),
         "comparisons": format_rows(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],

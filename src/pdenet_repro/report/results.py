@@ -170,9 +170,8 @@ def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
     return (median(rates) if rates else None), mean_of_known(extra)
 
 
-def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:
+def columns(digits: int, group_keys: Sequence[str]) -> dict[str, list[Column]]:
     """Return the columns of the two tables that show `results`: test accuracies, and training with its cost."""
-    digits = 2 if rows and min(row["test_images"] for row in rows) >= 2000 else 1
     share, difference = percent(digits), points(digits)
     keys = [
         Column("dynamic", ("dynamic",), str),
