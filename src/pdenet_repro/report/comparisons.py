@@ -17,7 +17,7 @@ Similarity = tuple[float | None, float | None]  # fraction of equal predictions,
 
 
 def comparisons(grouping: Grouping) -> list[Row]:
-    """Return one row for each pair of dynamics in a group, and for each group against the first, by number of images.
+    """Return one row per pair of cells on the same number of images: two dynamics of a group, or a group and the first one.
 
     A dynamic that the first group does not have is compared with all dynamics of the first group. Differences are means over
     the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows (Holm).

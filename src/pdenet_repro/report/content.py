@@ -73,7 +73,7 @@ class Content:
     rows: dict[str, Sequence[Row]]  # by name of the CSV file
     words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]
-    folders: Sequence[Path]  # of the runs
+    folders: Sequence[Path]  # folders of the runs
 
 
 def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:

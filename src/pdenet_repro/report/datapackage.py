@@ -25,7 +25,7 @@ class Table:
 
 
 def data_package(title: str, tables: Mapping[str, Table]) -> str:
-    """Return the JSON that describes ``NAME.csv`` for each table that has rows; the file of any other is empty."""
+    """Return the JSON that describes ``NAME.csv`` for each table with rows (without rows, that file is empty)."""
     content = {
         "profile": "tabular-data-package",
         "name": "report",

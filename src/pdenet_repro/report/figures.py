@@ -96,7 +96,7 @@ def draw_curves(
 
 def percent_axis(axis: Axes) -> None:
     """Put ticks of the vertical axis at whole per cents."""
-    # without the step 2.5, which needs a decimal
+    # The steps leave out 2.5, which needs a decimal.
     axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 

@@ -92,7 +92,7 @@ class Line:
 
     dynamic: str
     group: Group
-    number: int  # of the group, for its markers and dashes
+    number: int  # of the group, from 0; selects markers and dashes
     cells: Mapping[int, Cell]
 
     @property

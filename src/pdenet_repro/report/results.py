@@ -103,7 +103,7 @@ def notes(cell: Cell) -> list[str]:
 
 
 def no_published_value(grouping: Grouping) -> list[str]:
-    """Return, for each cell on all images that cannot be compared with a published value, the settings that prevent it."""
+    """Return a sentence for each cell on all images that has no published accuracy: the settings that prevent a comparison."""
     sentences = []
     for cell in grouping.cells:
         run = cell.runs[0]

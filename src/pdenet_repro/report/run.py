@@ -15,7 +15,7 @@ from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.system.errors import RunFolderError
 
 RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
-STATISTICS = ("running", "batch", "reestimated")  # of the batch norms at test time
+STATISTICS = ("running", "batch", "reestimated")  # kinds of batch-norm statistics at test time
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class Collection:
     runs: list[Run] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)  # a sentence for each run that is left out as a copy
-    commands: list[str] = field(default_factory=list)  # of the sweeps that planned the runs
+    commands: list[str] = field(default_factory=list)  # commands of the sweeps that planned the runs
 
     def largest(self) -> list[Run]:
         """Return, for each dynamic, its run on the most training images; of several such runs the first by seed and fold."""

@@ -37,7 +37,7 @@ class Options:
     """The options of a report that a user can choose."""
 
     indices: Sequence[int] | None = None  # test images of Figure 1; None: four random ones
-    seed: int = 0  # of the random test images
+    seed: int = 0  # seed of the random test images
     by: Sequence[str] = ()  # settings to name groups by
     data_root: str | None = None  # folder of the data set, if it is not where the runs found it
     page: bool = True  # False in a published study: its readers have figures and tables as files
