@@ -39,12 +39,12 @@ VARIANTS = (*OURS, *COMPILED, *LIBRARIES, "checkpoint")
 
 @cache
 def compiler() -> Compiler:
-    """The compiler that all units of this process share: a new one would forget what was compiled before."""
+    """Return the compiler that all units of this process share, since a new one would drop what was compiled before."""
     return Compiler(print)
 
 
 class Half(nn.Module):
-    """One half of a coupling: ``h F(Y; theta)`` with its own copy of the weights of one time step."""
+    """``h F(Y; theta)``, the update of one half of the channels, with its own copy of the weights of one time step."""
 
     def __init__(self, layer: Callable[..., Tensor], theta: Any, step_size: float) -> None:
         super().__init__()
@@ -52,19 +52,19 @@ class Half(nn.Module):
         self.theta = nn.ParameterList([weight.detach().clone() for weight in theta])
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C/2, H, W) to the same."""
+        """Map (N, C/2, H, W) to the same shape."""
         return self.h * self.layer(Y, self.kind(*self.theta))
 
 
 class SymplecticEuler(nn.Module):
-    """``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on the two halves of the channels."""
+    """A Hamiltonian time step (docs/spec.md, section 3): ``Y <- Y + f(Z)``, then ``Z <- Z + g(Y)``, on halves of the channels."""
 
     def __init__(self, f: Half, g: Half) -> None:
         super().__init__()
         self.f, self.g = f, g
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Map (N, C, H, W) to the same shape."""
         Y, Z = features.chunk(2, dim=1)
         Y = Y + self.f(Z)
         return torch.cat([Y, Z + self.g(Y)], dim=1)
@@ -74,13 +74,13 @@ class Checkpointed(nn.Sequential):
     """Time steps in about sqrt(steps) segments of ``torch.utils.checkpoint``, as PyTorch's documentation advises."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Map (N, C, H, W) to the same shape."""
         result: Tensor = checkpoint_sequential(self, round(math.sqrt(len(self))), features, use_reentrant=False)
         return result
 
 
 def make(variant: str, steps: int, channels: int) -> nn.Module:
-    """The unit in one variant: all variants have the same weights and the final time 3 of the paper's three steps."""
+    """Return the unit in one variant; all variants have the same weights and the final time 3 of the paper's three steps."""
     memory = variant.split(",")[0] if variant in OURS + COMPILED else "store"
     unit = Unit(DYNAMICS["hamiltonian"](3 / steps, Norm("instance"), "relu"), channels, steps, memory)
     generator = torch.Generator().manual_seed(0)
@@ -108,7 +108,7 @@ def make(variant: str, steps: int, channels: int) -> nn.Module:
 
 
 class Pass:
-    """One forward and backward pass of a variant; a call carries it out."""
+    """A forward and backward pass of a variant; calling the object runs it."""
 
     def __init__(
         self, variant: str, steps: int, options: argparse.Namespace, dtype: torch.dtype = torch.float32
@@ -126,10 +126,11 @@ class Pass:
     def __call__(self) -> None:
         """Compute the gradients of ``<v, unit(Y)>``."""
         self.forget()
-        self.module(1 * self.Y).backward(self.v)  # not a leaf, as in a network: MemCNN writes to its input's gradient
+        # as in a network, the module's input is no leaf: MemCNN writes to the gradient of its input
+        self.module(1 * self.Y).backward(self.v)
 
     def gradients(self) -> list[Tensor]:
-        """Gradients with respect to the features and to the six weights of a step, the latter stacked over time."""
+        """Return the gradients with respect to the features and to the six weights of a step, the latter stacked over time."""
         if isinstance(self.module, Unit):
             return [self.Y.grad, *(weight.grad for weight in self.module.parameters())]
         halves = [module for module in self.module.modules() if isinstance(module, Half)]
@@ -140,12 +141,12 @@ class Pass:
         ]
 
     def gradient_mib(self) -> float:
-        """MiB of the gradients themselves, which are the same for all variants."""
+        """Return the MiB of the gradients themselves, which are the same for all variants."""
         return sum(gradient.nbytes for gradient in self.gradients()) / 2**20
 
 
 class DeepStep:
-    """One forward and backward pass of the whole ``network=deep``; a call carries it out."""
+    """A forward and backward pass of the whole ``network=deep``; calling the object runs it."""
 
     def __init__(self, memory: str, options: argparse.Namespace) -> None:
         config = compose("network=deep", "dynamic=hamiltonian", f"network.memory={memory}")
@@ -163,14 +164,14 @@ class DeepStep:
         self.network(self.images).square().sum().backward()
 
     def gradient_mib(self) -> float:
-        """MiB of the gradients."""
+        """Return the MiB of the gradients."""
         return sum(p.nbytes for p in self.network.parameters()) / 2**20
 
 
 def available(variants: list[str], deep: bool) -> list[str]:
-    """The variants that can be measured; prints a line for each library that is not installed.
+    """Return the variants that can be measured; print a line for each library that is not installed.
 
-    ``deep``: only this package's own variants exist for the whole network.
+    With ``deep``, for the whole network, these are only the package's own variants without compilation.
     """
     missing = set(COMPILED) if deep or not compiler().found else set()
     for name in (v for v in variants if v in LIBRARIES and not deep):
@@ -178,12 +179,14 @@ def available(variants: list[str], deep: bool) -> list[str]:
             importlib.import_module(name)
         except ImportError:
             missing.add(name)
-            print(f"{LIBRARIES[name]} is missing, goes without (pip install -c constraints.txt -e '.[bench]')")
+            print(
+                f"{LIBRARIES[name]} is not installed and is left out; pip install -c constraints.txt -e '.[bench]' installs it"
+            )
     return [v for v in variants if v not in missing and (v in OURS or not deep)]
 
 
 def check(variants: list[str], options: argparse.Namespace) -> float:
-    """The largest relative difference of any gradient from that of ``store``, in float64 at the fewest steps."""
+    """Return the largest relative difference of any gradient from that of ``store``, in float64 at the fewest steps."""
     passes = {name: Pass(name, min(options.steps), options, torch.float64) for name in variants}
     for each in passes.values():
         each()
@@ -199,8 +202,8 @@ def check(variants: list[str], options: argparse.Namespace) -> float:
     return worst
 
 
-def part(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure in this process ``seconds``, the variants in turns, or ``peak`` MiB beyond weights, gradients and input."""
+def measure(name: str, variants: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure in this process the ``seconds`` of passes, in turns, or their ``peak`` MiB beyond weights, gradients and input."""
     where, rows = torch.device(options.device), []
     for steps in ["deep"] if options.deep else options.steps:
         make_pass = (lambda v: DeepStep(v, options)) if options.deep else (lambda v, n=steps: Pass(v, n, options))
@@ -210,19 +213,19 @@ def part(name: str, variants: list[str], options: argparse.Namespace) -> list[di
         else:
             for v in variants:
                 once = make_pass(v)
-                once()  # compiles, and allocates what libraries keep for themselves
+                once()  # compiles, and lets libraries allocate their working memory
                 once.forget()
                 rows.append(
                     {"variant": v, "steps": steps, "mib": measuring.peak_growth(once, where) - once.gradient_mib()}
                 )
                 del once
     if set(variants) & set(COMPILED) and not compiler().works:
-        sys.exit("error: the compiler failed, so that the rows called compiled are not")
+        sys.exit("error: the compiler failed, so that the variants called compiled ran without compilation")
     return rows
 
 
 def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
+    """Return one row per variant and number of steps: seconds, their least and median, ratios to ``store``, MiB."""
     stored = {row["steps"]: row["seconds"] for row in seconds if row["variant"] == "store"}
     rows = []
     for time, peak in zip(seconds, peaks, strict=True):
@@ -233,7 +236,7 @@ def merge(seconds: list[dict[str, Any]], peaks: list[dict[str, Any]]) -> list[di
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = [
         "| steps | backward pass | memory, MiB | time, least | median | to store, least | median |",
         "|--:|:--|--:|--:|--:|--:|--:|",
@@ -248,7 +251,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw memory, and time as a multiple of that of ``store``, against the number of steps."""
     from matplotlib.figure import Figure
 
-    looks = {
+    styles = {
         "store": ("#000000", "o"), "reverse": ("#0072b2", "s"), "recompute": ("#009e73", "D"),
         "memcnn": ("#d55e00", "^"), "revtorch": ("#cc79a7", "v"), "checkpoint": ("#e69f00", "P"),
         "store, compiled": ("#000000", "o"), "reverse, compiled": ("#0072b2", "s"),
@@ -257,7 +260,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots(1, 2)
     for name in dict.fromkeys(row["variant"] for row in rows):
         chosen = [row for row in rows if row["variant"] == name]
-        (colour, marker), steps = looks[name], [row["steps"] for row in chosen]
+        (colour, marker), steps = styles[name], [row["steps"] for row in chosen]
         style = {
             "color": colour,
             "marker": marker,
@@ -287,29 +290,33 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command's options."""
+    """Return the parser of the command's options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument(
         "--steps", type=whole_number(1), nargs="+", default=[3, 12, 24, 48, 192], help="numbers of time steps"
     )
-    made.add_argument("--channels", type=whole_number(1), default=32, help="of the unit, both halves")
+    made.add_argument("--channels", type=whole_number(1), default=32, help="channels of the unit, both halves together")
     made.add_argument("--side", type=whole_number(1), default=48, help="pixels of the features' side")
-    made.add_argument("--batch", type=whole_number(1), default=4, help="images")
+    made.add_argument("--batch", type=whole_number(1), default=4, help="images in a batch")
     made.add_argument("--repeats", type=whole_number(1), default=7, help="timed passes of each variant, in turns")
     made.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     made.add_argument("--allocator", choices=("kept", "system"), default="kept", help="on the CPU: freed memory kept for the "
                       "next features, as in training, or glibc's defaults, as in any other program")  # fmt: skip
-    made.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="what is measured beside store")
+    made.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="variants to measure besides store"
+    )
     made.add_argument("--deep", action="store_true", help="the whole network=deep instead of a unit")
-    made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="numbers")
-    made.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="draw it too")
+    made.add_argument("--output", type=Path, default=Path("outputs/benchmarks/memory.json"), help="file of the numbers")
+    made.add_argument(
+        "--plot", type=Path, nargs="?", const=Path("docs/images/memory.png"), help="also draw the numbers"
+    )
     made.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
     return made
 
 
 def main() -> None:
-    """Check that all variants compute the same; measure each in processes of its own; print, write and draw the numbers."""
-    warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN's, about PyTorch's old names
+    """Check that all variants compute the same; measure them in other processes; print, write and draw the numbers."""
+    warnings.filterwarnings("ignore", category=FutureWarning)  # MemCNN uses deprecated names of PyTorch
     options = parser().parse_args()
     try:
         config = compose(f"device={options.device}")
@@ -319,7 +326,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     if options.part:
-        print(json.dumps(part(options.part, options.variants, options)))
+        print(json.dumps(measure(options.part, options.variants, options)))
         return
     origin = measuring.header(torch.device(options.device))
     variants = available([v for v in VARIANTS if v == "store" or v in options.variants], options.deep)

@@ -1,8 +1,8 @@
-"""What do a report and a plan of 300 finished runs take: processor time, time on the clock, memory?
+"""How much processor time, wall-clock time and memory do a report, a plan and the status of 300 finished runs take?
 
-``python scripts/benchmark_report.py``. The runs are made up: files of the sizes that the paper's network leaves (8,000 test
-images, 10 classes, 120 epochs, weights), the same in each but for the seed. Processor time hardly depends on what else
-the machine does, time on the clock does.
+Start it as ``python scripts/benchmark_report.py``. The runs are artificial: their files are as large as those of the paper's
+network (8,000 test images, 10 classes, 120 epochs, weights) and differ only in the seed. Other load on the machine hardly
+changes processor time, but does change wall-clock time.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from pdenet_repro.runs.folder import RunFolder, config_digest
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.files import sha256
 
-TESTS, CLASSES, EPOCHS, WEIGHTS = 8000, 10, 120, 5_100_000  # the last in bytes
+TESTS, CLASSES, EPOCHS, WEIGHTS = 8000, 10, 120, 5_100_000  # test images, classes, epochs, bytes of weights
 NAME = "benchmark"
 AXES = ("dynamic=parabolic,hamiltonian", "data.fraction=0.2,0.4,0.6,0.8,1.0")
 
 
 def files(rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
-    """The large files of a run, and the test accuracy that is in them."""
+    """Return the large files of a run by name, and the test accuracy of the predictions in them."""
     labels = np.arange(TESTS) % CLASSES
     probabilities = rng.dirichlet(np.full(CLASSES, 0.3), TESTS).astype(np.float32)
     shown = carried(TESTS)
@@ -47,7 +47,7 @@ def files(rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
 
 
 def npz(**arrays: Any) -> bytes:
-    """Arrays as the bytes of a compressed file."""
+    """Return the bytes of a compressed file of the arrays."""
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
@@ -79,7 +79,7 @@ def lay_out(config: Config, large: dict[str, bytes], accuracy: float) -> None:
 
 
 def measure(words: list[str]) -> dict[str, float]:
-    """Run a command; seconds of processor time and on the clock, and MiB of memory at its highest."""
+    """Run a command; return its seconds of processor time and of wall-clock time, and its peak memory in MiB."""
     begin, mib = time.perf_counter(), 0.0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT)
@@ -94,15 +94,15 @@ def measure(words: list[str]) -> dict[str, float]:
 
 
 def peak(process: int) -> float:
-    """MiB of memory of a process at its highest so far; 0 once it has ended. (Its ``ru_maxrss`` would count this script's.)"""
+    """Return the peak memory of a process so far, in MiB; 0 once it has ended. (``ru_maxrss`` would include this script's.)"""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def main() -> None:
-    """Lay out the runs, measure, print and write."""
+    """Write the artificial runs, measure the commands, print and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=whole_number(1), default=30, help="of each of the ten networks")
+    parser.add_argument("--seeds", type=whole_number(1), default=30, help="seeds of each of the ten networks")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/report.json"))
     given = parser.parse_args()
     origin = header(torch.device("cpu"))

@@ -25,7 +25,7 @@ from pdenet_repro.training.build import make_trainer
 
 @dataclass(frozen=True)
 class Axis:
-    """A size that is varied: its name, the power of it with which the cost should grow, and its values."""
+    """A size that is varied: its name, the power with which time should grow in it, and its values."""
 
     label: str
     power: int
@@ -43,7 +43,7 @@ BASE = {"images": 0, "batch": 16, "steps": 3, "width": 32, "side": 64}  # images
 
 
 class Epoch:
-    """An epoch of training on random images, or one step where images is 0; a call carries it out."""
+    """An epoch of training on random images, or one step if images is 0; calling the object runs it."""
 
     def __init__(self, dynamic: str, sizes: dict[str, int], where: torch.device) -> None:
         config = compose(
@@ -64,8 +64,8 @@ class Epoch:
         self.trainer.finish_epoch()
 
 
-def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure in this process: for every value of every size ``seconds``, in turns, or ``peak`` MiB during an epoch."""
+def measure(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure in this process, for every value of every size, the ``seconds`` of an epoch, in turns, or its ``peak`` MiB."""
     where, rows = torch.device(options.device), []
     for axis in options.axes:
         values = AXES[axis].values[: options.points]
@@ -76,20 +76,20 @@ def part(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         else:
             for value in values:
                 epoch = Epoch(options.dynamic, BASE | {axis: value}, where)
-                epoch()  # what libraries allocate for themselves at first use
+                epoch()  # lets libraries allocate their working memory
                 rows.append({"axis": axis, "value": value, "mib": measuring.peak_growth(epoch, where)})
                 del epoch
     return rows
 
 
 def exponent(rows: list[dict[str, Any]], key: str) -> float:
-    """The exponent of the power law through the last two points of a size."""
+    """Return the exponent of the power law through the last two points of a size."""
     before, last = rows[-2:]
     return float(np.log(last[key] / before[key]) / np.log(last["value"] / before["value"]))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table with a row for each size: its values, seconds, MiB, and the powers with which they grow at the end."""
+    """Return a Markdown table with one row per size: values, seconds, MiB, and the exponents of time and memory at the end."""
     lines = ["| varied | values | median s | MiB | time grows with power | memory |", "|:--|:--|:--|:--|--:|--:|"]
     for axis in dict.fromkeys(row["axis"] for row in rows):
         chosen = [row for row in rows if row["axis"] == axis]
@@ -100,7 +100,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw time (above) and memory (below), a column for each size, on logarithmic axes; grey: the expected power law."""
+    """Draw time (above) and memory (below) on logarithmic axes, one column per size, and the expected power laws in grey."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["axis"] for row in rows))
@@ -127,20 +127,25 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     print(f"look at   {path}")
 
 
-MEMORY = {"images": 0, "batch": 1, "steps": 1, "width": 1, "side": 2}  # powers: features, not weights, take the memory
+# Expected exponents of memory; features take most of it, not weights.
+MEMORY = {"images": 0, "batch": 1, "steps": 1, "width": 1, "side": 2}
 POWERS = {0: "constant", 1: "linear", 2: "quadratic"}
 
 
 def main() -> None:
-    """Measure time and memory in processes of their own; print, write and draw the numbers."""
+    """Measure time and memory in separate processes; print, write and draw the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--dynamic", default="parabolic", help="of the two units")
+    parser.add_argument("--dynamic", default="parabolic", help="dynamic of both units")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to vary")
     parser.add_argument("--points", type=whole_number(1), default=4, help="values of each, from the smallest on")
     parser.add_argument("--repeats", type=whole_number(1), default=2, help="timed epochs or steps, in turns")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="numbers")
-    parser.add_argument("--plot", type=Path, nargs="?", const=Path("docs/images/scaling.png"), help="draw it too")
+    parser.add_argument(
+        "--output", type=Path, default=Path("outputs/benchmarks/scaling.json"), help="file of the numbers"
+    )
+    parser.add_argument(
+        "--plot", type=Path, nargs="?", const=Path("docs/images/scaling.png"), help="also draw the numbers"
+    )
     parser.add_argument("--part", choices=("seconds", "peak"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     try:
@@ -151,10 +156,10 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     if options.part:
-        print(json.dumps(part(options.part, options)))
+        print(json.dumps(measure(options.part, options)))
         return
     origin = measuring.header(torch.device(options.device))
-    seconds, peaks = (measuring.in_a_process(each) for each in ("seconds", "peak"))
+    seconds, peaks = measuring.in_a_process("seconds"), measuring.in_a_process("peak")
     rows = [a | {"median": median(a["seconds"]), "mib": b["mib"]} for a, b in zip(seconds, peaks, strict=True)]
     print(table(rows))
     measuring.write_json(options.output, **origin, base=BASE, dynamic=options.dynamic, rows=rows)

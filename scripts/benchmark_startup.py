@@ -1,6 +1,6 @@
-"""How long does a user wait for ``--help``, for a refusal and for the first training step?
+"""How long does a user wait for ``--help``, for the message about a wrong value, and for the first training step?
 
-``python scripts/benchmark_startup.py``. Training is on the CPU and not compiled; its first step is done when its
+Start it as ``python scripts/benchmark_startup.py``. Training is on the CPU and not compiled; its first step is done when its
 checkpoint exists.
 """
 
@@ -23,14 +23,14 @@ PROGRAM = [sys.executable, "-m", "pdenet_repro"]
 
 
 def until_it_ends(*words: str) -> float:
-    """Seconds that a command takes."""
+    """Return the seconds that a command takes."""
     begin = time.perf_counter()
     subprocess.run([*PROGRAM, *words], capture_output=True)
     return time.perf_counter() - begin
 
 
 def until_the_first_step(*words: str) -> float:
-    """Seconds to the first checkpoint of a run that saves after each step; the run is stopped there."""
+    """Return the seconds to the first checkpoint of a run that saves after each step; the run is stopped there."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ["data=shapes", "device=cpu", "performance=eager", "checkpoint.seconds=0", f"output_root={folder}"]
         begin = time.perf_counter()
@@ -48,7 +48,7 @@ def until_the_first_step(*words: str) -> float:
 
 
 def main() -> None:
-    """Measure, print and write; a first round fills the system's file cache and is not counted."""
+    """Measure, print and write the numbers; a first round fills the system's file cache and is not counted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=whole_number(1), default=5)
     runs = ["network=tiny schedule=demo", "network=paper schedule=paper"]

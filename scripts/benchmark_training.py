@@ -1,14 +1,14 @@
-"""How fast does training run: a plain PyTorch loop, this package, and the bound that the machine sets?
+"""How fast is training in a plain PyTorch loop and in this package, compared with the bound that the machine sets?
 
     python scripts/benchmark_training.py                             # CPU: three dynamics, batches of 32 and 128
     python scripts/benchmark_training.py --device cuda               # GPU: also tf32 (make bench-gpu)
 
-Each variant runs in a process of its own, in turns with the plain loop (scripts/plain_loop.py), so that what disturbs the
-machine disturbs both; that both compute the same objective is checked first. Images per second are the best of the rounds;
-ratios the median over the rounds. The bound is the longer of two times: of the direct convolutions' arithmetic at the rate of
-the fastest matrix product in the variant's precision, and of the fewest bytes moved (networks/cost.py) at the bandwidth of a
-copy, both measured in the same run. Convolutions with fewer multiplications (networks/winograd.py) can be faster than it. The
-last column is what Figure 2's ten runs of a dynamic would take: training, one first step, evaluation.
+Each variant runs in its own process, in turns with the plain loop (scripts/plain_loop.py), so that other load slows both
+alike; first the script checks that both compute the same objective. Images per second are the best of the rounds, ratios are
+the median over the rounds. The bound is the longer of two times: the arithmetic of direct convolutions at the rate of the
+fastest matrix product in the variant's precision, and the fewest bytes that must be moved (networks/cost.py) at the bandwidth
+of a copy; both rates are measured in the same run. Convolutions with fewer multiplications (networks/winograd.py) can be
+faster. The last column is the time of Figure 2's ten runs of a dynamic: training, first steps, evaluation.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from pdenet_repro.system.formatting import aligned, duration
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import class_probabilities
 
-VARIANTS = {  # name: settings; the plain loop is a variant of its own
+VARIANTS = {  # name: settings, by kind of device; the plain loop is always measured too
     "cpu": {
         "eager": ["performance=eager"],
         "compiled": ["performance=compile"],
@@ -52,11 +52,11 @@ VARIANTS = {  # name: settings; the plain loop is a variant of its own
     },
 }
 
-ROOM = 40 * 2**30  # bytes of a GPU's memory in which all of them fit at once, by estimate
+ROOM = 40 * 2**30  # estimated bytes of a GPU's memory in which all variants fit at once
 
 
 def main() -> None:
-    """Measure and print; after every table, write all numbers so far."""
+    """Measure and print the tables; after each table, write all numbers so far."""
     given = arguments()
     where = torch.device(given.device)
     offered = VARIANTS[where.type]
@@ -80,17 +80,17 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """The options of the command."""
+    """Parse the options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dynamics", nargs="+", default=["parabolic", "hamiltonian", "second_order"])
     parser.add_argument("--batches", nargs="+", type=whole_number(1), default=[32, 128])
-    parser.add_argument("--variants", nargs="+", help="beside the plain loop; default all: "
+    parser.add_argument("--variants", nargs="+", help="variants beside the plain loop; default all: "
                         + "; ".join(f"{kind}: {', '.join(map(repr, names))}" for kind, names in VARIANTS.items()))  # fmt: skip
     parser.add_argument("--rounds", type=whole_number(1), default=3)
-    parser.add_argument("--steps", type=whole_number(1), default=2, help="of a round")
+    parser.add_argument("--steps", type=whole_number(1), default=2, help="training steps in a round")
     parser.add_argument("--workers", type=whole_number(0), default=2, help="processes of the plain loop's DataLoader")
-    parser.add_argument("--settings", nargs="*", default=["data=shapes"], help="of the runs; data=stl10 data.root=...")
+    parser.add_argument("--settings", nargs="*", default=["data=shapes"], help="such as data=stl10 data.root=FOLDER")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks/training.json"))
     return parser.parse_args()
 
@@ -98,46 +98,48 @@ def arguments() -> argparse.Namespace:
 def compare(
     words: list[str], batch: int, chosen: dict[str, list[str]], given: argparse.Namespace, stack: ExitStack
 ) -> list[dict[str, Any]]:
-    """Rows of the plain loop and of all variants, for one dynamic and batch size."""
+    """Measure the plain loop and all variants for one dynamic and batch size; return their rows."""
     where = torch.device(given.device)
-    # the CPU's memory has no room for all of them in batches of 128, a large GPU's has; their first steps have it for themselves
-    together = where.type == "cuda" and device.whole_memory(where) > ROOM
-    if together:
+    # A large GPU holds all variants at once, the CPU's memory does not in batches of 128. First steps run one at a time.
+    all_at_once = where.type == "cuda" and device.whole_memory(where) > ROOM
+    if all_at_once:
         compile_all(words, chosen, given)
-    plain = Party("plain", words, True, given.workers, stack)
-    plain.first = plain.ask("first")
+    plain = TrainingProcess("plain", words, True, given.workers, stack)
+    plain.first = plain.request("first")
     rows: list[dict[str, Any]] = []
-    for group in [chosen] if together else [{name: settings} for name, settings in chosen.items()]:
+    for group in [chosen] if all_at_once else [{name: settings} for name, settings in chosen.items()]:
         with ExitStack() as inner:
-            parties = [Party(name, [*words, *more], False, 0, inner) for name, more in group.items()]
-            for party in parties:
-                party.first = party.ask("first")
-                deviation = abs(party.first["loss"] / plain.first["loss"] - 1)
-                if not deviation < (1e-4 if party.precision == "float32" else 0.02):
-                    sys.exit(f"error: {party.name} computes another objective than the plain loop: {deviation:.1e} off")
-            seconds: dict[str, list[float]] = {party.name: [] for party in [plain, *parties]}
+            processes = [TrainingProcess(name, [*words, *more], False, 0, inner) for name, more in group.items()]
+            for process in processes:
+                process.first = process.request("first")
+                deviation = abs(process.first["loss"] / plain.first["loss"] - 1)
+                if not deviation < (1e-4 if process.precision == "float32" else 0.02):
+                    sys.exit(
+                        f"error: {process.name} computes another objective than the plain loop: {deviation:.1e} off"
+                    )
+            seconds: dict[str, list[float]] = {process.name: [] for process in [plain, *processes]}
             for _ in range(given.rounds):
-                for party in [plain, *parties]:
-                    seconds[party.name].append(party.ask("train", given.steps) / (given.steps * batch))
-            for party in [*([] if rows else [plain]), *parties]:
-                rows.append(row(party, seconds["plain"], seconds[party.name], batch))
+                for process in [plain, *processes]:
+                    seconds[process.name].append(process.request("train", given.steps) / (given.steps * batch))
+            for process in [*([] if rows else [plain]), *processes]:
+                rows.append(row(process, seconds["plain"], seconds[process.name], batch))
     return rows
 
 
 def compile_all(words: list[str], chosen: dict[str, list[str]], given: argparse.Namespace) -> None:
-    """Fill the compiler's cache for all variants at once, since compiling uses one core a variant."""
+    """Fill the compiler's cache for all variants at the same time, since each compilation uses one core."""
     with ExitStack() as stack:
         settings = [[*words, *more] for more in chosen.values() if "performance=compile" in more]
-        parties = [Party("compiling", each, False, 0, stack) for each in settings]
+        processes = [TrainingProcess("compiling", each, False, 0, stack) for each in settings]
         for what in ("first", "evaluate"):
-            for party in parties:
-                party.send(what, 1)
-            for party in parties:
-                party.receive()
+            for process in processes:
+                process.send(what, 1)
+            for process in processes:
+                process.receive()
 
 
-class Party:
-    """A process that trains in one way and reports how long it took; it ends when ``stack`` is closed."""
+class TrainingProcess:
+    """A process that trains one variant and measures its time; it ends when ``stack`` is closed."""
 
     def __init__(self, name: str, words: list[str], plain: bool, workers: int, stack: ExitStack) -> None:
         context = multiprocessing.get_context("spawn")
@@ -147,46 +149,46 @@ class Party:
         self.process = context.Process(target=work, args=(theirs, words, plain, workers))
         self.process.start()
         theirs.close()
-        stack.callback(self.leave)
+        stack.callback(self.stop)
 
     def send(self, what: str, amount: int = 1) -> None:
-        """Order ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` of them), or ``peak``."""
+        """Send an order: ``first`` (two steps; the first compiles), ``train`` or ``evaluate`` (``amount`` batches), ``peak``."""
         self.pipe.send((what, amount))
 
     def receive(self) -> Any:
-        """The answer: objective and seconds of the first step, seconds, or MiB. Ends the program if the process failed."""
+        """Return the answer: objective and seconds of the first step, seconds, or MiB. Exit if the process failed."""
         try:
             answer = self.pipe.recv()
         except EOFError:
-            sys.exit(f"error: the process of {self.name!r} ended: out of memory?")
+            sys.exit(f"error: the process of {self.name!r} ended without an answer; it may have run out of memory")
         if isinstance(answer, str):
             sys.exit(f"error: {self.name}: {answer}")
         return answer
 
-    def ask(self, what: str, amount: int = 1) -> Any:
-        """Send an order and wait for its answer."""
+    def request(self, what: str, amount: int = 1) -> Any:
+        """Send an order, and return the answer to it."""
         self.send(what, amount)
         return self.receive()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End the process."""
         self.pipe.close()
         self.process.join(20)
         self.process.kill()
 
 
-def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
-    """A row of the table; ``plain``, ``seconds``: seconds an image in each round, of the plain loop and of this variant."""
-    config, times = compose(*party.words), median(seconds)
+def row(process: TrainingProcess, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
+    """Return a row of the table; ``plain`` (the plain loop) and ``seconds`` (the variant) are seconds per image in each round."""
+    config, times = compose(*process.words), median(seconds)
     where = torch.device(config.device)
     found = {
         "dynamic": config.dynamic,
         "batch": batch,
-        "variant": party.name,
+        "variant": process.name,
         "images_per_second": 1 / min(seconds),
         "times_plain": median(p / t for p, t in zip(plain, seconds, strict=True)),
-        "first_step_seconds": party.first["seconds"],
-        "peak_mib": party.ask("peak"),
+        "first_step_seconds": process.first["seconds"],
+        "peak_mib": process.request("peak"),
         "seconds_per_image": seconds,
         "plain_seconds_per_image": plain,
     }
@@ -201,11 +203,11 @@ def row(party: Party, plain: list[float], seconds: list[float], batch: int) -> d
         "bound_transfer": transfer,
         "times_bound": times / max(arithmetic, transfer),
     }
-    if party.name != "plain":
-        once, again = party.ask("evaluate"), party.ask("evaluate", 3) / 3
+    if process.name != "plain":
+        once, again = process.request("evaluate"), process.request("evaluate", 3) / 3
         images = config.evaluation.batch_size
         runs = [
-            compose(*party.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
+            compose(*process.words, "data=stl10", f"data.fraction={k / 10}", "output_root=/none") for k in range(1, 11)
         ]
         left = [work_left(run) for run in runs]
         training, evaluation = (sum(getattr(each, of) for each in left) for of in ("train", "evaluate"))
@@ -237,7 +239,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
-    """What the process of a `Party` does."""
+    """Answer the orders of a `TrainingProcess`; this is what its process runs."""
     try:
         config = compose(*words)
         where = torch.device(config.device)
@@ -258,14 +260,14 @@ def work(pipe: Connection, words: list[str], plain: bool, workers: int) -> None:
                 device.synchronize(where)
                 answer = time.perf_counter() - begin
             pipe.send(answer)
-    except EOFError:  # the other side has left
+    except EOFError:  # the other side has closed the pipe
         return
-    except Exception as error:  # whatever it is, the other side waits for an answer
+    except Exception as error:  # every error is reported, since the other side waits for an answer
         pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Callable[[], Any]]:
-    """A training step of this package, and the evaluation of a batch."""
+    """Return functions for a training step of this package, which returns the objective, and for evaluating a batch."""
     device.set_up(config)
     dataset = source.load(config.data, print)
     images = DeviceImages(dataset.train.pixels, dataset.train.labels, where)
@@ -283,9 +285,9 @@ def own_step(config: Any, where: torch.device) -> tuple[Callable[[], float], Cal
 
 
 def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable[[], float], Callable[[], Any]]:
-    """A training step of the plain loop, from the same weights, and nothing to evaluate.
+    """Return functions for a step of the plain loop and for an evaluation, which does nothing here.
 
-    The first step is on our first batch, so that losses compare.
+    The network begins with the package's initial weights and its first batch, so that losses can be compared.
     """
     import plain_loop
 
@@ -295,7 +297,7 @@ def plain_step(config: Any, where: torch.device, workers: int) -> tuple[Callable
     dataset = source.load(config.data, print)
     root = config.data.root or str(shapes.ensure())
     network = plain_loop.PlainNetwork(config.dynamic, config.network.widths, config.network.steps)
-    network.take_weights(build_network(config).state_dict())
+    network.load_weights(build_network(config).state_dict())
     network.to(where).train()
     optimizer = torch.optim.SGD(
         network.parameters(), lr=config.schedule.learning_rate, momentum=config.optimizer.momentum

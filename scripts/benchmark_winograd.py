@@ -1,7 +1,7 @@
 """From how many channels on are Winograd's convolutions faster than direct ones?
 
-``python scripts/benchmark_winograd.py`` times one compiled symmetric layer forward and backward, in both ways, on the CPU. Its
-table is the reason for ``FEWEST_CHANNELS`` in networks/winograd.py.
+``python scripts/benchmark_winograd.py`` times one compiled symmetric layer forward and backward on the CPU, with both kinds of
+convolution. Its table is the reason for ``FEWEST_CHANNELS`` in networks/winograd.py.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIZES = ("256x12", "128x24", "64x48", "32x96", "128x12", "64x24", "32x48")
 
 
 def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[], list[Tensor]]:
-    """A function that computes the gradients of a layer, compiled with Winograd's convolutions from ``fewest`` channels on."""
+    """Return a function for the gradients of a layer, compiled with Winograd's convolutions from ``fewest`` channels on."""
     random = torch.Generator().manual_seed(0)
     features = torch.randn(2, batch, channels, side, side, generator=random)
     Y, v = (each.contiguous(memory_format=torch.channels_last) for each in features)
@@ -34,14 +34,14 @@ def gradients(channels: int, side: int, batch: int, fewest: int) -> Callable[[],
     layer = torch.compile(SymmetricLayer(Norm("instance"), "tanh").__call__, dynamic=False)
 
     def run() -> list[Tensor]:
-        winograd.FEWEST_CHANNELS = fewest  # part of what compiled code is chosen by
+        winograd.FEWEST_CHANNELS = fewest  # compiled code is only reused for the same value
         return list(torch.autograd.grad(layer(inputs[0], SymmetricWeights(*inputs[1:])), inputs, v))
 
     return run
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="channels x pixels of a side")
     parser.add_argument("--batch", type=whole_number(1), default=32)

@@ -1,4 +1,4 @@
-"""Draw some images of every class of a data set in STL-10's layout: ``python scripts/contact_sheet.py --help``."""
+"""Draw some images of every class of a data set in STL-10's format; ``python scripts/contact_sheet.py --help``."""
 
 import argparse
 import io
@@ -19,18 +19,18 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 GAP = 5  # white pixels between images
-LEVEL = 15  # grey levels from one to the next in the file; divides 255, so that white stays white
+LEVEL = 15  # colours are rounded to multiples of this; it divides 255, so that white stays white
 
 
 def column(images: stl10.Images, label: int, rows: int) -> NDArray[np.uint8]:
-    """The first images of one class, one below the other, (height, 96, 3)."""
+    """Return the first ``rows`` images of one class, one below the other, (height, 96, 3)."""
     chosen = images.pixels[np.flatnonzero(images.labels == label)[:rows]].transpose(0, 2, 3, 1)
     framed = np.pad(chosen, ((0, 0), (0, GAP), (0, 0), (0, 0)), constant_values=255)
     return framed.reshape(-1, *framed.shape[2:])[:-GAP]
 
 
 def contact_sheet(data: stl10.Dataset, rows: int, output: Path) -> None:
-    """Draw and save a column of training images for each class, under the name of the class."""
+    """Draw and save one column of training images per class, below the name of the class."""
     columns = [column(data.train, label, rows) for label in range(len(data.class_names))]
     figure, axes = plt.subplots(1, len(columns), figsize=(len(columns), rows + 0.25))
     for axis, pixels, name in zip(axes, columns, data.class_names, strict=True):
@@ -42,13 +42,13 @@ def contact_sheet(data: stl10.Dataset, rows: int, output: Path) -> None:
     figure.savefig(drawn, dpi=96)
     output.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.asarray(Image.open(drawn).convert("RGB"))
-    coarse = np.rint(pixels / LEVEL) * LEVEL  # noise rounded away: a third of the size, and nobody sees it
+    coarse = np.rint(pixels / LEVEL) * LEVEL  # invisible, and a third of the file size
     Image.fromarray(coarse.astype(np.uint8)).save(output, optimize=True)
     print(f"{output}: {output.stat().st_size / 1000:.0f} kB")
 
 
 def main() -> None:
-    """Read the options and the data, and draw."""
+    """Parse the options, read the data and draw the contact sheet."""
     parser = argparse.ArgumentParser(
         description="Draw a contact sheet: some training images of every class, by column."
     )

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the origin of their numbers, timing in turns, the machine's rates, JSON files."""
+"""Functions that the benchmarks share: origin of the numbers, timing in turns, rates of the machine, JSON files."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from pdenet_repro.system import device
 
 
 def header(where: torch.device) -> dict[str, Any]:
-    """Hardware, versions and commit of the measurement; prints them and returns them for the JSON file."""
+    """Print the hardware, versions and commit of the measurement, and return them for the JSON file."""
     hardware, versions = device.hardware(where), provenance.versions()
     print(f"{hardware['gpu'] or hardware['cpu']}, {hardware['threads']} threads, {hardware['system']}")
     print(", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "pdenet-repro")), flush=True)
@@ -27,7 +27,7 @@ def header(where: torch.device) -> dict[str, Any]:
 def interleaved(
     functions: Mapping[str, Callable[[], Any]], repeats: int, where: torch.device | None = None
 ) -> dict[str, list[float]]:
-    """Seconds of each call. The calls take turns, so that other load slows all alike; a first round is not counted."""
+    """Return the seconds of each call. Functions take turns, so that other load slows all alike; a first round is not counted."""
     where = where or torch.device("cpu")
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(-1, repeats):
@@ -42,7 +42,7 @@ def interleaved(
 
 
 def matrix_rate(where: torch.device, precision: str) -> float:
-    """Floating-point operations per second of the fastest of a few large products: of matrices, and as a convolution."""
+    """Return the floating-point operations per second of the fastest of a few large matrix products and a convolution."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     kind: dict[str, Any] = {"device": where, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
     trials: list[tuple[int, Callable[[], torch.Tensor]]] = []
@@ -57,14 +57,14 @@ def matrix_rate(where: torch.device, precision: str) -> float:
 
 
 def copy_rate(where: torch.device) -> float:
-    """Bytes per second, read and written, of copying a tensor much larger than any cache."""
+    """Return the bytes per second, read plus written, of copying a tensor much larger than any cache."""
     source = torch.zeros(2**26 if where.type == "cpu" else 2**28, device=where)
     target = torch.empty_like(source)
     return 2 * source.nbytes / fastest(lambda: target.copy_(source), where)
 
 
 def fastest(run: Callable[[], Any], where: torch.device) -> float:
-    """Seconds of the fastest of five calls after a first one."""
+    """Return the seconds of the fastest of five calls after a first one, which is not counted."""
     times = []
     for _ in range(6):
         device.synchronize(where)
@@ -76,10 +76,10 @@ def fastest(run: Callable[[], Any], where: torch.device) -> float:
 
 
 def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
-    """MiB by which memory grew at its highest during one call: allocated on a GPU, resident (Linux) on the CPU.
+    """Return the peak growth of memory in MiB during one call: of allocated memory on a GPU, of resident memory on a CPU (Linux).
 
-    For the CPU start the process with the environment ``RETURN_FREED``: every tensor is then mapped by itself and goes back
-    to the system when it is freed, so that resident memory is what is in use.
+    On the CPU, the process must run with the environment variables ``RETURN_FREED``: freed tensors then go back to the system
+    at once, so that resident memory is the memory in use.
     """
     device.forget_peak_memory(where)
     before = torch.cuda.memory_allocated(where) / 2**20 if where.type == "cuda" else device.peak_memory(where)
@@ -91,21 +91,19 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
 RETURN_FREED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # glibc's mallopt(3)
 
 
-def in_a_process(part: str, *words: str) -> Any:
-    """Run this script again with ``--part`` in a process of its own, and return what its last line holds, from JSON.
-
-    The part ``peak`` measures memory and runs in the environment ``RETURN_FREED``, the part ``seconds`` does not.
-    """
-    command = [sys.executable, *sys.argv, "--part", part, *words]
+def in_a_process(part: str, *options: str) -> list[dict[str, Any]]:
+    """Start this script again with ``--part`` (``seconds`` or ``peak``), and return the rows that it prints as JSON."""
     environment = os.environ | (RETURN_FREED if part == "peak" else {})
+    command = [sys.executable, *sys.argv, "--part", part, *options]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: measuring {part} failed with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
 
 
 def write_json(path: Path, **content: Any) -> None:
-    """Write the numbers and print where they are."""
+    """Write the numbers, and print the path of their file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")
     print(f"numbers   {path}")

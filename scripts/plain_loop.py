@@ -1,7 +1,7 @@
-"""The study's training as one would write it without this package: the baseline of benchmark_training.py.
+"""The study's training as one would write it in PyTorch without this package: the baseline of benchmark_training.py.
 
-torchvision's STL10 with per-image transforms, a DataLoader, an nn.Module of stock layers, torch.optim.SGD, the regulariser
-in a loop over the weights and a loop that clamps them. Same mathematics; benchmark_training.py checks it.
+It uses torchvision's STL10 with per-image transforms, a DataLoader, a module of stock layers, torch.optim.SGD, a loop over the
+weights for the regulariser and another that clamps them. benchmark_training.py checks that it computes the same objective.
 """
 
 from typing import Any, cast
@@ -14,14 +14,14 @@ from torchvision import datasets, transforms
 
 
 class LabelledSTL10(datasets.STL10):  # type: ignore[misc] # torchvision has no annotations
-    """torchvision's class on a folder that lacks the 2.8 GB of unlabelled images, which it would hash at every start."""
+    """torchvision's STL10 without its check at every start, which needs and hashes the 2.8 GB of unlabelled images."""
 
     def _check_integrity(self) -> bool:
         return True
 
 
 def loader(root: str, batch: int, workers: int) -> DataLoader[tuple[torch.Tensor, int]]:
-    """Shuffled batches of images, each standardised by channel, and labels."""
+    """Return a loader of shuffled batches: images (N, 3, 96, 96), standardised by image and channel, and labels (N,)."""
 
     def standardize(image: torch.Tensor) -> torch.Tensor:
         image = 255 * image
@@ -35,7 +35,7 @@ def loader(root: str, batch: int, workers: int) -> DataLoader[tuple[torch.Tensor
 
 
 class SymmetricLayer(nn.Module):
-    """The symmetric layer, equation (6), of one time step."""
+    """The symmetric layer of one time step, equation (6), docs/spec.md, section 2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class SymmetricLayer(nn.Module):
         self.norm = nn.InstanceNorm2d(channels, eps=1e-3, affine=True)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
-        """The rate of change of features (N, C, H, W)."""
+        """Return F(Y) of features (N, C, H, W), in the same shape."""
         Z = F.relu(self.norm(F.conv2d(Y, self.kernel, padding=1)))
         return -F.conv_transpose2d(Z, self.kernel, padding=1)
 
 
 class PlainUnit(nn.Module):
-    """The time steps of one dynamic."""
+    """A unit: the time steps of one dynamic, docs/spec.md, section 3."""
 
     def __init__(self, dynamic: str, channels: int, steps: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class PlainUnit(nn.Module):
         self.layers: Any = nn.ModuleList(nn.ModuleList(layers) for layers in lists)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to the same, with h = 1."""
+        """Map (N, C, H, W) to the same shape, with time step h = 1."""
         if self.dynamic == "hamiltonian":
             Y, Z = Y.chunk(2, 1)
             for first, second in zip(*self.layers, strict=True):
@@ -76,7 +76,7 @@ class PlainUnit(nn.Module):
 
 
 def connector(inputs: int, outputs: int, size: int) -> nn.Module:
-    """An opening layer or a connector: convolution, batch norm, ReLU."""
+    """Return an opening layer or a connector: convolution, batch norm, ReLU."""
     conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=1e-4), nn.ReLU())
 
@@ -93,7 +93,7 @@ class PlainNetwork(nn.Module):
         self.classifier = nn.Linear(widths[-1], 10)
 
     def forward(self, Y: torch.Tensor) -> torch.Tensor:
-        """Standardised images (N, 3, 96, 96) to class scores (N, 10)."""
+        """Map standardised images (N, 3, 96, 96) to class scores (N, 10)."""
         Y = self.opening(Y)
         for i, (unit, connect) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connect(unit(Y))
@@ -102,8 +102,8 @@ class PlainNetwork(nn.Module):
         scores: torch.Tensor = self.classifier(Y.mean((2, 3)))
         return scores
 
-    def take_weights(self, state: dict[str, torch.Tensor]) -> None:
-        """Copy the weights of a `PDENet`, whose unit weights have a leading time axis."""
+    def load_weights(self, state: dict[str, torch.Tensor]) -> None:
+        """Copy the weights from the state of a `PDENet`, whose unit weights have a leading time axis."""
         own = self.state_dict()
         for name, value in state.items():
             match name.split("."):
@@ -120,7 +120,7 @@ class PlainNetwork(nn.Module):
 
 
 def objective(network: PlainNetwork, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, total variation in time (11), weight decay, with the paper's alphas."""
+    """Return cross-entropy, total variation in time and weight decay with the paper's weights (docs/spec.md, section 6)."""
     loss = F.cross_entropy(scores, labels)
     for unit in network.units:
         for layers in cast(Any, unit).layers:
@@ -135,7 +135,7 @@ def objective(network: PlainNetwork, scores: torch.Tensor, labels: torch.Tensor)
 def train_step(
     network: PlainNetwork, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
 ) -> float:
-    """One step of SGD with momentum and projection; returns the objective."""
+    """Take one step of SGD with momentum and projection; return the objective before it."""
     loss = objective(network, network(images), labels)
     optimizer.zero_grad()
     loss.backward()

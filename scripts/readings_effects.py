@@ -1,4 +1,4 @@
-"""What has each reading of the text been found to change? Writes the last column of the table in docs/readings.md.
+"""Write the last column of the table in docs/readings.md: the measured effect of each reading of the paper on test accuracy.
 
 The numbers come from docs/results/readings/effects.csv, which `python -m pdenet_repro.report STUDY --publish` writes.
 """
@@ -14,7 +14,7 @@ LINK = "results/readings/results.md#effects"
 
 
 def published() -> list[dict[str, str]]:
-    """The rows of the published effects; none where nothing is published."""
+    """Return the rows of the published effects, or none if nothing is published."""
     if not EFFECTS.is_file():
         return []
     with EFFECTS.open(newline="") as file:
@@ -22,7 +22,7 @@ def published() -> list[dict[str, str]]:
 
 
 def with_effects(page: str, effects: list[dict[str, str]]) -> str:
-    """The page with the effects of the variations that each row of its table names, or "not run yet"."""
+    """Return the page with the effects of the variations that each row of its table names, or "not run yet"."""
     return "\n".join(_row(line, effects) for line in page.split("\n"))
 
 
@@ -46,7 +46,7 @@ def _words(row: dict[str, str]) -> str:
 
 
 def main() -> None:
-    """Write the column into the page."""
+    """Write the effects into the page."""
     PAGE.write_text(with_effects(PAGE.read_text(), published()))
 
 

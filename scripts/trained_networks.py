@@ -1,11 +1,11 @@
-"""What do the analyses say of the networks that come with the package? Writes docs/results/analysis and a table of its numbers.
+"""Summarise the published analyses of the networks that come with the package.
 
     python -m pdenet_repro.analysis KIND pretrained:NAME --output docs/results/analysis/NAME    # each kind, each network
     python -m pdenet_repro.analysis robustness pretrained:A pretrained:B --output docs/results/analysis/together
-    python scripts/trained_networks.py                                                          # then this
+    python scripts/trained_networks.py                                                          # after those commands
 
-It writes docs/results/analysis/README.md, which has every result in sentences with its command, and the table in docs/analysis.md
-between the two marks.
+The script writes docs/results/analysis/README.md, which lists every result with its command, and the table of numbers in
+docs/analysis.md between the two comments of ``MARKS``.
 """
 
 import csv
@@ -17,7 +17,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "analysis.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
-TOGETHER = "together"  # the folder of what compares networks image by image
+TOGETHER = "together"  # the folder of analyses that compare networks image by image
 MARKS = "<!-- written by scripts/trained_networks.py -->", "<!-- end of what it writes -->"
 KINDS = (
     "stability", "sensitivity", "spectrum", "energy", "smoothing",
@@ -28,7 +28,7 @@ Rows = list[dict[str, str]]
 
 
 def table(folder: Path, name: str, initial: bool = False) -> Rows:
-    """The rows of a table that are of the trained network, or of its initial weights; none where it was not measured."""
+    """Return the rows of a CSV table about the trained network, or about its initial weights; none if there is no such table."""
     if not (folder / f"{name}.csv").is_file():
         return []
     with (folder / f"{name}.csv").open(newline="") as file:
@@ -36,20 +36,20 @@ def table(folder: Path, name: str, initial: bool = False) -> Rows:
 
 
 def by_unit(rows: Rows, column: str, digits: int = 2, of: Callable[[list[float]], float] = max) -> str:
-    """``of`` the column's values in each unit, with so many significant digits."""
+    """Return ``of`` (by default the maximum) of a column's values in each unit, with so many significant digits."""
     units = sorted({row["unit"] for row in rows if row["unit"] not in ("", "0")})
     values = [of([float(row[column]) for row in rows if row["unit"] == unit]) for unit in units]
     return ", ".join(f"{value:.{digits}g}" for value in values)
 
 
 def last_steps(rows: Rows) -> Rows:
-    """The rows of each unit's last step."""
+    """Return the rows of the last time step of each unit."""
     last = max((int(row["step"]) for row in rows if row["step"]), default=0)
     return [row for row in rows if row["step"] == str(last)]
 
 
 def growth(folder: Path, initial: bool) -> str:
-    """By how much each unit multiplies the distance of two solutions, the images a tenth of their norm apart."""
+    """Return the factor by which each unit multiplies the distance of two solutions whose images differ by 0.1 of their norm."""
     rows = [
         row for row in last_steps(table(folder, "stability", initial)) if row["unit"] and row["perturbation"] == "0.1"
     ]
@@ -57,19 +57,19 @@ def growth(folder: Path, initial: bool) -> str:
 
 
 def gain(folder: Path, initial: bool, which: str) -> str:
-    """Largest or mean gain of each unit."""
+    """Return the gain of each unit; ``which`` is ``largest`` or ``mean``."""
     rows = [row for row in table(folder, "sensitivity", initial) if row["part"].startswith("unit")]
     return ", ".join(f"{float(row[f'{which}_gain_median']):.3g}" for row in rows)
 
 
 def one_sided(folder: Path, initial: bool) -> str:
-    """Range of the layers' one-sided Lipschitz constants."""
+    """Return the range of the layers' one-sided Lipschitz constants."""
     values = [float(row["one_sided_lipschitz_median"]) for row in table(folder, "sensitivity_layers", initial)]
     return f"{min(values):.2g} to {max(values):.2g}" if values else ""
 
 
 def span(rows: Rows, column: str, of: Callable[[list[float]], float]) -> str:
-    """Smallest and largest value over the time steps; a step's is ``of`` its images."""
+    """Return the smallest and largest value over the time steps, where the value of a step is ``of`` those of its images."""
     steps: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         steps.setdefault((row["unit"], row["step"]), []).append(float(row[column]))
@@ -78,13 +78,13 @@ def span(rows: Rows, column: str, of: Callable[[list[float]], float]) -> str:
 
 
 def allowed(folder: Path, initial: bool) -> str:
-    """Step sizes that the eigenvalues allow in the time steps, at full size with the norm frozen."""
+    """Return the range of step sizes that the eigenvalues allow, at full image size with the norm frozen."""
     rows = table(folder, "spectrum_layers", initial)
     return span([row for row in rows if row["size"] == "full" and row["norm"] == "frozen"], "step_size_allowed", min)
 
 
 def zero_modes(folder: Path, initial: bool) -> str:
-    """Share of eigenvalues that are zero."""
+    """Return the share of eigenvalues that are zero, on a crop of the images with the norm frozen."""
     rows = [
         row for row in table(folder, "spectrum_layers", initial) if row["size"] == "crop" and row["norm"] == "frozen"
     ]
@@ -92,7 +92,7 @@ def zero_modes(folder: Path, initial: bool) -> str:
 
 
 def high_frequencies(folder: Path, initial: bool) -> str:
-    """Share of energy above half the Nyquist frequency, from the start of each unit to its end."""
+    """Return the share of energy above half the Nyquist frequency at the start and the end of each unit."""
     rows = [row for row in table(folder, "smoothing", initial) if row["unit"] != "0"]
     parts = []
     for unit in sorted({row["unit"] for row in rows}):
@@ -102,13 +102,13 @@ def high_frequencies(folder: Path, initial: bool) -> str:
 
 
 def refined(folder: Path, initial: bool, statistics: str) -> str:
-    """Accuracies with 1, 2, ... time steps for one."""
+    """Return the test accuracies with each time step refined into 1, 2, 4, ... steps."""
     rows = [row for row in table(folder, "refinement", initial) if row["statistics"].startswith(statistics)]
     return ", ".join(f"{100 * float(row['test_accuracy']):.1f}" for row in rows)
 
 
 def negative_scales(folder: Path, initial: bool) -> str:
-    """The number of negative scales, which void Theorem 1."""
+    """Return how many scales of norms are negative, so that Theorem 1 does not hold."""
     rows = table(folder, "stability_theorem", initial)
     return (
         f"{sum(int(row['negative_scales']) for row in rows)} of {sum(int(row['scales']) for row in rows)}"
@@ -117,7 +117,7 @@ def negative_scales(folder: Path, initial: bool) -> str:
     )
 
 
-# What is said of each network: the words of the row, the kind of analysis, and the function that reads it from a folder
+# Rows of the table: heading, kind of analysis, and the function that reads the entry of a network from its folder.
 LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
     ("distance of two solutions, the images a tenth of their norm apart, is multiplied by (units 1 to 4)", "stability", growth),
     ("largest gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "largest")),
@@ -145,14 +145,14 @@ LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
 
 
 def folders() -> list[str]:
-    """Names of the folders of published analyses, networks in the order of the paper, then those of several together."""
+    """Return the names of the folders of published analyses: networks in the order of the paper, then the others."""
     order = ("parabolic", "hamiltonian", "second_order")
     found = [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]
     return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def side_by_side() -> str:
-    """The table of the trained networks, each value with that at its initial weights in brackets."""
+    """Return the table of the trained networks; the value at initial weights follows each value in brackets."""
     names = [name for name in folders() if name != TOGETHER]
     lines = [f"| | kind | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
     for words, kind, read in LINES:
@@ -166,7 +166,7 @@ def side_by_side() -> str:
 
 
 def index() -> str:
-    """The page of docs/results/analysis: each network, each kind, with command, sentences and files."""
+    """Return the page of docs/results/analysis: command, sentences and files of each network and kind of analysis."""
     lines = [
         "# Analyses of the trained networks\n",
         "Each folder here is what `python -m pdenet_repro.analysis KIND pretrained:NAME --output FOLDER` wrote of a network that",
@@ -194,13 +194,13 @@ def index() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with the table between the two marks."""
+    """Return the page with the table between the two ``MARKS``."""
     before, _, rest = page.partition(MARKS[0])
     return f"{before}{MARKS[0]}\n\n{side_by_side()}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
 
 
 def main() -> None:
-    """Write the index and the table."""
+    """Write the index page and the table."""
     (FOLDER / "README.md").write_text(index())
     PAGE.write_text(with_table(PAGE.read_text()))
 

@@ -39,7 +39,7 @@ CASES = [
     (["-m", "--cfg", "job"], "--cfg shows the configuration of one run; leave out -m"),
     (["--cfg", "job", "data.fraction=5"], "data.fraction=5.0: must be a number above 0 and at most 1"),
     (["--cfg=x"], "--cfg x: must be one of job"),
-    (["--plan", "--cfg", "job"], "--cfg and --plan: each shows something of its own; leave out one of them"),
+    (["--plan", "--cfg", "job"], "--cfg and --plan: must not be given together; leave out one of them"),
     (["--plan=1"], "--plan=1: --plan takes no value"),
     # launchers, and what was Hydra's own
     (["data=shapes", "hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: there are no settings of Hydra here"),

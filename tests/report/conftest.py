@@ -10,7 +10,7 @@ from pdenet_repro.report import write
 def quick(request, monkeypatch):
     """Pictures take seconds: they are saved only for the tests marked ``pictures``, which look at them."""
     if not request.node.get_closest_marker("pictures"):
-        monkeypatch.setattr(write, "save", lambda figure, path, caption="": b"")
+        monkeypatch.setattr(write, "save_figure", lambda figure, path, caption="": b"")
 
 
 @pytest.fixture

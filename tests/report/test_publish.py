@@ -61,7 +61,7 @@ def test_predictions_are_exact_and_probabilities_nearly(study, published):
         assert (run.labels == original.labels).all()
         assert (run.confusion == original.confusion).all()
         assert run.probabilities == pytest.approx(original.probabilities, abs=5e-4)
-        assert run.key == original.key
+        assert run.result_id == original.result_id
 
 
 def test_a_tie_after_rounding_does_not_change_a_prediction(maker, tmp_path):

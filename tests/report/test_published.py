@@ -4,7 +4,7 @@ import pytest
 from made import PAPER
 
 from pdenet_repro.report.groups import Grouping
-from pdenet_repro.report.published import departures, published, readings
+from pdenet_repro.report.published import departures, published_accuracy, readings
 from pdenet_repro.report.results import no_published_value, results
 from pdenet_repro.report.runs import collect
 from pdenet_repro.runs.folder import RunFolder, load_config, load_summary
@@ -37,14 +37,14 @@ def only(maker, tmp_path):
 def test_a_run_of_the_recipe_has_it(only, words, value):
     base = tuple(word for word in PAPER if not (word.startswith("recipe") and any("recipe" in w for w in words)))
     run, row, why_not = only(*words, base=base)
-    assert published(run) == row["published_accuracy"] == pytest.approx(value)
+    assert published_accuracy(run) == row["published_accuracy"] == pytest.approx(value)
     assert (row["verdict"], why_not) == ("undecided", [])
     assert "one seed" in row["notes"]
 
 
 def test_readings_do_not_take_it_away_and_are_named(only):
     run, row, _ = only("dynamic=hamiltonian", "schedule.last_batch=drop")
-    assert published(run) == pytest.approx(0.7478)
+    assert published_accuracy(run) == pytest.approx(0.7478)
     assert readings(run) == ["schedule.last_batch=drop (recipe: keep)"]
     assert "schedule.last_batch=drop (recipe: keep)" in row["notes"]
 
@@ -59,14 +59,14 @@ def test_a_run_from_before_the_key_counts_as_dropped(maker, tmp_path):
     del summary["summary_sha256"]
     RunFolder(load_config(folder)).finish(summary)
     (found,) = collect(tmp_path / "made").values()
-    assert published(found.runs[0]) == pytest.approx(0.7478)
+    assert published_accuracy(found.runs[0]) == pytest.approx(0.7478)
     assert readings(found.runs[0]) == ["schedule.last_batch=drop (recipe: keep)"]
 
 
 def test_a_small_network_of_three_epochs_has_none_and_the_page_says_why(only):
     words = ("dynamic=hamiltonian", "network=tiny", "schedule.epochs=3", "data.validation=0.2")
     run, row, why_not = only(*words)
-    assert published(run) is None
+    assert published_accuracy(run) is None
     assert (row["published_accuracy"], row["p_one_more_draw"], row["verdict"]) == (None, None, "")
     (sentence,) = why_not
     for part in ("network.widths=", "schedule.epochs=3 (recipe: 120)", "data.validation=0.2 (recipe: 0)"):
@@ -75,7 +75,7 @@ def test_a_small_network_of_three_epochs_has_none_and_the_page_says_why(only):
 
 def test_a_fraction_a_fold_and_other_images_have_none(only, maker, tmp_path):
     run, _, why_not = only("dynamic=hamiltonian", "data.fraction=0.1")
-    assert published(run) is None
+    assert published_accuracy(run) is None
     assert why_not == []  # the text has these points in a figure only: nothing to explain
     maker("dynamic=resnet", right=range(3))
     assert departures(collect(tmp_path / "made" / "hamiltonian").popitem()[1].runs[0]) == [
@@ -88,5 +88,5 @@ def test_an_unknown_recipe_has_none(only, monkeypatch):
 
     run, *_ = only("dynamic=hamiltonian")
     run.config.recipe = "mine"
-    assert published(run) is None
+    assert published_accuracy(run) is None
     assert module.departures(run) == ["recipe=mine (not a recipe of this version)"]

@@ -221,7 +221,9 @@ def test_a_page_is_not_made_anew_from_runs_on_other_images(study, maker):
     assert main([str(study)]) == 0
     before = (study / "report.html").read_bytes()
     other_set(maker, "data set")
-    with pytest.raises(RunFolderError, match=r"report\.html is as it was: .* holds runs on shapes, .* and on stl10, "):
+    with pytest.raises(
+        RunFolderError, match=r"report\.html is not updated: .* holds runs on shapes, .* and on stl10, "
+    ):
         write.refresh_page(study)
     assert (study / "report.html").read_bytes() == before
 
@@ -279,7 +281,7 @@ def test_refusals_are_one_sentence(tmp_path, monkeypatch, capsys, words, part):
 def test_only_unfinished_runs(maker, capsys):
     folder = maker("dynamic=resnet", right=[], finished=False)
     assert main([str(folder)]) == 2
-    assert "not one run of 1 is finished" in capsys.readouterr().err
+    assert "must hold a finished run; 1 run there gave no result" in capsys.readouterr().err
 
 
 def test_names_are_escaped_in_the_page(study):

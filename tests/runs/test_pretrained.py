@@ -153,7 +153,7 @@ def test_a_study_an_unfinished_run_and_a_bad_name_are_refused(run, package, caps
     assert export.main([str(run.parents[2])]) == 2
     assert "must be the folder of one finished run" in capsys.readouterr().err
     assert export.main([str(run), "--name", "../x"]) == 2
-    assert "--name ../x: must be small letters" in capsys.readouterr().err
+    assert "--name ../x: must consist of small letters" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are(package):

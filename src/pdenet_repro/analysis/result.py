@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pdenet_repro.report.files import save
+from pdenet_repro.report.files import save_figure
 from pdenet_repro.report.tables import to_csv
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.files import make_folder, remove, write_atomically
@@ -79,7 +79,7 @@ def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
     make_folder(folder)
     old = _files(folder / f"{kind}.json")
     for name, picture in result.pictures.items():
-        save(picture.figure, folder / name)
+        save_figure(picture.figure, folder / name)
     for name, rows in result.tables.items():
         write_atomically(folder / f"{name}.csv", to_csv(rows))
     captions = {name: {"heading": each.heading, "caption": each.caption} for name, each in result.pictures.items()}

@@ -1,1 +1,1 @@
-"""The command line: what a command's words mean, what is refused, what the help says."""
+"""The command line: parsing of arguments, help, error messages and exit codes of each command."""

@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.analysis KIND FOLDER...``: measure what the theory promises on networks."""
+"""``python -m pdenet_repro.analysis KIND FOLDER...``: measure on networks what the theory predicts."""
 
 import argparse
 import os
@@ -39,7 +39,7 @@ dynamic=parabolic,hamiltonian data=shapes network=small
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with these arguments; returns the exit code."""
+    """Run the command with these arguments; return its exit code."""
     try:
         refuse_missing_working_folder()
         kind = arguments[0] if arguments else ""
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser(wanted: str) -> Parser:
-    """The command's parser; only the kind that is wanted is imported, and has its own options."""
+    """Return the command's parser; only the kind ``wanted`` is imported, for its own options."""
     layout: dict[str, Any] = {"epilog": EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = Parser(prog="python -m pdenet_repro.analysis", description=__doc__, **layout)
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
@@ -69,7 +69,11 @@ def _parser(wanted: str) -> Parser:
         kind.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
         kind.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         kind.add_argument(
-            "--seed", type=whole_number(0), default=0, metavar="N", help="of images and perturbations (default 0)"
+            "--seed",
+            type=whole_number(0),
+            default=0,
+            metavar="N",
+            help="seed of the images and perturbations (default 0)",
         )
         if name == wanted and name in KINDS:
             from pdenet_repro.analysis.options import add_options
@@ -79,10 +83,10 @@ def _parser(wanted: str) -> Parser:
 
 
 def _all(given: argparse.Namespace, words: list[str]) -> int:
-    """Run every kind; returns the exit code of the first that failed, not counting kinds that do not apply."""
+    """Run every kind; return the exit code of the first that failed, where a kind that does not apply is no failure."""
     from pdenet_repro.analysis.result import DoesNotApply
 
-    _, output = _place(given, _subjects(given))  # refuses what no kind could use before the first starts
+    _, output = _output_folder(given, _subjects(given))  # reports errors that concern all kinds before the first starts
     make_folder(output)
     outcomes, code = {}, 0
     for kind in KINDS:
@@ -103,7 +107,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
 
 
 @contextmanager
-def _sentence_where_memory_ends() -> Iterator[None]:
+def _raising_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -112,7 +116,7 @@ def _sentence_where_memory_ends() -> Iterator[None]:
         raise
 
 
-@_sentence_where_memory_ends()
+@_raising_out_of_memory()
 def _subjects(given: argparse.Namespace) -> list["Subject"]:
     load_torch()
     from pdenet_repro.analysis.subjects import subjects
@@ -126,16 +130,16 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
 
 
 @own_settings()
-@_sentence_where_memory_ends()
+@_raising_out_of_memory()
 def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
     from pdenet_repro.analysis.trajectory import at_initial_weights, set_initial_statistics
     from pdenet_repro.runs import provenance
 
     found = _subjects(given)
-    study, output = _place(given, found)
+    study, output = _output_folder(given, found)
     make_folder(output)  # a failure is reported before minutes of measuring
-    provenance.git_commit()  # reads and caches the commit before measuring
+    provenance.git_commit()  # cached now, so that it is the commit of the code that measures
     for subject in found:
         set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
@@ -159,15 +163,15 @@ def _analyse(given: argparse.Namespace) -> None:
         print(f"report    {page if refresh_page(study) else command}, with this analysis", flush=True)
 
 
-def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
-    """The study whose folder is written into, or None, and the folder to write into.
+def _output_folder(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | None, Path]:
+    """Return the study that the results belong to, or None, and the folder to write them into.
 
-    Results go to the study's folder only if all runs that stand for the study are analysed. Those of a single run go to the run's
-    folder, so that they do not replace the study's.
+    Results go into the study's folder only if all runs that represent the study are analysed. Those of a single run go into the
+    run's folder, so that they do not replace the study's.
     """
     from pdenet_repro.analysis.subjects import of_study, study_of
 
-    pretrained.resolve_all(given.networks, given.output)  # which refuses to write into the package
+    pretrained.resolve_all(given.networks, given.output)  # raises an error instead of writing into the package
     if given.output:
         return None, given.output
     folders = {each.folder.resolve() for each in found if each.folder}
@@ -184,4 +188,4 @@ def _place(given: argparse.Namespace, found: list["Subject"]) -> tuple[Path | No
         return study, study / "analysis"
     if alone:
         return None, alone
-    raise InvalidConfig(f"--output: must be given for some of the runs of {study}; {study}/analysis is of all")
+    raise InvalidConfig(f"--output: must be given for some of the runs of {study}; {study}/analysis is for all of them")

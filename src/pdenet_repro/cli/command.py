@@ -1,4 +1,4 @@
-"""One command from its words to its exit code: what is refused, what is shown, what is trained."""
+"""The main command, ``python -m pdenet_repro``: train one network, run a sweep, or print a plan, a configuration or help."""
 
 import argparse
 import shlex
@@ -15,7 +15,7 @@ from pdenet_repro.version import __version__
 
 
 def execute(words: Sequence[str]) -> int:
-    """Execute one command; returns its exit code. What a user can mend is one sentence on stderr, no traceback."""
+    """Execute the command with these arguments; return its exit code. A `UserError` is one sentence on stderr, no traceback."""
     if "--version" in words:
         print(f"pdenet-repro {__version__}")
         return 0
@@ -75,7 +75,7 @@ def _run(settings: Sequence[str], launcher_words: Sequence[str], command: str) -
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    """The options among the words, and the others as ``settings``."""
+    """Return the options among the arguments, and all other arguments as ``settings``."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("settings", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
@@ -85,5 +85,5 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     if given.cfg and given.multirun:
         raise InvalidConfig("--cfg shows the configuration of one run; leave out -m")
     if given.cfg and given.plan:
-        raise InvalidConfig("--cfg and --plan: each shows something of its own; leave out one of them")
+        raise InvalidConfig("--cfg and --plan: must not be given together; leave out one of them")
     return given

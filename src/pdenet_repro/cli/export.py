@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.export RUN``: a finished run as a pretrained network, small enough for a repository."""
+"""``python -m pdenet_repro.export RUN``: make a pretrained network, small enough for a repository, of a finished run."""
 
 import argparse
 import re
@@ -9,10 +9,10 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Round, evaluate, write; returns the exit code."""
+    """Round the weights to half precision, evaluate and write the network; return the exit code."""
     parser = Parser(prog="python -m pdenet_repro.export", description=__doc__)
     parser.add_argument("run", type=folder, metavar="RUN", help="the folder of a finished run, with its weights")
-    parser.add_argument("--name", type=_name, help="what load_pretrained calls it (default: its dynamic)")
+    parser.add_argument("--name", type=_name, help="its name in load_pretrained (default: its dynamic)")
     parser.add_argument("--data-root", help="folder that holds the data set, if not where the run found it")
     parser.add_argument(
         "--output", type=folder, help="folder of all pretrained networks (default: the package's, where they are found)"
@@ -27,17 +27,17 @@ def _export(given: argparse.Namespace) -> None:
     from pdenet_repro.runs.export import add_weights, rounded
     from pdenet_repro.system.files import remove
 
-    provenance.git_commit()  # remembered
+    provenance.git_commit()  # cached now, so that it is the commit of the code that evaluates
     (collection,) = collect(given.run).values()
     if not (given.run / "config.yaml").is_file() or not collection.runs:
-        reason = collection.missing[0].reason if collection.missing else "is a study"
+        reason = collection.missing[0].reason if collection.missing else "this is a study"
         raise InvalidConfig(f"{given.run}: must be the folder of one finished run; {reason}")
     (found,) = collection.runs
     network = rounded(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))
     place = (given.output or pretrained.folder()) / (given.name or network.config.dynamic)
     if place.resolve() == given.run.resolve():
         raise InvalidConfig(f"{given.run}: must not be replaced by its own rounded weights; choose another --output")
-    remove(place / "card.json")  # until all of it is written
+    remove(place / "card.json")  # an interrupted export then leaves no network that could be loaded
     publish_run(found, place, None)
     add_weights(place, network)
     print(
@@ -48,5 +48,5 @@ def _export(given: argparse.Namespace) -> None:
 
 def _name(word: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", word):
-        raise argparse.ArgumentTypeError(f"{word}: must be small letters, digits and _ . -, like hamiltonian")
+        raise argparse.ArgumentTypeError(f"{word}: must consist of small letters, digits and _ . -, like hamiltonian")
     return word

@@ -1,4 +1,4 @@
-"""What the command prints about itself, from the presets and the schema: ``--help``, and the first steps."""
+"""The texts of ``--help`` and of the command without arguments, made from the presets and the schema."""
 
 import os
 import textwrap
@@ -20,20 +20,20 @@ EXAMPLES = """\
   python -m pdenet_repro -m study=fig2 data.root=~/data
       the 30 runs of Figure 2, as far as they are missing, then figures and report; --plan shows them first
   python -m pdenet_repro -m dynamic=parabolic,hamiltonian,second_order data.fraction=0.1,0.2,0.3
-      a sweep of one's own: every combination, each in its own run folder, then figures and report
+      a sweep of your own: every combination, each in its own run folder, then figures and report
   python -m pdenet_repro -m data=shapes network.steps=3,6,12 network.step_size=1,0.5,0.25 \\
       pair=network.steps,network.step_size name='steps-${network.steps}'
-      three runs in place of nine: the values of paired keys are gone through together"""
+      three runs instead of nine: the paired keys take their first values together, then their second ones"""
 
 EXIT_CODES = (
-    "0 done; 1 runs of a sweep are missing, whatever they failed of; 2 the command, data or a folder is wrong; 3 a loss, "
+    "0 done; 1 runs of a sweep are missing, for whatever reason; 2 the command, data or a folder is wrong; 3 a loss, "
     "gradient or weight is not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by "
     "a signal and saved, the same command goes on; 128 and the signal's number (130, 143): stopped while nothing was trained"
 )
 
 
 def help_text() -> str:
-    """Usage, presets, every setting with its meaning and range, examples, exit codes."""
+    """Return the text of ``--help``: usage, presets, every setting with its meaning and range, examples, exit codes."""
     groups = "\n".join(f"  {group + '=':11}{' | '.join(presets.choices(group))}" for group in presets.GROUPS)
     settings = "\n".join(_line(key, entry) for key, entry in all_settings() if key not in ("recipe", "data.name"))
     launchers = "\n".join(_launcher(name) for name in LAUNCHERS)
@@ -49,8 +49,8 @@ presets
 keys
 {settings}
 
-of a sweep
-  pair=KEY,KEY                  go through the values of these keys together instead of combining them
+keys of a sweep
+  pair=KEY,KEY                  vary these keys together: their first values, then their second ones, and so on
 {launchers}
 
 options
@@ -68,7 +68,7 @@ exit codes
 
 
 def _launcher(name: str) -> str:
-    """A launcher and the settings that it has and the one before has not."""
+    """Return the help entry of a launcher: its meaning, and its settings that the serial launcher does not have."""
     launcher = LAUNCHERS[name]
     title = textwrap.fill(
         str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
@@ -84,7 +84,7 @@ def _line(key: str, entry: Any) -> str:
 
 
 def first_steps() -> str:
-    """What a command without arguments would train, whether its data are there, and what to type next."""
+    """Return what the command without arguments prints: what it would train, whether the data exist, what to type next."""
     config = compose()
     data, schedule = config.data, config.schedule
     plan = (
@@ -95,7 +95,7 @@ def first_steps() -> str:
     missing = [name for name in stl10.LABELLED if not os.access(folder / name, os.R_OK)]
     if missing:
         state = (
-            f"Its images are missing: {folder} lacks {', '.join(missing)}, or you may not read it. To download them "
+            f"Its images are missing: {folder} lacks {', '.join(missing)}, or you may not read these. To download them "
             f"(2.6 GB, once):\n"
             f"  python -m pdenet_repro data.root={data.root} data.download=true\n"
             f"If they are elsewhere, add data.root=FOLDER, or set PDENET_DATA_ROOT."
@@ -110,5 +110,5 @@ def first_steps() -> str:
 To try it in minutes without any download, on the built-in images:
   python -m pdenet_repro data=shapes network=small schedule=short
 
-All that can be chosen: python -m pdenet_repro --help
+All settings: python -m pdenet_repro --help
 """

@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.report FOLDER...``: figures, tables and a page from run folders alone; nothing is trained."""
+"""``python -m pdenet_repro.report FOLDER...``: make figures, tables and a page from run folders, without training."""
 
 import argparse
 import sys
@@ -10,24 +10,24 @@ from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
 def main(arguments: list[str]) -> int:
-    """Draw and print; returns the exit code."""
+    """Write, publish or compare, as the arguments say; return the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
         "folders", nargs="+", type=folder, metavar="FOLDER",
         help="a study, for example outputs/demo, a folder of studies, a run, or pretrained:NAME; several make one report, "
         "with --output",
     )  # fmt: skip
-    parser.add_argument("--output", type=folder, help="folder of one report of all runs; default: each study's own")
+    parser.add_argument("--output", type=folder, help="folder of one report of all runs (default: each study's folder)")
     parser.add_argument(
         "--by",
         action="append",
         default=[],
         metavar="KEY",
-        help="name groups of runs by this setting, as recipe; repeatable",
+        help="name groups of runs by this setting, for example recipe; can be repeated",
     )
     parser.add_argument("--images", type=_indices, metavar="I,J,...", help="test images of Figure 1, counted from 0")
     parser.add_argument(
-        "--image-seed", type=whole_number(0), default=0, metavar="N", help="of the random test images (default 0)"
+        "--image-seed", type=whole_number(0), default=0, metavar="N", help="seed of the random test images (default 0)"
     )
     parser.add_argument(
         "--data-root", help="folder that holds the data set, for --images, if not where the runs found it"
@@ -36,13 +36,13 @@ def main(arguments: list[str]) -> int:
         "--publish",
         type=folder,
         metavar="FOLDER",
-        help="copy a study there without weights, small enough for a repository",
+        help="copy the study to this folder without weights, small enough for a repository",
     )
     parser.add_argument(
         "--compare",
         type=folder,
         metavar="REFERENCE",
-        help="only say for each run whether it reproduces the run of the same settings there; exit code 1 if one does not",
+        help="only say whether each run reproduces the run of the same settings in this folder; exit code 1 if one does not",
     )
     try:
         refuse_missing_working_folder()
@@ -64,15 +64,15 @@ def main(arguments: list[str]) -> int:
         if given.publish:
             from pdenet_repro.report.publish import publish
 
-            whole = publish(folders, given.publish, options)
+            undamaged = publish(folders, given.publish, options)
         else:
-            whole = write_report(folders, output=given.output, options=options)
+            undamaged = write_report(folders, output=given.output, options=options)
     except UserError as error:
         return show(error)
     except KeyboardInterrupt:
-        print("stopped; what was not drawn yet is as it was, and the runs are untouched", file=sys.stderr)
+        print("stopped; files that were not written yet are unchanged, and so are the runs", file=sys.stderr)
         return 130
-    return 0 if whole else 2
+    return 0 if undamaged else 2
 
 
 def _indices(value: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.status FOLDER`` and ``python -m pdenet_repro.clean FOLDER``: the runs of a study, from its folder."""
+"""``python -m pdenet_repro.status FOLDER`` and ``python -m pdenet_repro.clean FOLDER``: show and clean up the runs of a study."""
 
 import argparse
 import sys
@@ -13,11 +13,11 @@ from pdenet_repro.system.formatting import aligned
 
 
 def show_status(arguments: Sequence[str]) -> int:
-    """How far the runs of a study have come: done, running, interrupted, failed or to do, and what they take on disk."""
+    """Show the state of each run of a study (done, running, interrupted, failed or to do) and its size on disk."""
     parser = _parser("status", show_status.__doc__)
     parser.add_argument(
         "--watch", type=whole_number(1), nargs="?", const=5, metavar="SECONDS",
-        help="show it again every so many seconds (default 5), until Ctrl-C",
+        help="show the state again every SECONDS seconds (default 5), until Ctrl-C",
     )  # fmt: skip
 
     def show(given: argparse.Namespace) -> None:
@@ -32,17 +32,17 @@ def show_status(arguments: Sequence[str]) -> int:
 
 
 def clean(arguments: Sequence[str]) -> int:
-    """Show what unfinished and failed runs have left, checkpoints included; with --yes, remove it. Finished runs stay."""
+    """Show the files of unfinished and failed runs, checkpoints included; with --yes, remove them. Finished runs stay."""
     parser = _parser("clean", clean.__doc__)
-    parser.add_argument("--yes", action="store_true", help="remove it")
+    parser.add_argument("--yes", action="store_true", help="remove these files")
 
     def show_or_remove(given: argparse.Namespace) -> None:
         found = left_over(given.folder)
         if not found:
-            print(f"{given.folder}: no run that is neither finished nor running has left anything")
+            print(f"{given.folder}: there is nothing to remove; every run is finished, running or not yet begun")
         elif not given.yes:
             print(
-                f"{_table(given.folder, found)}\nnothing is removed; --yes removes these runs, and what they have trained"
+                f"{_table(given.folder, found)}\nnothing is removed; --yes removes these runs with all that they have trained"
             )
         else:
             for run in found:

@@ -1,4 +1,7 @@
-"""Tables and pictures from run folders alone: no training, no GPU, no torch."""
+"""Reports: figures, tables and web pages, made from run folders alone, without PyTorch.
+
+`write.write_report` makes a report; `runs.collect` reads run folders; `groups.Grouping` decides which runs belong together.
+"""
 
 from pdenet_repro.system.pictures import load_matplotlib
 

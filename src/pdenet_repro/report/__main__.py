@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.report``: the command is in ``cli/report.py``."""
+"""Entry point of ``python -m pdenet_repro.report``, which ``cli/report.py`` implements."""
 
 import sys
 

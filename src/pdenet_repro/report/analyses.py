@@ -1,4 +1,4 @@
-"""What analyses left in a study's ``analysis/`` (KIND.json and pictures), for its report. Files may be damaged or gone."""
+"""Read the results of a study's analyses, ``analysis/KIND.json`` and pictures, for its report; they may be damaged."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A figure of the page: what it shows, its PNG, a line about its runs, and where it comes from."""
+class PageFigure:
+    """A figure of the page: heading, caption, PNG, a line about its runs, and its origin as (term, description) pairs."""
 
     heading: str
     caption: str
@@ -20,21 +20,21 @@ class Shown:
 
 @dataclass(frozen=True)
 class Analysis:
-    """One kind of analysis, as its JSON and pictures tell."""
+    """The results of one kind of analysis, as read from its files."""
 
     kind: str
     meaning: str
     sentences: list[str]
-    pictures: list[Shown]
+    pictures: list[PageFigure]
     tables: list[str]  # file names
     origin: Mapping[str, str]  # command, commit, networks, versions
-    foreign: list[str]  # folders of its networks that are not among the runs of the page
+    foreign: list[str]  # folders of analysed networks that are not among the runs of the page
 
 
 def read(study: Path, runs: Sequence[Path] = ()) -> tuple[list[Analysis], list[str]]:
-    """The analyses of a study, by kind, and a sentence for each that cannot be read; none without any.
+    """Return the analyses of a study, sorted by kind, and a sentence for each that cannot be read.
 
-    An analysis says which of its networks are not among ``runs``, the folders of the runs that the page is of.
+    ``runs`` are the folders of the runs on the page; each analysis lists its networks from other folders as ``foreign``.
     """
     known = {folder.absolute().parts[-3:] for folder in runs}
     found, complaints = [], []
@@ -54,8 +54,8 @@ def _read(path: Path, known: set[tuple[str, ...]]) -> Analysis:
     for name, words in content["pictures"].items():
         png = path.with_name(f"{name}.png").read_bytes()
         if not (png.startswith(b"\x89PNG") and png.endswith(b"IEND\xaeB`\x82")):
-            raise ValueError(f"{name}.png is no whole picture")
-        pictures.append(Shown(str(words["heading"]), str(words["caption"]), png))
+            raise ValueError(f"{name}.png is no complete PNG file")
+        pictures.append(PageFigure(str(words["heading"]), str(words["caption"]), png))
     origin = {
         "command": str(content["command"]),
         "commit": str(content["git_commit"] or ""),

@@ -1,4 +1,4 @@
-"""What stands below every figure, table and file: on which data, from which runs, by which command."""
+"""Captions and origins of figures, tables and files: what they show, on which data, of which runs, by which command."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ FIGURES = {
     "effects": (
         "Effects: what each variation changes",
         "Test accuracy of each network minus that of the network it is compared with: the same dynamic, training images and "
-        "seed, one setting changed. The bars say how far other test images could move the difference of these two networks; "
-        "training again with another seed moves it too, which the grey rows show.",
+        "seed, one setting changed. The bars show how far other test images could move the difference of these two networks; "
+        "another seed moves it too, as the grey rows show.",
     ),
     "figure1": (
         "Figure 1: test images and class probabilities",
@@ -23,17 +23,17 @@ FIGURES = {
     ),
     "figure2": (
         "Figure 2: accuracy by training images and by epoch",
-        "Left: test accuracy of the reported iterate against the number of training images; lines: mean over seeds; dots: single "
-        "runs; wide bars: one standard deviation over seeds; narrow bars: exact 95 % interval of one network on these test "
-        "images, where there is one seed; a gap: no run; dotted: chance; stars: published; networks on as many images are drawn "
-        "beside each other. Right: during training; thin lines: "
-        "single runs; thick lines: their mean at epochs that all of them have, with one standard deviation; crosses: other "
-        "statistics of the batch norms, where they were recorded.",
+        "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, with a "
+        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars are the "
+        "exact 95 % interval over test images where there is one seed; stars are published accuracies; the dotted line is "
+        "chance. Points at the same number of images are moved apart sideways. Right: test accuracy during training. Thin lines "
+        "are single runs; thick lines are their mean at epochs that all of them have, with one standard deviation; crosses are "
+        "accuracies with other statistics of the batch norms, where they were recorded.",
     ),
     "figure3": (
         "Figure 3: confusion matrices",
-        "Test images of each true class (row) by predicted class (column); rows of matrices are the networks, columns growing "
-        "numbers of training images, one seed throughout.",
+        "Each matrix counts the test images of each true class (row) by predicted class (column). There is one row of matrices "
+        "per network and one column per number of training images; all are of one seed.",
     ),
     "loss_curves": (
         "Loss curves",
@@ -56,19 +56,19 @@ TABLES = {
 
 
 def data_name(runs: Sequence[Run]) -> str:
-    """The data set in words."""
+    """Return the name of the runs' data set in captions."""
     name = runs[0].config.data.name
     return DATA.get(name, name)
 
 
-def mixed(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
-    """The value that all runs share; ``mixed (0.1, 0.2)`` where they do not."""
+def common_value(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
+    """Return the value that all runs have in common, or ``mixed (0.1, 0.2)`` if they have several."""
     values = list(dict.fromkeys(of(run) for run in runs))
     return str(values[0]) if len(values) == 1 else f"mixed ({listed(sorted(values, key=str))})"
 
 
 def seeds(runs: Sequence[Run]) -> str:
-    """``seed 0``, ``seeds 0, 1, 2``, with the folds if there are any."""
+    """Return ``seed 0`` or ``seeds 0, 1, 2``, followed by the folds if there are any."""
     found = sorted({run.config.seed for run in runs})
     folds = sorted({run.config.data.fold for run in runs if run.config.data.fold is not None})
     words = f"{'seeds' if len(found) > 1 else 'seed'} {listed(found)}"
@@ -76,16 +76,16 @@ def seeds(runs: Sequence[Run]) -> str:
 
 
 def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), absent: str = "") -> str:
-    """One line below a figure or a table: data set, recipe, runs, seeds, epochs, precision, test images, gaps.
+    """Return the line below a figure or table: data set, recipe, runs, seeds, epochs, precision, test images, missing runs.
 
-    ``differing``: settings that tell groups of the runs apart; ``absent``: what is not shown, and why.
+    ``differing`` are settings that distinguish groups of the runs; ``absent`` is a phrase that names what is not shown.
     """
     parts = [
         data_name(runs),
-        f"recipe {mixed(runs, lambda run: run.config.recipe)}",
+        f"recipe {common_value(runs, lambda run: run.config.recipe)}",
         f"{counted(len(runs), 'run')} ({seeds(runs)})",
-        f"epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}",
-        mixed(runs, lambda run: run.config.precision),
+        f"epochs: {common_value(runs, lambda run: run.config.schedule.epochs)}",
+        common_value(runs, lambda run: run.config.precision),
         f"{runs[0].summary['test_images']:,} test images",
     ]
     if differing:
@@ -99,23 +99,24 @@ def line(runs: Sequence[Run], missing: int = 0, differing: Sequence[str] = (), a
 
 
 def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
-    """The first sentence of a report."""
+    """Return the first sentence of a report: networks, data set, training images, seeds, recipe, epochs, test images."""
     names = list(dict.fromkeys(cell.name for cell in grouping.cells))
     return (
         f"{counted(len(runs), 'trained network')} ({'; '.join(names) if grouping.naming else ', '.join(names)}) on "
         f"{data_name(runs)}: {listed(grouping.sizes)} training images, {seeds(runs)}, recipe "
-        f"{mixed(runs, lambda run: run.config.recipe)}, epochs: {mixed(runs, lambda run: run.config.schedule.epochs)}, "
+        f"{common_value(runs, lambda run: run.config.recipe)}, "
+        f"epochs: {common_value(runs, lambda run: run.config.schedule.epochs)}, "
         f"{counted(int(runs[0].summary['test_images']), 'test image')}."
     )
 
 
 def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Where a figure or a table comes from, as terms and what they are."""
+    """Return the origin of a figure or table as (term, description) pairs: commands, commits, checksums, settings."""
     sums = runs[0].summary.get("data_md5") or {}
     known = [
         ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
         ("sweep", "; ".join(dict.fromkeys(sweeps))),
-        ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.key)}"),
+        ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.result_id)}"),
         ("commits of the runs", _counts(runs, lambda run: run.summary.get("git_commit") or "unknown")),
         ("configurations", _counts(runs, lambda run: str(run.summary.get("configuration_sha256") or "unknown")[:10])),
         ("data", ", ".join(f"{name} MD5 {md5}" for name, md5 in sums.items())),
@@ -128,7 +129,7 @@ def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, s
 
 
 def _counts(runs: Sequence[Run], of: Callable[[Run], Any]) -> str:
-    """Each value, and how many runs have it where that is not all or one."""
+    """List each value, and the number of runs that have it unless it is all or one."""
     counts = Counter(of(run) for run in runs)
     if len(counts) in (1, len(runs)):
         return ", ".join(map(str, counts))

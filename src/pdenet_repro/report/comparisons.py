@@ -1,4 +1,4 @@
-"""Networks against each other: per pair of dynamics and number of images, and of groups; and accuracy by class."""
+"""Comparisons of trained networks: pairs of dynamics or groups on the same number of images, and accuracy by class."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
@@ -12,18 +12,17 @@ from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import difference_from_zero, holm, mcnemar, mean_of_known, t_interval
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 
-THESE_NETWORKS = "these two networks"  # one seed: nothing can be said of the dynamics
-Alikeness = tuple[float | None, float | None]  # share of equal predictions, correlation of errors
+THESE_NETWORKS = "these two networks"  # what a comparison of single seeds is about: not the dynamics
+Similarity = tuple[float | None, float | None]  # fraction of equal predictions, correlation of errors
 
 
 def comparisons(grouping: Grouping) -> list[Row]:
-    """A row for each two dynamics of a group on the same images, and for each group against the first.
+    """Return one row per pair of cells on the same number of images: two dynamics of a group, or a group and the first one.
 
-    A dynamic that the first group does not have is compared with all dynamics of the first group.
-
-    Differences are over the seeds that both have; p is corrected for the number of rows (Holm).
+    A dynamic that the first group does not have is compared with all dynamics of the first group. Differences are means over
+    the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows (Holm).
     """
-    own = {cell: _alikeness(combinations(cell.runs, 2)) for cell in grouping.cells}
+    own = {cell: _similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
     rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[one], own[other]))]
     return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
@@ -36,11 +35,11 @@ def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
         against_first = reference in (one.group, other.group) and (len(dynamics) == 1 or not dynamics <= in_reference)
         if one.group == other.group or against_first:
             for images in sorted(set(one.cells) & set(other.cells)):
-                if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed and a fold are no pair
+                if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed cannot be paired with a fold
                     yield one.cells[images], other.cells[images]
 
 
-def _compare(one: Cell, other: Cell, own: Alikeness, others_own: Alikeness) -> Row | None:
+def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) -> Row | None:
     shared = [each for each in one.repetitions if each in other.repetitions]
     pairs = {each: found for each in shared if (found := _same_seed(one.repetitions[each], other.repetitions[each]))}
     if not pairs:
@@ -52,7 +51,7 @@ def _compare(one: Cell, other: Cell, own: Alikeness, others_own: Alikeness) -> R
     only_first, only_second, p = (
         (None, None, difference_from_zero(differences)) if several else mcnemar(flat[0][0].correct, flat[0][1].correct)
     )
-    same, errors = _alikeness(flat)
+    same, errors = _similarity(flat)
     return {
         "first": one.name,
         "second": other.name,
@@ -82,12 +81,12 @@ def _same_seed(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, R
     return [(run, by_seed[run.config.seed]) for run in first if run.config.seed in by_seed]
 
 
-def _alikeness(pairs: Iterable[tuple[Run, Run]]) -> Alikeness:
-    """Share of equal predictions, and correlation of the confusion matrices off their diagonals: means over pairs of runs.
+def _similarity(pairs: Iterable[tuple[Run, Run]]) -> Similarity:
+    """Return the fraction of equal predictions and the correlation of the confusion matrices off their diagonals.
 
-    The correlation is 1 where both mistake the same classes for the same others equally often, and 0 on average where
-    the wrong classes of one are drawn at random. It is None where a matrix is constant there, as without errors; both are
-    None without pairs.
+    Both are means over pairs of runs, None without pairs. The correlation is 1 if both networks mistake the same classes for
+    the same others equally often, 0 on average if the wrong classes of one are random, and None if a matrix is constant off
+    its diagonal, as without errors.
     """
     same, correlations = [], []
     for first, second in pairs:
@@ -99,7 +98,7 @@ def _alikeness(pairs: Iterable[tuple[Run, Run]]) -> Alikeness:
 
 
 def columns(digits: int) -> list[Column]:
-    """How the comparisons are shown to people."""
+    """Return the columns that show `comparisons`; ``digits`` are the decimals of percentages."""
     share, difference = percent(digits), points(digits)
     return [
         Column("first", ("first",), str),
@@ -124,7 +123,7 @@ def columns(digits: int) -> list[Column]:
 
 
 def per_class(grouping: Grouping) -> list[Row]:
-    """A row for each line that can be shown beside the others, and class: share of the class's test images that is right."""
+    """Return one row per comparable line and class: the fraction of the class's test images that is classified correctly."""
     rows: list[Row] = []
     for line, cell in grouping.comparable.items():
         matrix = np.mean([run.confusion for run in cell.runs], axis=0)
@@ -138,7 +137,7 @@ def per_class(grouping: Grouping) -> list[Row]:
 
 
 def classes_across(grouping: Grouping, rows: Sequence[Row], digits: int) -> list[dict[str, str]]:
-    """The accuracies by class as a table with a column a class, for the page."""
+    """Return the rows of `per_class` as a formatted table with one row per network and one column per class."""
     across: dict[tuple[str, int], dict[str, str]] = {}
     names = {(line.dynamic, *dict(line.group.settings).values()): line.name for line in grouping.lines}
     for row in rows:

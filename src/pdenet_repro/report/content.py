@@ -1,4 +1,4 @@
-"""Everything that a report says, once: the page, results.md and the terminal are written from it."""
+"""The tables and sentences of a report, from which the page, ``results.md`` and the terminal output are written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Collection
 from pdenet_repro.report.statistics import MARGIN
-from pdenet_repro.report.tables import Row, Words, shown, to_markdown, to_text
+from pdenet_repro.report.tables import Row, Words, format_rows, to_markdown, to_text
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 TERMINAL = (
@@ -17,20 +17,20 @@ TERMINAL = (
     "images/s, median", "peak MiB",
 )  # fmt: skip
 
-# The tables of results.md and the page: heading, and what their columns mean.
+# Heading of each table of results.md and the page, and the meaning of its columns.
 SECTIONS = {
     "effects": (
         "Effects",
         "Effect: test accuracy minus that of the run of the same dynamic, training images and seed without the variation, in "
         "percentage points. Interval of these two networks: for the same test images (Agresti and Min); it counts the "
-        "uncertainty of the test images, not that of training again, which the rows of another seed show. With other "
-        "statistics at test time the single predictions are not kept, so that the interval is that of two independent "
-        "samples, wider than need be. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
+        "uncertainty of the test images, not that of training again, which the rows of another seed show. A run does not "
+        "record its predictions with other statistics at test time, so that the interval is that of two independent samples, "
+        "wider than necessary. Over seeds: Student's interval of the mean. p: McNemar's exact test; p, Holm: "
         "corrected for the number of rows.",
     ),
     "results": (
         "Results",
-        "Test accuracy: the mean over n seeds (on official folds over folds), sd their standard deviation. 95 % over seeds: "
+        "Test accuracy: the mean over n seeds (or official folds), sd their standard deviation. 95 % over seeds: "
         "Student's interval of that mean, where n > 1: the uncertainty of training again, on these test images. 95 % of this "
         "network: exact (Clopper-Pearson), where n = 1: the uncertainty of the test images, for this network alone. p, one more "
         "draw: could the published value be one more run of ours (prediction interval)? Verdict: two one-sided tests at 5 % "
@@ -53,31 +53,31 @@ SECTIONS = {
     ),
     "per_class": (
         "Accuracy by class",
-        "Per cent of the test images of each class that are right, mean over the runs on the number of images that most dynamics "
-        "and groups have; those without such a run have no row.",
+        "Per cent of the test images of each class that are classified correctly, mean over the runs on the number of training "
+        "images that most dynamics and groups have; those without such a run have no row.",
     ),
 }
 
 
 @dataclass
 class Content:
-    """What a report says."""
+    """The tables and sentences of a report."""
 
     title: str
     lead: str
     caption: str
     gaps: Sequence[Missing]
     copies: Sequence[str]
-    differences: Sequence[str]  # settings that tell the groups apart, all of them
-    no_published: Sequence[str]  # why no published value stands beside a row
-    rows: dict[str, Sequence[Row]]  # by file name, as numbers
-    words: dict[str, Sequence[Words]]  # the same as they are shown
+    differences: Sequence[str]  # a sentence for each setting in which groups differ
+    no_published: Sequence[str]  # a sentence for each row that cannot be compared with a published value
+    rows: dict[str, Sequence[Row]]  # by name of the CSV file
+    words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]
-    folders: Sequence[Path]  # of the runs
+    folders: Sequence[Path]  # folders of the runs
 
 
 def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
-    """Tables and sentences of the runs; ``where``: the report's folder, whose name is in the title."""
+    """Return the content of a report in the folder ``where``, whose name becomes part of the title."""
     rows: dict[str, Sequence[Row]] = {
         "results": results.results(grouping),
         "comparisons": comparisons.comparisons(grouping),
@@ -87,9 +87,9 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
     words: dict[str, Sequence[Words]] = {
-        **{name: shown(rows["results"], of) for name, of in results.columns(rows["results"], grouping.naming).items()},
-        "effects": shown(effects.effects(found.runs, found.missing), effects.columns(digits)),
-        "comparisons": shown(rows["comparisons"], comparisons.columns(digits)),
+        **{name: format_rows(rows["results"], of) for name, of in results.columns(digits, grouping.naming).items()},
+        "effects": format_rows(effects.effects(found.runs, found.missing), effects.columns(digits)),
+        "comparisons": format_rows(rows["comparisons"], comparisons.columns(digits)),
         "per_class": comparisons.classes_across(grouping, rows["per_class"], digits) if few else [],
     }
     return Content(
@@ -108,7 +108,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
 
 
 def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
-    """What a reader must know first: a heading and sentences each."""
+    """Return what a reader must know first, as pairs of a heading and its sentences."""
     parts = {
         f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
         f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
@@ -119,7 +119,7 @@ def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
 
 
 def _gaps(gaps: Sequence[Missing]) -> list[str]:
-    """A sentence for each gap; for more than three of one reason, such as planned runs, one for all of them."""
+    """Return a sentence for each missing run; more than three with the same reason share one sentence."""
     names: dict[str, list[str]] = {}
     for gap in gaps:
         names.setdefault(gap.reason, []).append(gap.name)
@@ -131,7 +131,7 @@ def _gaps(gaps: Sequence[Missing]) -> list[str]:
 
 
 def as_markdown(content: Content) -> str:
-    """``results.md``."""
+    """Return the tables and sentences of ``results.md``."""
     parts = [f"# {content.title}", content.lead]
     for heading, sentences in warnings(content):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
@@ -143,7 +143,7 @@ def as_markdown(content: Content) -> str:
 
 
 def as_text(content: Content, keys: Sequence[str]) -> str:
-    """The table of accuracies for a terminal, with its caption."""
+    """Return the table of accuracies with its caption for a terminal; ``keys`` are the settings that name groups."""
     words = [{**one, **other} for one, other in zip(content.words["results"], content.words["training"], strict=True)]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
     kept = [name for name in wanted if words and name in words[0]]

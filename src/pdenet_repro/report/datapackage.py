@@ -1,6 +1,6 @@
 """``datapackage.json``: the caption, columns and origin of each CSV file of a report.
 
-A comment line inside a CSV file stops many readers, so the captions stand in a file beside them, in the form of a
+Many programs cannot read a CSV file with comment lines, so the captions are in this separate file, in the format of a
 Frictionless Data Package (https://specs.frictionlessdata.io/data-package/), which data tools read.
 """
 
@@ -16,7 +16,7 @@ FILE = "datapackage.json"
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a CSV file, what they are, the line about their runs, and where they come from."""
+    """The rows of a CSV file, their meaning, the line about their runs, and their origin as (term, description) pairs."""
 
     rows: Sequence[Row]
     meaning: str
@@ -25,7 +25,7 @@ class Table:
 
 
 def data_package(title: str, tables: Mapping[str, Table]) -> str:
-    """The JSON that describes ``NAME.csv`` for each table by name; the file of a table without rows is empty, and left out."""
+    """Return the JSON that describes ``NAME.csv`` for each table with rows (without rows, that file is empty)."""
     content = {
         "profile": "tabular-data-package",
         "name": "report",

@@ -1,7 +1,7 @@
-"""The effect of each variation of a study: its accuracy minus that of the run it is compared with, as a table and a picture.
+"""The effect of each variation of a study on test accuracy, as a table and a figure.
 
-A run with ``variation=`` is compared with the run of the same dynamic, training images and seed that has none. Beside them
-stand what other statistics of the batch norms at test time change, and what another seed alone changes.
+A run with ``variation=`` is compared with its base run: the run of the same dynamic, training images and seed without a
+variation. The table also shows the effect of other batch-norm statistics at test time, and of another seed alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.comparisons import THESE_NETWORKS
-from pdenet_repro.report.figures import clear
-from pdenet_repro.report.groups import counted, shown
+from pdenet_repro.report.figures import style_axes
+from pdenet_repro.report.groups import counted, format_value
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
@@ -25,7 +25,7 @@ COLUMNS = (
     "kind", "variation", "changed", "dynamic", "images", "fold", "seed", "about", "n", "base_accuracy", "accuracy", "difference",
     "standard_deviation", "difference_95_low", "difference_95_high", "interval", "only_base_right", "only_variation_right", "p",
 )  # fmt: skip
-# How a row is drawn: colour, marker, and what the legend says of it.
+# Colour, marker and legend entry of each kind of row.
 DRAWN = {
     VARIATION: ("#0072b2", "o", "a variation: these two networks, paired 95 % interval over test images"),
     STATISTICS: (
@@ -38,17 +38,17 @@ DRAWN = {
 
 
 def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
-    """A row for each variation and seed, and for the mean of several seeds; none for a study without variations.
+    """Return one row for each variation and seed, and for the mean of several seeds; none for a study without variations.
 
-    A variation that is planned and not finished has a row without numbers. Differences and intervals are shares. ``p`` is
-    McNemar's, corrected for the number of rows that have one (Holm).
+    A variation that is planned and not finished has a row without numbers. Differences and intervals are fractions. ``p`` is
+    of McNemar's test; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
     """
     if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
         return []
-    bases = {_place(run): run for run in runs if not run.config.variation}
+    bases = {_pair_key(run): run for run in runs if not run.config.variation}
     rows: list[dict[str, Any]] = []
-    for run in sorted(runs, key=lambda run: (*_place(run)[:3], run.config.variation, run.config.seed)):
-        base = bases.get(_place(run))
+    for run in sorted(runs, key=lambda run: (*_pair_key(run)[:3], run.config.variation, run.config.seed)):
+        base = bases.get(_pair_key(run))
         if run.config.variation and base:
             rows.append(_compared(VARIATION, run.config.variation, base, run))
     rows += _means(rows)
@@ -62,15 +62,15 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
     return [{key: row.get(key) for key in COLUMNS} | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _place(run: Run) -> tuple[str, int, int, int]:
-    """What a run shares with the run it is compared with: dynamic, training images, fold, seed."""
+def _pair_key(run: Run) -> tuple[str, int, int, int]:
+    """Return what a run has in common with its base run: dynamic, training images, fold, seed."""
     seed, fold = run.repetition
     return run.dynamic, run.images, fold, seed
 
 
 def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
     only_base, only_run, p = mcnemar(base.correct, run.correct)
-    changed = [f"{key}={shown(run.settings[key])} ({shown(base.settings[key])})"
+    changed = [f"{key}={format_value(run.settings[key])} ({format_value(base.settings[key])})"
                for key in run.settings if run.settings[key] != base.settings[key]]  # fmt: skip
     shared = base.test_images_share_statistics or run.test_images_share_statistics
     interval = paired_interval(only_base, only_run, len(run.correct))
@@ -82,7 +82,7 @@ def _compared(kind: str, name: str, base: Run, run: Run) -> dict[str, Any]:
 
 
 def _with_other_statistics(base: Run) -> Iterator[dict[str, Any]]:
-    """What the other statistics of the batch norms give at test time, of which a run keeps the accuracy alone."""
+    """Yield a row for each other kind of batch-norm statistics; a run records its accuracy, not its predictions."""
     for kind, accuracy in base.by_statistics.items():
         if kind != base.statistics:
             interval = unpaired_interval(base.accuracy, accuracy, base.summary["test_images"])
@@ -101,7 +101,7 @@ def _difference(run: Run, before: float, after: float, interval: tuple[float, fl
 
 
 def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """A row without numbers, beside those of the same dynamic and number of images."""
+    """Yield a row without numbers for a missing run, if its dynamic and fraction are known."""
     if gap.dynamic is not None and gap.fraction is not None:
         images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
         yield {
@@ -114,7 +114,7 @@ def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A row for the mean over the seeds of each variation that has several, with Student's interval."""
+    """Yield a row for the mean over seeds, with Student's interval, of each variation that has several seeds."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in ("variation", "dynamic", "images", "fold")), []).append(row)
@@ -131,7 +131,7 @@ def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def columns(digits: int) -> list[Column]:
-    """How the effects are shown to people."""
+    """Return the columns that show `effects`; ``digits`` are the decimals of percentages."""
     share, difference = percent(digits), points(digits)
     return [
         Column("variation", ("variation",), str),
@@ -154,7 +154,7 @@ def columns(digits: int) -> list[Column]:
 
 
 def effects_figure(rows: Sequence[Row]) -> Figure:
-    """A dot and an interval for each row; a panel for each dynamic and number of training images."""
+    """Draw a dot and an interval for each row, in one panel per dynamic and number of training images."""
     panels: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         panels.setdefault((row["dynamic"], row["images"]), []).append(row)
@@ -176,7 +176,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
         axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
         axis.set_ylim(len(of_panel) - 0.4, -0.6)
         axis.set_title(f"{facts_of(dynamic).label}, {counted(images, 'training image')}", fontsize=11, loc="left")
-        clear(axis)
+        style_axes(axis)
     axes[-1].set_xlabel("test accuracy minus that of the run it is compared with, percentage points")
     kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
     for kind in kinds:
@@ -190,7 +190,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
 
 
 def _line(row: Row) -> str:
-    """A row's name beside the picture; the seed where it is not the first."""
+    """Return the label of a row beside its dot; it names the seed unless that is 0."""
     name = str(row["variation"])
     if row["kind"] == SEED:
         return f"{name} {row['seed']}"

@@ -1,4 +1,4 @@
-"""The test images of Figure 1: from run folders, from a published study, or from the data set."""
+"""Load the test images of Figure 1 from run folders, from a published study, or from the data set."""
 
 import hashlib
 import io
@@ -17,12 +17,12 @@ FILE = "examples.npz"
 
 
 class NoImages(InvalidConfig):
-    """Test images that neither the run folders nor the data set can give."""
+    """Neither the run folders nor the data set contain the test images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A test image."""
+    """A test image and its index among the test images."""
 
     index: int
     pixels: np.ndarray  # (3, H, W) uint8
@@ -31,14 +31,16 @@ class Example:
 def load_examples(
     runs: Sequence[Run], indices: Sequence[int] | None, seed: int, data_root: str | None = None
 ) -> list[Example]:
-    """The images ``indices``, or four drawn with ``seed``; ``data_root``: where the data set is, if not where it was.
+    """Return the test images with these indices, or four random ones drawn with ``seed``.
+
+    ``data_root`` is the folder of the data set, if it is not where the run found it.
 
     Raises
     ------
     InvalidConfig
-        An index that is no test image.
+        An index is outside the test images.
     NoImages
-        One that neither the run folders nor the data set can give.
+        Neither the run folders nor the data set contain the images.
     """
     images = int(runs[0].summary["test_images"])
     wanted = [int(i) for i in (drawn(seed, images) if indices is None else indices)]
@@ -56,7 +58,7 @@ def load_examples(
 
 
 def _carried(runs: Sequence[Run]) -> Iterator[dict[int, np.ndarray]]:
-    """What each whole file of examples holds, run after run; then those that published studies have beside their runs."""
+    """Yield the pixels by index in each undamaged file of examples: first those of runs, then those of published studies."""
     of_runs = [(run.folder, run.summary["files_sha256"].get(FILE)) for run in runs]
     published = [(run.folder.absolute().parents[2], run.summary.get("published") or {}) for run in runs]
     of_studies = [(study, entry.get("study_examples_sha256")) for study, entry in published]
@@ -78,13 +80,13 @@ def _from_data(
         dataset = source.load(config, lambda line: None)
     except UserError as error:
         there = f"the test images {', '.join(map(str, carried))} only" if carried else "no test images"
-        raise NoImages(f"{named}: the run folders carry {there}, and the data set cannot be read: {error}") from error
+        raise NoImages(f"{named}: the run folders contain {there}, and the data set cannot be read: {error}") from error
     expected = run.summary.get("data_md5") or {}
     for name in LABELLED:
         found = dataset.checksums.get(name)
         if found and expected.get(name) and found != expected[name]:
             raise NoImages(
-                f"{named}: the data set in {config.root or 'its default folder'} is not the one "
-                f"of the runs: MD5 of {name} {found}, expected {expected[name]}; name the folder of theirs with --data-root"
+                f"{named}: the data set in {config.root or 'its default folder'} is not the one of the runs: "
+                f"MD5 of {name} {found}, expected {expected[name]}; name the folder of their data set with --data-root"
             )
     return np.asarray(dataset.test.pixels[list(wanted)])

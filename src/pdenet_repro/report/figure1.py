@@ -7,17 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdenet_repro.report.examples import Example
-from pdenet_repro.report.figures import Numbers, origin, shown_runs, styles
+from pdenet_repro.report.figures import Numbers, run_identity, shown_runs, styles
 from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
-NETWORKS = 6  # columns at most
-FIRST = 5  # classes shown, where there are many
+NETWORKS = 6  # largest number of networks shown
+FIRST = 5  # number of classes shown if there are many
 
 
 def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Numbers, list[Run]]:
-    """Test images and, for each network, its class probabilities as bars; the numbers, and the runs shown."""
+    """Draw test images and, for each network, class probabilities as bars; return the figure, its numbers and its runs."""
     shown = shown_runs(grouping)[:NETWORKS]
     line_styles = styles(grouping)
     colour = [line_styles[line].colour for line in grouping.comparable]
@@ -45,7 +45,7 @@ def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Nu
             if i == len(examples) - 1:
                 axis.set_xlabel("class probability", fontsize=9)
             numbers += [
-                {**origin(cell, run), "test_image": example.index, "true_class": names[truth], "class": name,
+                {**run_identity(cell, run), "test_image": example.index, "true_class": names[truth], "class": name,
                  "probability": float(p)}
                 for name, p in zip(names, values, strict=True)
             ]  # fmt: skip
@@ -55,7 +55,7 @@ def figure1(grouping: Grouping, examples: Sequence[Example]) -> tuple[Figure, Nu
 def _bars(
     axis: Axes, values: np.ndarray, names: Sequence[str], truth: int, kept: np.ndarray, colour: str, *, named: bool
 ) -> None:
-    """Bars of the classes ``kept``: the true one in full colour, the others pale; the largest carries its number."""
+    """Draw bars of the classes ``kept``, the true one in full colour, and the value of the largest."""
     shades = [colour if i == truth else f"{colour}55" for i in kept]
     axis.barh(range(len(kept)), values[kept], color=shades, height=0.8)
     axis.set_yticks(range(len(kept)), [names[i] for i in kept] if named else [], fontsize=8)

@@ -10,24 +10,25 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pdenet_repro.report.figures import Numbers, Style, clear, draw_curves, origin, percent_axis, styles
+from pdenet_repro.report.figures import Numbers, Style, draw_curves, percent_axis, run_identity, style_axes, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
-from pdenet_repro.report.published import published
+from pdenet_repro.report.published import published_accuracy
 from pdenet_repro.report.run import STATISTICS, Run
 from pdenet_repro.report.statistics import exact_interval
 
-SHORTEST = 0.05  # of the accuracy axis: differences of a few test images must not look large
+SHORTEST = 0.05  # smallest range of the accuracy axis: a difference of a few test images must not look large
 STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
 LineStyles = Mapping[Line, Style]
 SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
 
 
 def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
-    """The figure, the numbers of its left and its right side, and the runs of the right side.
+    """Draw Figure 2; return it, the numbers of its left and right side, and the runs on the right side.
 
-    Left: the mean over seeds, every run a dot. A line is broken at a number of images of which its dynamic has no run.
-    Several seeds have a bar of one standard deviation; one seed has its exact interval on the test images, if it holds.
-    Right: runs on the number of images that most lines have with such runs; the mean at epochs that every run shown has.
+    Left: means over seeds, and every run as a dot. A line has a gap where its dynamic has no run. Several seeds have a bar of
+    one standard deviation; a single seed has its exact interval over test images, if that is valid. Right: the runs that
+    recorded the test accuracy during training, on the number of images that most lines have; means are at epochs that all
+    shown runs of a line have.
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -38,7 +39,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     classes = len(grouping.cells[0].runs[0].class_names)
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
-        clear(axis)
+        style_axes(axis)
     low, high = left.get_ylim()
     if high - low < SHORTEST:
         left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
@@ -66,7 +67,9 @@ def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, place
             if len(values) > 1:
                 axis.plot([cell.images] * len(values), values, ".", color=style.colour, markersize=4, alpha=0.7,
                           transform=beside)  # fmt: skip
-            numbers += [{**origin(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs]
+            numbers += [
+                {**run_identity(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs
+            ]
     if _stars(axis, {cell: cell.images for cell in grouping.cells}, line_styles, max(places.values())):
         axis.plot([], [], "*", color="black", markersize=11, label="published")
     if SPREAD in drawn:
@@ -84,7 +87,7 @@ def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, place
 
 
 def _places(lines: Sequence[Line]) -> dict[Line, float]:
-    """Places beside each other, centred at 0, for lines that have a number of images in common; others share a place."""
+    """Assign a sideways offset to each line, centred at 0; lines with a number of images in common get different ones."""
     taken: dict[Line, int] = {}
     for line in lines:
         near = {taken[other] for other in taken if set(other.cells) & set(line.cells)}
@@ -93,28 +96,28 @@ def _places(lines: Sequence[Line]) -> dict[Line, float]:
 
 
 def _beside(axis: Axes, place: float) -> Transform:
-    """The axes' own coordinates, moved sideways by so many times five points: what is at one number of images hides nothing."""
+    """Return data coordinates moved sideways by ``place`` times five points, so that points at one x do not hide each other."""
     return axis.transData + ScaledTranslation(5 * place / 72, 0, axis.figure.dpi_scale_trans)
 
 
 def _frame(axis: Axes, values: Sequence[int]) -> None:
-    """Horizontal limits for these values; those that matplotlib finds depend on what is moved sideways."""
+    """Set horizontal limits for these values; matplotlib's own limits would depend on what is moved sideways."""
     low, high = min(values), max(values)
     room = (high - low) or high
-    axis.set_xlim(low - 0.07 * room, high + 0.14 * room)  # to the right there may be stars
+    axis.set_xlim(low - 0.07 * room, high + 0.14 * room)  # with room for stars on the right
 
 
 def _sizes(grouping: Grouping, line: Line) -> list[int]:
-    """Where the line has a point or a gap: the sizes of its group, and those of its runs that are planned and missing."""
+    """Return where the line has a point or a gap: the sizes of its group and of its missing planned runs."""
     of_group = {size for other in grouping.lines if other.group == line.group for size in other.cells}
-    whole = grouping.whole or 0
+    whole = grouping.full_size or 0
     missing = [each for each in grouping.missing if each.dynamic == line.dynamic]
     planned = {round(each.fraction * whole) for each in missing if each.fraction is not None}
     return [size for size in grouping.planned_sizes if size in of_group | planned]
 
 
 def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> set[str]:
-    """How far the cell's mean, or its one network, is known; which of the two bars it is, none where neither holds."""
+    """Draw the cell's standard deviation, or the interval of its only network; return the name of the bar, if any."""
     values, run = cell.accuracies, cell.runs[0]
     if len(values) > 1:
         spread = stdev(values)
@@ -125,7 +128,7 @@ def _bar(axis: Axes, at: float, cell: Cell, style: Style, beside: Transform) -> 
 
 
 def _exact_interval(axis: Axes, at: float, accuracy: float, run: Run, colour: str, **options: Any) -> bool:
-    """The exact interval of one network's accuracy as a narrow bar, where it holds; whether it does."""
+    """Draw the exact interval of one network's accuracy as a narrow bar if it is valid; return whether it is."""
     if run.test_images_share_statistics:
         return False
     low, high = exact_interval(accuracy, run.summary["test_images"])
@@ -135,11 +138,11 @@ def _exact_interval(axis: Axes, at: float, accuracy: float, run: Run, colour: st
 
 
 def _stars(axis: Axes, cells: Mapping[Cell, int], line_styles: LineStyles, last: float) -> bool:
-    """The published accuracies of these cells, each at its cell's x, beside ``last``, the place of the last line; whether any."""
+    """Draw the published accuracies of these cells at the given x, right of the offset ``last``; return whether there are any."""
     colours = {cell: style.colour for line, style in line_styles.items() for cell in line.cells.values()}
     values: dict[tuple[str, float], tuple[int, str]] = {}  # two groups of a dynamic share their published accuracy
     for cell, at in cells.items():
-        if (value := published(cell.runs[0])) is not None:
+        if (value := published_accuracy(cell.runs[0])) is not None:
             values.setdefault((cell.dynamic, value), (at, colours[cell]))
     for number, ((_, value), (at, colour)) in enumerate(values.items()):
         axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
@@ -152,7 +155,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
     axis.set_xlabel("epoch")
     if not curves:
         axis.set_title("during training", fontsize=11)
-        axis.text(0.5, 0.5, "no run recorded it (evaluation.every=1)", ha="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, "not recorded (it needs evaluation.every=1)", ha="center", transform=axis.transAxes)
         axis.set_xticks([])
         return [], []
     size = shared_size(list(curves.values()))
@@ -170,7 +173,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
             others |= _other_statistics(axis, run, line_styles[line])
-            numbers += [{**origin(cell, run), **row} for row in _recorded(run)]
+            numbers += [{**run_identity(cell, run), **row} for row in _recorded(run)]
         ends[cell] = max(max(epochs) for epochs in values)
     _stars(axis, ends, line_styles, last)
     for kind in sorted(others):
@@ -186,7 +189,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
 
 
 def _with_curves(line: Line) -> dict[int, list[Run]]:
-    """By number of images, the runs that recorded the test accuracy at more than one epoch."""
+    """Return, by number of images, the runs that recorded the test accuracy at more than one epoch."""
     found = {
         size: [run for run in cell.runs if len(run.by_epoch("test_accuracy")) > 1] for size, cell in line.cells.items()
     }
@@ -194,7 +197,7 @@ def _with_curves(line: Line) -> dict[int, list[Run]]:
 
 
 def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: Style, cell: Cell) -> None:
-    """The curves of a cell's runs, with a band of one standard deviation or the interval of one network."""
+    """Draw the curves of a cell's runs, with a band of one standard deviation or the interval of a single network."""
     shared, means = draw_curves(axis, values, name, style, linewidth=1.8, markersize=5, marked=True)
     if len(values) > 1:
         spread = np.array([stdev(each[epoch] for each in values) for epoch in shared])
@@ -204,7 +207,7 @@ def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: 
 
 
 def _recorded(run: Run) -> Numbers:
-    """A row for each epoch at which the run recorded a test accuracy."""
+    """Return one row for each epoch at which the run recorded a test accuracy."""
     kinds = {kind: run.by_epoch(f"test_accuracy_{kind}") for kind in STATISTICS}
     return [
         {"epoch": epoch, "statistics": run.statistics, "test_accuracy": accuracy,
@@ -214,7 +217,7 @@ def _recorded(run: Run) -> Numbers:
 
 
 def _other_statistics(axis: Axes, run: Run, style: Style) -> set[str]:
-    """Points of the statistics that the line itself is not made with, where they were recorded; which those are."""
+    """Draw the accuracies with the statistics that the line itself does not use; return the kinds that were recorded."""
     found = set()
     at_the_end = run.by_statistics
     for kind in STATISTICS:

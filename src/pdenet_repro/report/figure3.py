@@ -1,20 +1,20 @@
-"""Figure 3: confusion matrices, rows the dynamics, columns growing numbers of training images."""
+"""Figure 3: confusion matrices, one row per dynamic and one column per number of training images."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from pdenet_repro.report.figures import Numbers, origin, run_of
+from pdenet_repro.report.figures import Numbers, run_identity, run_of
 from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.run import Run
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 
-PAPER = (0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the training images in the paper's figure
-COLUMNS = 5  # at most
-ROWS = 12
+PAPER = (0.2, 0.4, 0.6, 0.8, 1.0)  # fractions of the training images in the paper's figure
+COLUMNS = 5  # largest number of columns
+ROWS = 12  # largest number of rows
 
 
 def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
-    """The figure, its numbers and its runs: one seed throughout, "no run" where that seed has none, one colour scale."""
+    """Draw Figure 3; return it, its numbers and its runs, which are all of one seed ("no run" where that seed has none)."""
     sizes = columns(grouping)
     lines = [line for line in grouping.lines if not line.cells.keys().isdisjoint(sizes)]
     further, lines = len(lines[ROWS:]), lines[:ROWS]
@@ -43,7 +43,7 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
                 continue
             draw_confusion_matrix(axis, run.confusion, largest, fontsize=6.5)
             numbers += [
-                {**origin(line.cells[size], run), "true_class": names[true], "predicted_class": names[predicted],
+                {**run_identity(line.cells[size], run), "true_class": names[true], "predicted_class": names[predicted],
                  "count": int(count)}
                 for (true, predicted), count in np.ndenumerate(run.confusion)
             ]  # fmt: skip
@@ -58,8 +58,8 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
 
 
 def columns(grouping: Grouping) -> list[int]:
-    """Numbers of training images: the paper's where the study has or plans them, else those there are, evenly chosen."""
-    whole = grouping.whole
+    """Return the numbers of training images to show: the paper's if the study has or plans them, else evenly chosen ones."""
+    whole = grouping.full_size
     paper = [round(share * whole) for share in PAPER] if whole else []
     for sizes in (grouping.planned_sizes, grouping.sizes):
         step = -(-len(sizes) // COLUMNS)

@@ -1,4 +1,4 @@
-"""What the figures of a report have in common: colours, markers, lines, and the numbers that go with each."""
+"""What the figures of a report share: colours, markers, curves, axes, and the entries that identify a run in their CSV files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from pdenet_repro.config.dynamics import BUILT_IN, facts_of
 from pdenet_repro.report.groups import Cell, Grouping, Line
 from pdenet_repro.report.run import Run
 
-OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # of dynamics that state no colour (Okabe & Ito)
-DASHES = ("-", "--", "-.", ":")  # of the groups
-FURTHER = "PX*p<>h"  # markers of a dynamic's further groups
+OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # for dynamics without a colour of their own (Okabe & Ito)
+DASHES = ("-", "--", "-.", ":")  # one for each group
+FURTHER = "PX*p<>h"  # markers of a dynamic's groups after the first
 
 Numbers = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a line is drawn."""
+    """Colour, marker and dashes of a line in a figure."""
 
     colour: str
     marker: str
@@ -31,19 +31,19 @@ class Style:
 
 
 def colours(dynamics: Sequence[str]) -> dict[str, str]:
-    """A colour for each dynamic: its own, or the next one that is free."""
+    """Return a colour for each dynamic: its own, or the next of `OTHERS`."""
     spare = cycle(OTHERS)
     return {name: facts_of(name).colour or next(spare) for name in dynamics}
 
 
 def style_of(dynamic: str, number: int, colour: str) -> Style:
-    """The style of the network or group number 0, 1, ... of a dynamic: the first has the dynamic's own marker."""
+    """Return the style of a dynamic's network or group with this number; number 0 has the dynamic's own marker."""
     marker = FURTHER[(number - 1) % len(FURTHER)] if number else facts_of(dynamic).marker
     return Style(colour, marker, DASHES[number % len(DASHES)])
 
 
 def styles(grouping: Grouping) -> dict[Line, Style]:
-    """Colour and marker by dynamic, dashes by group; where there is one dynamic only, colours tell its groups apart."""
+    """Return colour and marker by dynamic, dashes by group; with only one dynamic, colours distinguish its groups."""
     by_dynamic = colours(list(dict.fromkeys(line.dynamic for line in grouping.lines)))
     palette = cycle([*(facts.colour or "" for facts in BUILT_IN.values()), *OTHERS])
     several = len(by_dynamic) > 1 or len(grouping.lines) == 1
@@ -53,8 +53,8 @@ def styles(grouping: Grouping) -> dict[Line, Style]:
     }
 
 
-def origin(cell: Cell, run: Run) -> dict[str, Any]:
-    """First entries of every row of numbers of a figure: which run it is of."""
+def run_identity(cell: Cell, run: Run) -> dict[str, Any]:
+    """Return the entries that identify the run in a row of a figure's numbers."""
     return {
         "dynamic": cell.dynamic,
         **dict(cell.group.settings),
@@ -65,14 +65,14 @@ def origin(cell: Cell, run: Run) -> dict[str, Any]:
 
 
 def shown_runs(grouping: Grouping) -> list[tuple[Cell, Run]]:
-    """A run for each line that can be shown beside the others, one seed as far as there is one."""
+    """Return one run of each line that is compared with others, of the same seed where possible."""
     cells = list(grouping.comparable.values())
     repetition = grouping.common_repetition(cells)
     return [(cell, run_of(cell, repetition) or cell.runs[0]) for cell in cells]
 
 
 def run_of(cell: Cell | None, repetition: int | None) -> Run | None:
-    """The cell's run of a seed or fold, None without one."""
+    """Return the cell's run of a seed or fold, or None."""
     runs = cell.repetitions.get(repetition) if cell and repetition is not None else None
     return runs[0] if runs else None
 
@@ -80,9 +80,10 @@ def run_of(cell: Cell | None, repetition: int | None) -> Run | None:
 def draw_curves(
     axis: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Style, *, marked: bool = False, **options: Any
 ) -> tuple[list[int], np.ndarray]:
-    """The mean of several runs' curves (epoch -> value) as a line, each run thin; returns the line's epochs and values.
+    """Draw the curves of several runs (epoch -> value) as thin lines and their mean as a thick one; return the mean.
 
-    The mean is of epochs that all runs have. ``marked``: marks stand at the epochs, where there are few.
+    The mean is at the epochs that all runs have, and is returned as these epochs and their values. ``marked`` puts markers at
+    the epochs if there are fewer than 20.
     """
     epochs = sorted(set.intersection(*map(set, curves)))
     means = np.array([mean(curve[epoch] for curve in curves) for epoch in epochs])
@@ -94,14 +95,13 @@ def draw_curves(
 
 
 def percent_axis(axis: Axes) -> None:
-    """Ticks of the vertical axis at whole per cents."""
-    axis.yaxis.set_major_locator(
-        MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1)
-    )  # no 2.5, which needs a decimal
+    """Put ticks of the vertical axis at whole per cents."""
+    # The steps leave out 2.5, which needs a decimal.
+    axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def clear(axis: Axes) -> None:
-    """Grid, and no frame above and to the right."""
+def style_axes(axis: Axes) -> None:
+    """Draw a grid, and remove the frame at the top and on the right."""
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""A figure as files."""
+"""Save figures as PNG and PDF files."""
 
 import io
 import textwrap
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from pdenet_repro.system.files import write_atomically
 
 
-def save(figure: Figure, path: Path, caption: str = "") -> bytes:
-    """Write the figure as PNG and PDF beside each other, a line below it; returns the PNG. Equal figures, equal bytes."""
+def save_figure(figure: Figure, path: Path, caption: str = "") -> bytes:
+    """Save a figure as ``path`` with .png and .pdf, its caption below it; return the PNG. Equal figures give equal bytes."""
     if caption:
         _write_below(figure, caption)
     saved = {}
@@ -24,13 +24,13 @@ def save(figure: Figure, path: Path, caption: str = "") -> bytes:
 
 
 def _write_below(figure: Figure, caption: str) -> None:
-    """Put the caption below the figure as it is laid out; saving it then makes the page larger by that."""
+    """Put the caption below the laid-out figure; saving with ``bbox_inches="tight"`` then enlarges the page to hold it."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    for legend in figure.legends:  # they follow the page's edge, which is about to move
+    for legend in figure.legends:  # fixed in place: they would follow the page's edge when the page is enlarged
         box = legend.get_window_extent().transformed(figure.transFigure.inverted())
         legend.borderaxespad = 0
         legend.set_loc("lower left")
         legend.set_bbox_to_anchor((box.x0, box.y0), transform=figure.transFigure)
-    lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))  # letters of seven points
+    lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))  # 17 letters of seven points per inch
     figure.text(0.01, -0.1 / figure.get_figheight(), "\n".join(lines), va="top", fontsize=7, color="#555555")

@@ -1,8 +1,9 @@
-"""Which runs belong together: the one grouping that tables, figures, CSV files, terminal and page all follow.
+"""Group runs that belong together; all tables, figures and CSV files of a report follow this grouping.
 
-A *cell* is the runs that agree in everything that can change the result, but the seed; runs on the official folds are
-cells of their own. Cells that differ in the dynamic and the number of training images alone form a *group*, named by the
-settings that tell it from the other groups. A *line* is the cells of one dynamic in one group, by number of images.
+A *cell* is the set of runs that agree in every setting that can change the result, except the seed; runs on the official
+folds form cells of their own, in which the fold differs too. Cells that differ only in the dynamic and the number of
+training images form a *group*, named by the settings that distinguish it from other groups. A *line* is the set of cells of
+one dynamic in one group; Figure 2 draws it as a line over the number of training images.
 """
 
 from collections import Counter
@@ -18,24 +19,24 @@ from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import RESULT_KEYS, Run
 from pdenet_repro.system.errors import InvalidConfig
 
-WITHIN = ("dynamic", "data.fraction", "seed")  # what runs of one group may differ in
+WITHIN = ("dynamic", "data.fraction", "seed")  # settings in which runs of one group may differ
 FOLD = "data.fold"
 VARIATION = "variation"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Settings by which a group is named, in the order of their importance; none where there is one group only."""
+    """The settings by which a group is named, most important first; none if there is only one group."""
 
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
-        """For tables and legends: ``schedule.learning_rate=0.1``."""
+        """Name of the group in tables and legends, such as ``schedule.learning_rate=0.1``."""
         return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in self.settings)
 
     def named(self, dynamic: str) -> str:
-        """A dynamic of the group, for tables and legends."""
+        """Return the name of a dynamic of the group in tables and legends: its label, then the group's name."""
         return ", ".join(part for part in (facts_of(dynamic).label, self.name) if part)
 
 
@@ -63,12 +64,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Dynamic and group, for tables and legends."""
+        """Name of dynamic and group in tables and legends."""
         return self.group.named(self.dynamic)
 
     @cached_property
     def repetitions(self) -> dict[int, list[Run]]:
-        """The runs by seed; on the official folds by fold, whose seeds are averaged."""
+        """Runs by seed; on the official folds by fold, with one run for each seed of the fold."""
         found: dict[int, list[Run]] = {}
         for run in self.runs:
             found.setdefault(run.repetition[1 if self.on_folds else 0], []).append(run)
@@ -76,12 +77,12 @@ class Cell:
 
     @property
     def accuracies(self) -> list[float]:
-        """Test accuracy of each repetition."""
+        """Test accuracy of each repetition, a fraction; on the official folds the mean over the fold's seeds."""
         return [mean(run.accuracy for run in runs) for runs in self.repetitions.values()]
 
     @property
     def count(self) -> str:
-        """How many repetitions of what: ``3 seeds (0, 1, 2)``."""
+        """Number and list of the repetitions, such as ``3 seeds (0, 1, 2)``."""
         return counted(len(self.repetitions), "fold" if self.on_folds else "seed") + f" ({listed(self.repetitions)})"
 
 
@@ -91,12 +92,12 @@ class Line:
 
     dynamic: str
     group: Group
-    number: int  # of the group, for its markers and dashes
+    number: int  # of the group, from 0; selects markers and dashes
     cells: Mapping[int, Cell]
 
     @property
     def name(self) -> str:
-        """Dynamic and group, for tables and legends."""
+        """Name of dynamic and group in tables and legends."""
         return self.group.named(self.dynamic)
 
     @property
@@ -106,9 +107,10 @@ class Line:
 
 
 class Grouping:
-    """The cells of some runs, by group, dynamic and number of images.
+    """The cells of some runs, arranged in groups and lines.
 
-    ``by``: settings to name groups by, first; they tell runs apart even if they change no result.
+    ``by`` are settings that come first in the names of groups; they distinguish runs even if they change no result.
+    ``missing`` are planned runs without a result. InvalidConfig is raised for a setting that cannot name groups.
     """
 
     def __init__(self, runs: Sequence[Run], by: Sequence[str] = (), missing: Sequence[Missing] = ()) -> None:
@@ -117,7 +119,7 @@ class Grouping:
             by = [*dict.fromkeys([*by, VARIATION])]
         self.by, self.missing = tuple(by), tuple(missing)
         keys = [*by, *(key for key in RESULT_KEYS if key not in (*WITHIN, *by))]
-        self.values = {run: {key: _shown(run, key) for key in keys} for run in runs}
+        self.values = {run: {key: _format_setting(run, key) for key in keys} for run in runs}
         self.differing = [key for key in keys if len({values[key] for values in self.values.values()}) > 1]
         self.naming = self._naming()
         self.lines = self._lines(runs)
@@ -125,47 +127,50 @@ class Grouping:
 
     @property
     def groups(self) -> list[Group]:
-        """In the order of the tables: the one with the most runs first."""
+        """The groups in the order of the tables: the one with the most runs first."""
         return list(dict.fromkeys(line.group for line in sorted(self.lines, key=lambda line: line.number)))
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of training images that any run has, growing."""
+        """All numbers of training images of the runs, ascending."""
         return sorted({cell.images for cell in self.cells})
 
     @property
-    def whole(self) -> int | None:
-        """Number of training images that are all of the data set; None where all runs are on official folds."""
+    def full_size(self) -> int | None:
+        """Number of training images in the whole data set; None if all runs are on official folds."""
         of_fraction = {cell.runs[0].config.data.fraction: cell.images for cell in self.cells if not cell.on_folds}
         return round(of_fraction[max(of_fraction)] / max(of_fraction)) if of_fraction else None
 
     @property
     def planned_sizes(self) -> list[int]:
-        """Numbers of training images that runs have, or would have that are planned and missing; growing."""
-        whole = self.whole
+        """All numbers of training images of the runs and of missing planned runs, ascending."""
+        whole = self.full_size
         fractions = {each.fraction for each in self.missing if each.fraction is not None}
         return sorted({*self.sizes, *(round(fraction * whole) for fraction in fractions if whole)})
 
     @property
     def comparable(self) -> dict[Line, Cell]:
-        """The cells to show beside each other: on the number of images that most lines have, else each on its own most."""
+        """One cell for each line, to be compared with each other: on the number of images that most lines have.
+
+        Lines without it are left out. If no two lines share a number of images, each line has its cell on the most images.
+        """
         size = shared_size([line.cells for line in self.lines])
         if size is None:
             return {line: line.largest for line in self.lines}
         return {line: line.cells[size] for line in self.lines if size in line.cells}
 
     def without(self, runs: Sequence[Run]) -> str:
-        """Names of the lines that none of the runs is of, with blanks between them."""
+        """Return the names of the lines that contain none of ``runs``, separated by semicolons."""
         own = {line.name: {run for cell in line.cells.values() for run in cell.runs} for line in self.lines}
         return "; ".join(name for name, of_line in own.items() if of_line.isdisjoint(runs))
 
     def common_repetition(self, cells: Iterable[Cell]) -> int | None:
-        """The seed (or fold) that most of the cells have, the lowest of those; None without cells."""
+        """Return the seed (or fold) that most of the cells have, of several the lowest; None without cells."""
         counts = Counter(repetition for cell in cells for repetition in cell.repetitions)
         return min(counts, key=lambda each: (-counts[each], each), default=None)
 
     def full_differences(self) -> list[str]:
-        """A sentence for each setting that is not the same in all runs, beside those the figures vary."""
+        """Return a sentence for each setting in which runs of different groups differ."""
         sentences = []
         for key in self.differing:
             counts = Counter(values[key] for values in self.values.values())
@@ -173,7 +178,7 @@ class Grouping:
         return sentences
 
     def _naming(self) -> list[str]:
-        """The settings to name groups by: those chosen, then as few of the differing ones as tell all groups apart."""
+        """Choose the settings that name groups: those of ``by``, then few that together distinguish all groups."""
 
         def distinct(keys: Sequence[str]) -> int:
             return len({tuple(values[key] for key in keys) for values in self.values.values()})
@@ -200,14 +205,17 @@ class Grouping:
 
 
 def shared_size(sizes: Sequence[Collection[int]]) -> int | None:
-    """Of the numbers of images that each line has: that of most lines, the largest of those; None where no two share one."""
+    """Return the number of images that most lines have, of several the largest; None if no two of several lines share one.
+
+    ``sizes`` holds the numbers of images of each line.
+    """
     counts = Counter(size for each in sizes for size in each)
     best = max(counts, key=lambda size: (counts[size], size), default=None)
     return best if best is not None and counts[best] > min(1, len(sizes) - 1) else None
 
 
 def check_keys(by: Sequence[str]) -> None:
-    """Refuse what groups cannot be named by; InvalidConfig."""
+    """Raise InvalidConfig if a key of ``by`` is no setting, or one that all tables and figures show anyway."""
     known = [key for key, _ in all_settings()]
     for key in by:
         if key not in known:
@@ -217,13 +225,13 @@ def check_keys(by: Sequence[str]) -> None:
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 run``, ``3 runs``, ``2 copies``."""
+    """Return the number with its noun: ``1 run``, ``3 runs``, ``2 copies``."""
     plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
     return f"{number:,} {thing if number == 1 else plural}"
 
 
 def listed(values: Iterable[object]) -> str:
-    """``0, 1, 2``; a long run of whole numbers as ``0 to 29``."""
+    """Return the distinct values as ``0, 1, 2``, and more than four consecutive whole numbers as ``0 to 29``."""
     found = list(dict.fromkeys(values))
     numbers = sorted(value for value in found if isinstance(value, int))
     if len(numbers) == len(found) > 4 and numbers[-1] - numbers[0] == len(numbers) - 1:
@@ -231,14 +239,14 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in found)
 
 
-def _shown(run: Run, key: str) -> str:
+def _format_setting(run: Run, key: str) -> str:
     if key == FOLD:
         return "no folds" if run.config.data.fold is None else "official folds"
-    return shown(value_of(run.config, key)) or "no variation"
+    return format_value(value_of(run.config, key)) or "no variation"
 
 
-def shown(value: Any) -> str:
-    """A setting's value as a command takes it."""
+def format_value(value: Any) -> str:
+    """Return a setting's value as it is written on the command line."""
     if value is None:
         return "null"
     if isinstance(value, bool):

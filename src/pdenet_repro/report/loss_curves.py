@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, clear, draw_curves, origin, percent_axis, styles
+from pdenet_repro.report.figures import Numbers, draw_curves, percent_axis, run_identity, style_axes, styles
 from pdenet_repro.report.groups import Grouping, shared_size
 from pdenet_repro.report.run import Run
 
@@ -18,9 +18,9 @@ COLUMNS = ("learning_rate", "loss", "data_loss", "smoothness", "decay", "running
 
 
 def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
-    """The figure, its numbers and its runs, on the same number of images; None where no run recorded a loss.
+    """Draw the loss curves; return the figure, its numbers and its runs, or None if no run recorded a loss.
 
-    A thin line is a run, a thick one the mean over the seeds.
+    All lines are on the same number of training images where possible.
     """
     line_styles = styles(grouping)
     size = shared_size([line.cells for line in grouping.lines])
@@ -31,7 +31,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
     for line, cell in grouping.comparable.items():
         runs = [run for run in cell.runs if run.by_epoch("data_loss")]
         shown += runs
-        numbers += [{**origin(cell, run), **row} for run in runs for row in _rows(run)]
+        numbers += [{**run_identity(cell, run), **row} for run in runs for row in _rows(run)]
         name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
         for axis, (_, columns) in zip(axes, PANELS, strict=True):
             if runs:
@@ -42,7 +42,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        clear(axis)
+        style_axes(axis)
     losses = [row["data_loss"] for row in numbers]
     if min(losses) > 0 and max(losses) > 10 * min(losses):
         axes[0].set_yscale("log")

@@ -1,4 +1,4 @@
-"""The report as one web page that needs no network: pictures and style are inside it."""
+"""Render a report as one web page that works offline, because it contains its pictures and styles."""
 
 import base64
 import struct
@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from pdenet_repro.report.analyses import Analysis, Shown
+from pdenet_repro.report.analyses import Analysis, PageFigure
 from pdenet_repro.report.content import SECTIONS, Content, warnings
 from pdenet_repro.report.groups import counted
 from pdenet_repro.report.tables import Row, number, percent
@@ -16,8 +16,10 @@ from pdenet_repro.system.formatting import duration
 from pdenet_repro.version import __version__
 
 
-def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analysis], unreadable: Sequence[str]) -> str:
-    """The page."""
+def render(
+    content: Content, figures: Sequence[PageFigure], analyses: Sequence[Analysis], unreadable: Sequence[str]
+) -> str:
+    """Return the HTML of the page; ``unreadable`` has a sentence for each analysis that cannot be shown."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text("utf-8"))
     tables = [
@@ -37,14 +39,14 @@ def render(content: Content, figures: Sequence[Shown], analyses: Sequence[Analys
     )
 
 
-def _picture(shown: Shown) -> dict[str, Any]:
+def _picture(shown: PageFigure) -> dict[str, Any]:
     width, height = struct.unpack(">II", shown.png[16:24]) if len(shown.png) >= 24 else (1, 1)
     shape = "short" if width > 2.2 * height else "tall" if height > width else ""
     return {**vars(shown), "data": base64.b64encode(shown.png).decode(), "shape": shape}
 
 
 def _run(row: Row) -> dict[str, Any]:
-    """A run's line, and what is behind it in words."""
+    """Return the headline of a run and, as formatted entries, what unfolds below it."""
     fold = "" if row["fold"] is None else f", fold {row['fold']}"
     formats = {
         "test_accuracy": percent(2), "train_accuracy": percent(2), "training_seconds": duration, "wall_seconds": duration,

@@ -1,4 +1,4 @@
-"""Runs that a study plans and that gave no result: from the plan its sweep left, and from notes of failures."""
+"""Find the runs of a study that gave no result, and why, from ``plan.json`` and the ``failure.json`` of runs."""
 
 import json
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from pdenet_repro.report.run import Run
 
 @dataclass(frozen=True)
 class Missing:
-    """A run that is planned or begun and gives no result: why."""
+    """A run that was planned or begun and gave no result, and the reason; or a file or folder that cannot be read."""
 
     name: str
     folder: Path
     reason: str
     damaged: bool = False
-    dynamic: str | None = None  # where they are known
-    fraction: float | None = None
+    dynamic: str | None = None  # None if not known
+    fraction: float | None = None  # None if not known
     variation: str = ""
 
 
 def damage(path: Path, reason: str) -> Missing:
-    """What is missing because a file or folder is damaged or cannot be read."""
+    """Return the record of a file or folder that is damaged or cannot be read."""
     return Missing(str(path), path, reason, damaged=True)
 
 
 def failure_reason(folder: Path) -> str:
-    """Why the last attempt at a run failed, from its ``failure.json``; empty without one."""
+    """Return why the last attempt at a run failed, from its ``failure.json``; an empty string without one."""
     try:
         return f"failed: {json.loads((folder / 'failure.json').read_bytes())['reason']}"
     except FileNotFoundError:
@@ -38,10 +38,10 @@ def failure_reason(folder: Path) -> str:
 
 
 def read_plan(study: Path, runs: Sequence[Run], missing: Sequence[Missing]) -> tuple[list[str], list[Missing]]:
-    """The command in a study's ``plan.json``, in a list, and the runs planned there that ``runs`` and ``missing`` lack.
+    """Read a study's ``plan.json``; return its command, in a list, and the planned runs that ``runs`` and ``missing`` lack.
 
-    A plan is ``{"command": ..., "runs": [{"folder": below the study, "name": ..., "configuration": {key: value}}]}``; a
-    published study has a ``reason`` beside them. A run counts as there by its folder, or by its settings if it was moved.
+    A plan is ``{"command": ..., "runs": [{"folder": below the study, "name": ..., "configuration": {key: value}}]}``; runs of
+    a published study may have a ``reason`` too. A planned run is recognised by its folder, or by its settings if it was moved.
     """
     path = study / "plan.json"
     try:
@@ -50,7 +50,12 @@ def read_plan(study: Path, runs: Sequence[Run], missing: Sequence[Missing]) -> t
     except FileNotFoundError:
         return [], []
     except OSError as error:
-        return [], [damage(path, f"{path} cannot be read ({error.strerror}); what else was planned is not known")]
+        return [], [
+            damage(
+                path,
+                f"{path} cannot be read ({error.strerror}); which other runs were planned is not known",
+            )
+        ]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         reason = f"{path} is damaged ({type(error).__name__}: {error}); start its sweep again, or remove it"
         return [], [damage(path, reason)]

@@ -1,9 +1,9 @@
-"""A study's finished runs without their weights, small enough for a repository, and its figures and tables.
+"""Publish a study: copy its finished runs without weights, small enough for a repository, and write their report.
 
-Below the target each run keeps its place (``DYNAMIC/fraction-0.10/seed-0``) with its configuration, command, metrics,
-timings, confusion matrix, summary and test probabilities: float16, beside the exact predicted classes. The summary lists
-the checksums of what is there, and under ``published`` those of what was left out and of the original summary. The images
-of Figure 1 stand once, in ``examples.npz`` of the study. A report of the target draws everything again.
+Each run keeps its path below the target (``DYNAMIC/fraction-0.10/seed-0``) with its configuration, command, metrics,
+timings, confusion matrix, summary and test predictions: probabilities in float16, predicted classes exactly. The summary
+lists the checksums of the copied files, and under ``published`` those of the left-out files and of the original summary. The
+images of Figure 1 are stored once, in ``examples.npz`` of the study. A report of the target draws everything again.
 """
 
 import hashlib
@@ -28,36 +28,36 @@ from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, write_atomically
 
 COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv")
-UNCHECKED = ("command.txt",)  # copied, and without a checksum in the summary
+UNCHECKED = ("command.txt",)  # copied too, but without a checksum in the summary
 
 
 def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
-    """Copy the finished runs below ``folders`` to ``target`` and draw their report there; False if a run is damaged.
+    """Copy the finished runs below ``folders`` to ``target`` and write their report there; return False if a run is damaged.
 
     Raises
     ------
     RunFolderError
-        No finished run, or runs on different images.
+        No run is finished, or the runs used different images.
     InvalidConfig
-        Two runs with one place, or a place that holds a run with its weights.
+        Two runs would get the same path, or a path already holds a run with its weights.
     """
     check_keys(options.by)
     parts = (each for folder in folders for each in collect(folder, options.by, weights=False).values())
     found = combine(parts, options.by)
     if not found.runs:
         raise RunFolderError(f"{' '.join(map(str, folders))}: no run is finished, so there is nothing to publish")
-    if mixture := found.mixture(" and ".join(map(str, folders))):
-        raise RunFolderError(mixture)
+    if conflict := found.data_conflict(" and ".join(map(str, folders))):
+        raise RunFolderError(conflict)
     places = _places(found.runs, target)
     make_folder(target)
     images = _examples(found.runs, target, options)
     for place, run in places.items():
         publish_run(run, target / place, images)
     write_atomically(target / "plan.json", json.dumps(_plan(found, places), indent=1) + "\n")
-    whole = write_report(target, options=replace(options, page=False))
+    undamaged = write_report(target, options=replace(options, page=False))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"published {counted(len(places), 'run')} in {target}, {size / 1e6:.1f} MB")
-    return whole and not any(each.damaged for each in found.missing)
+    return undamaged and not any(each.damaged for each in found.missing)
 
 
 def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:
@@ -78,7 +78,7 @@ def _places(runs: Sequence[Run], target: Path) -> dict[Path, Run]:
 
 
 def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None:
-    """Write the images of Figure 1; returns their checksum, None where they cannot be had."""
+    """Write the images of Figure 1; return the SHA-256 of their file, or None if the images are not available."""
     try:
         shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages:
@@ -91,7 +91,7 @@ def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None
 
 
 def publish_run(run: Run, folder: Path, images: str | None) -> None:
-    """Write what is published of a run into ``folder``; ``images``: checksum of its study's images of Figure 1."""
+    """Write the published files of a run into ``folder``; ``images`` is the SHA-256 of its study's ``examples.npz``."""
     make_folder(folder)
     before = run.summary.get("published") or {
         "summary_sha256": run.summary[CHECKSUM_KEY],
@@ -117,7 +117,7 @@ def publish_run(run: Run, folder: Path, images: str | None) -> None:
 
 
 def _predictions(run: Run) -> bytes:
-    """Class probabilities as float16; predicted and true classes exactly."""
+    """Return the class probabilities in float16, and the predicted and true classes exactly, as a compressed file."""
     return _npz(
         probabilities=run.probabilities.astype(np.float16),
         predicted=run.predicted,
@@ -133,7 +133,7 @@ def _npz(**arrays: Any) -> bytes:
 
 
 def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:
-    """The study's plan: its runs, and those that gave no result with the reason."""
+    """Return the plan of the study: its runs, and the missing ones with the reason."""
     runs: list[dict[str, Any]] = [
         {"folder": place.as_posix(), "name": run.config.short_name, "configuration": dict(run.settings)}
         for place, run in places.items()

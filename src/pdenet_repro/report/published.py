@@ -1,4 +1,4 @@
-"""The published test accuracies on STL-10, for runs that repeat the published experiment, and for no others."""
+"""Decide whether a run repeats the published experiment on STL-10, so that the published accuracy can stand beside it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,18 +6,18 @@ from functools import cache
 from pdenet_repro.config.compose import compose
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import value_of
-from pdenet_repro.report.groups import shown
+from pdenet_repro.report.groups import format_value
 from pdenet_repro.report.run import RESULT_KEYS, Run
 from pdenet_repro.system.errors import UserError
 
-# A run may differ from its recipe in these and still repeat it: the seed, and where and how it ran.
+# Settings in which a run may differ from its recipe and still repeat it: the seed, and how it was computed.
 FREE = ("seed", "precision", "deterministic")
-# Readings of a text that leaves them open: they do not take the published value away, and are named beside it.
+# Settings that the paper's text leaves open (docs/readings.md): a run may differ in them, and the report says so.
 READINGS = ("schedule.last_batch", "evaluation.statistics")
 
 
-def published(run: Run) -> float | None:
-    """Published accuracy as a share of the test images; None where the run does not repeat it or nothing is known."""
+def published_accuracy(run: Run) -> float | None:
+    """Return the published accuracy, a fraction, or None if there is none or the run does not repeat its experiment."""
     percent = facts_of(run.dynamic).published.get(run.config.recipe)
     if percent is None or departures(run):
         return None
@@ -25,7 +25,7 @@ def published(run: Run) -> float | None:
 
 
 def departures(run: Run) -> list[str]:
-    """Settings that keep a run from repeating its recipe: ``network.widths=[8,16] (recipe: [16,64,128,256])``."""
+    """Return the settings in which a run departs from its recipe, e.g. ``network.widths=[8,16] (recipe: [16,64,128,256])``."""
     free = [*FREE, *READINGS]
     if not run.test_images_share_statistics:  # otherwise the size of its batches changes a prediction
         free.append("evaluation.batch_size")
@@ -33,7 +33,7 @@ def departures(run: Run) -> list[str]:
 
 
 def readings(run: Run) -> list[str]:
-    """Settings in which a run reads the text otherwise than its recipe, and repeats it all the same."""
+    """Return the settings in `READINGS` in which a run differs from its recipe."""
     return _differences(run, READINGS)
 
 
@@ -41,7 +41,7 @@ def _differences(run: Run, keys: Sequence[str]) -> list[str]:
     recipe = _recipe(run.config.recipe, run.dynamic)
     if recipe is None:
         return [f"recipe={run.config.recipe} (not a recipe of this version)"]
-    pairs = [(key, shown(value_of(run.config, key)), recipe[key]) for key in keys]
+    pairs = [(key, format_value(value_of(run.config, key)), recipe[key]) for key in keys]
     return [f"{key}={ours} (recipe: {theirs})" for key, ours, theirs in pairs if ours != theirs]
 
 
@@ -51,4 +51,4 @@ def _recipe(name: str, dynamic: str) -> dict[str, str] | None:
         config = compose(f"recipe={name}", f"dynamic={dynamic}")
     except UserError:
         return None
-    return {key: shown(value_of(config, key)) for key in RESULT_KEYS}
+    return {key: format_value(value_of(config, key)) for key in RESULT_KEYS}

@@ -1,15 +1,15 @@
-"""Runs against reference results from another machine: the same settings, seed and images, so that rounding alone differs."""
+"""Compare runs with reference results of the same settings, seed and images, which differ by rounding alone."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import Collection, collect, combine
-from pdenet_repro.report.tables import Column, Row, number, percent, points, shown, to_text
+from pdenet_repro.report.tables import Column, Row, format_rows, number, percent, points, to_text
 from pdenet_repro.runs.folder import config_digest
 from pdenet_repro.system.errors import RunFolderError
 
-# By how much a test accuracy may differ from the reference, as a share: docs/artifact.md argues for it.
+# Largest difference of a reproduced test accuracy from the reference, as a fraction; docs/artifact.md gives the reason.
 TOLERANCE = 0.03
 REPRODUCED, NOT_REPRODUCED, NO_REFERENCE = "reproduced", "not reproduced", "no reference"
 COLUMNS = [
@@ -26,7 +26,9 @@ COLUMNS = [
 
 
 def compare(folders: Sequence[Path], reference: Path) -> bool:
-    """Print each run of ``folders`` beside the reference run of the same settings; True if all of them are reproduced.
+    """Print each run of ``folders`` beside the reference run of the same settings; return whether all are reproduced.
+
+    A missing or damaged run counts as not reproduced.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def compare(folders: Sequence[Path], reference: Path) -> bool:
             f"{reference} holds no finished run with the settings, seed and images of a run in "
             f"{' '.join(map(str, folders))}; name the folder of reference results that were made with the same command"
         )
-    print(to_text(shown(rows, COLUMNS)))
+    print(to_text(format_rows(rows, COLUMNS)))
     print(
         f"\nreproduced: the test accuracy is within {100 * TOLERANCE:g} percentage points of the reference in {reference}"
     )
@@ -57,7 +59,7 @@ def _all(folders: Iterable[Path]) -> Collection:
 
 
 def _settings(run: Run) -> tuple[object, ...]:
-    return config_digest(run.config), *run.data
+    return config_digest(run.config), *run.data_identity
 
 
 def _row(run: Run, reference: Run | None) -> Row:

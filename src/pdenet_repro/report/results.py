@@ -1,4 +1,4 @@
-"""The table of accuracies: a row a cell, every entry a number or a key; and where each run comes from."""
+"""The tables of accuracies (one row per cell) and of runs (one row per run); docs/report.md explains their columns."""
 
 from collections.abc import Sequence
 from statistics import mean, median, stdev
@@ -6,7 +6,7 @@ from typing import Any
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.groups import Cell, Grouping, counted
-from pdenet_repro.report.published import departures, published, readings
+from pdenet_repro.report.published import departures, published_accuracy, readings
 from pdenet_repro.report.run import STATISTICS, Run
 from pdenet_repro.report.statistics import (
     MARGIN,
@@ -24,7 +24,7 @@ NOT_EXACT = "test images of a batch share its statistics: no exact interval hold
 
 
 def results(grouping: Grouping) -> list[Row]:
-    """A row for each cell: accuracy beside the published one, how sure it is, and what it cost. Accuracies are shares."""
+    """Return one row per cell: accuracy, its uncertainty, the published accuracy, and cost. Accuracies are fractions."""
     return [_result(cell) for cell in grouping.cells]
 
 
@@ -64,20 +64,20 @@ def _result(cell: Cell) -> Row:
 
 
 def identity(cell: Cell) -> Row:
-    """What a row is of: dynamic, each setting that tells groups apart, number and share of the training images."""
+    """Return the entries that identify a cell: dynamic, settings of its group, number and fraction of training images."""
     run = cell.runs[0]
     named = {"dynamic": cell.dynamic, **dict(cell.group.settings)}
     return {**named, "images": cell.images, "fraction": run.config.data.fraction}
 
 
 def repetitions(runs: Sequence[Run]) -> Row:
-    """Seeds and folds of a row, with blanks between them."""
+    """Return the seeds and the folds of the runs, each as numbers separated by blanks."""
     folds = sorted({run.config.data.fold for run in runs if run.config.data.fold is not None})
     return {"seeds": " ".join(map(str, sorted({run.config.seed for run in runs}))), "folds": " ".join(map(str, folds))}
 
 
 def _against_published(cell: Cell) -> Row:
-    known, values = published(cell.runs[0]), cell.accuracies
+    known, values = published_accuracy(cell.runs[0]), cell.accuracies
     columns = ("published_accuracy", "difference", "p_one_more_draw", "margin", "difference_90_low", "difference_90_high",
                "p_equivalence")  # fmt: skip
     if known is None:
@@ -89,11 +89,11 @@ def _against_published(cell: Cell) -> Row:
 
 
 def notes(cell: Cell) -> list[str]:
-    """What a reader of this row must know beside its numbers."""
+    """Return what a reader of the cell's row must know in addition to its numbers, a phrase each."""
     run, found = cell.runs[0], []
     if run.test_images_share_statistics and len(cell.accuracies) == 1:
         found.append(NOT_EXACT)
-    if published(run) is not None:
+    if published_accuracy(run) is not None:
         found += [f"differs from the recipe in a reading: {each}" for each in readings(run)]
         if len(cell.accuracies) == 1:
             found.append("one seed: the spread between runs is not known, so no verdict")
@@ -103,7 +103,7 @@ def notes(cell: Cell) -> list[str]:
 
 
 def no_published_value(grouping: Grouping) -> list[str]:
-    """A sentence for each cell on all images beside which no published value stands: the settings that differ."""
+    """Return a sentence for each cell on all images that has no published accuracy: the settings that prevent a comparison."""
     sentences = []
     for cell in grouping.cells:
         run = cell.runs[0]
@@ -115,7 +115,7 @@ def no_published_value(grouping: Grouping) -> list[str]:
 
 
 def run_list(grouping: Grouping) -> list[Row]:
-    """A row for each run: its accuracy and where it comes from."""
+    """Return one row per run: accuracy, cost, hardware, versions, checksums and command."""
     return [_origin(cell, run) for cell in grouping.cells for run in cell.runs]
 
 
@@ -142,7 +142,7 @@ def _origin(cell: Cell, run: Run) -> Row:
         "hardware": f"{device}, {counted(hardware['threads'], 'thread')}" if "threads" in hardware else device,
         "versions": ", ".join(f"{name} {version}" for name, version in (summary.get("versions") or {}).items()),
         "commit": summary.get("git_commit"),
-        "result": run.key,
+        "result": run.result_id,
         "configuration": str(summary.get("configuration_sha256") or "")[:10],
         "subset": str(summary.get("subset_sha256") or "")[:10],
         "test_images_md5": (summary.get("data_md5") or {}).get("test_X.bin"),
@@ -153,7 +153,7 @@ def _origin(cell: Cell, run: Run) -> Row:
 
 
 def _attempts(run: Run) -> list[str]:
-    """What was used from when to when, for a run that was resumed."""
+    """Describe each attempt at a run that was resumed: its times, epochs, hardware and versions."""
     attempts = run.summary.get("attempts") or []
     if len(attempts) < 2:
         return []
@@ -163,16 +163,15 @@ def _attempts(run: Run) -> list[str]:
 
 
 def _speed(runs: Sequence[Run]) -> tuple[float | None, float | None]:
-    """Median over all epochs of images per second; seconds that the first epoch took beyond the median epoch's, mean."""
+    """Return the median of images per second over all epochs, and the mean excess of the first epoch over the median, in s."""
     rates = [float(row["images_per_second"]) for run in runs for row in run.timings if row.get("images_per_second")]
     seconds = [[float(row["seconds"]) for row in run.timings if row.get("seconds")] for run in runs]
     extra = [max(0.0, of_run[0] - median(of_run)) for of_run in seconds if len(of_run) > 2]
     return (median(rates) if rates else None), mean_of_known(extra)
 
 
-def columns(rows: Sequence[Row], group_keys: Sequence[str]) -> dict[str, list[Column]]:
-    """How the rows are shown to people: a table of test accuracies, and one of training and cost."""
-    digits = 2 if rows and min(row["test_images"] for row in rows) >= 2000 else 1
+def columns(digits: int, group_keys: Sequence[str]) -> dict[str, list[Column]]:
+    """Return the columns of the two tables that show `results`: test accuracies, and training with its cost."""
     share, difference = percent(digits), points(digits)
     keys = [
         Column("dynamic", ("dynamic",), str),

@@ -1,4 +1,4 @@
-"""One finished run as a record. Its test probabilities are read only where something needs them."""
+"""`Run`: the configuration, results and metrics of a finished run. Its predictions are read only when they are needed."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.system.errors import RunFolderError
 
 RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
-STATISTICS = ("running", "batch", "reestimated")  # of the batch norms at test time
+STATISTICS = ("running", "batch", "reestimated")  # kinds of batch-norm statistics at test time
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One finished run."""
+    """A finished run, as `runs.collect` reads it from its folder. Accuracies are fractions in [0, 1]."""
 
     folder: Path
     config: Config
     summary: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, str]]  # a row an epoch
-    timings: Sequence[Mapping[str, str]] = ()  # a row an epoch
+    metrics: Sequence[Mapping[str, str]]  # one row per epoch
+    timings: Sequence[Mapping[str, str]] = ()  # one row per epoch
 
     @property
     def dynamic(self) -> str:
@@ -35,54 +35,54 @@ class Run:
 
     @property
     def images(self) -> int:
-        """How many images it was trained on."""
+        """Number of training images."""
         return int(self.summary["train_images"])
 
     @property
     def accuracy(self) -> float:
-        """Share of the test images that the reported iterate classifies rightly."""
+        """Test accuracy of the reported iterate."""
         return float(self.summary["test_accuracy"])
 
     @property
     def repetition(self) -> tuple[int, int]:
-        """(seed, fold), which tell runs of the same settings apart; fold -1: trained on no official fold."""
+        """(seed, fold), which distinguish runs of equal settings; fold is -1 for a run on no official fold."""
         return self.config.seed, -1 if self.config.data.fold is None else self.config.data.fold
 
     @property
-    def data(self) -> tuple[object, ...]:
-        """What its images are known by: name of the data set, number of test images, MD5s of the labelled files."""
+    def data_identity(self) -> tuple[object, ...]:
+        """Identity of its images: name of the data set, number of test images, MD5 sums of the labelled files."""
         sums = self.summary.get("data_md5", {})
         return self.config.data.name, self.summary["test_images"], *(sums.get(name) for name in LABELLED)
 
     @property
     def by_statistics(self) -> dict[str, float]:
-        """Test accuracies with each kind of statistics of the batch norms, where they were recorded."""
+        """Test accuracy with each kind of batch-norm statistics (see `STATISTICS`) that the run recorded."""
         return dict(self.summary.get("test_accuracy_by_statistics") or {})
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Every setting that can change the result: dotted key -> value."""
+        """Values of all settings that can change the result, by dotted key."""
         return {key: value_of(self.config, key) for key in RESULT_KEYS}
 
     @property
-    def key(self) -> str:
-        """First letters of its summary's checksum, which stand for this result and no other."""
+    def result_id(self) -> str:
+        """First ten digits of the checksum of the run's summary, before publication; they identify the result."""
         published = self.summary.get("published", {})
         return str(published.get("summary_sha256") or self.summary.get("summary_sha256", ""))[:10]
 
     @property
     def statistics(self) -> str | None:
-        """Statistics of the batch norms behind its test accuracies; None where no batch norm keeps any."""
+        """Kind of batch-norm statistics that its test accuracy uses; None if no batch norm keeps running statistics."""
         return self.config.evaluation.statistics if self.config.network.connector_norm == "batch" else None
 
     @property
     def test_images_share_statistics(self) -> bool:
-        """Whether the prediction for a test image depends on the others of its batch."""
+        """Whether the prediction for a test image depends on the other images of its batch."""
         norm, statistics = self.config.network.connector_norm, self.config.evaluation.statistics
         return norm == "batch_per_pixel" or (norm == "batch" and statistics == "batch")
 
     def by_epoch(self, column: str) -> dict[int, float]:
-        """Values of a column of ``metrics.csv`` by epoch, where there are any."""
+        """Return the values of a column of ``metrics.csv`` by epoch, without epochs that have no value."""
         return {int(row["epoch"]): float(row[column]) for row in self.metrics if row.get(column)}
 
     @property
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(test images, classes), read from its file at every call."""
+        """Class probabilities, (test images, classes), read from their file at every access."""
         return self._predictions()["probabilities"]
 
     @cached_property
@@ -110,20 +110,20 @@ class Run:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(test images,) the predicted classes."""
+        """Predicted classes, (test images,)."""
         return self._classified[0]
 
     @property
     def labels(self) -> np.ndarray:
-        """(test images,) the true classes."""
+        """True classes, (test images,)."""
         return self._classified[1]
 
     @property
     def correct(self) -> np.ndarray:
-        """(test images,) bool: where the prediction is right."""
+        """Whether each prediction is right, bool, (test images,)."""
         return np.asarray(self.predicted == self.labels)
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """(classes, classes): entry (i, j) counts test images of class i predicted as j."""
+        """Confusion matrix, (classes, classes): entry (i, j) counts test images of class i predicted as class j."""
         return confusion_matrix(self.predicted, self.labels, len(self.class_names))

@@ -1,7 +1,7 @@
-"""Run folders as records. Each folder is read once.
+"""Read run folders as `Run` records, each folder once.
 
-A folder may be a copy, linked, unfinished, damaged, private or of another version: then a sentence says so, and the
-others are reported.
+A copy, an unfinished run, or a folder that is damaged, unreadable or of another version does not stop a report: a sentence
+records why it is left out.
 """
 
 import csv
@@ -25,21 +25,22 @@ from pdenet_repro.runs.folder import (
 )
 from pdenet_repro.system.errors import RunFolderError
 
+# Keys of summary.json that a report needs, with their types.
 NEEDED = {"test_accuracy": int | float, "test_images": int, "train_images": int, "files_sha256": dict}
-OPENED_LATER = ("weights.safetensors", "examples.npz")  # large, and not opened for the tables
+OPENED_LATER = ("weights.safetensors", "examples.npz")  # large files, which the tables do not need
 
 
 @dataclass
 class Collection:
-    """The runs that one report is made of."""
+    """The runs of one report, and those that it lacks."""
 
     runs: list[Run] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)  # a sentence for each run that is left out as a copy
-    commands: list[str] = field(default_factory=list)  # of the sweeps that planned the runs
+    commands: list[str] = field(default_factory=list)  # commands of the sweeps that planned the runs
 
     def largest(self) -> list[Run]:
-        """For each dynamic its run on the most images, of several the first by seed and fold."""
+        """Return, for each dynamic, its run on the most training images; of several such runs the first by seed and fold."""
         found: dict[str, Run] = {}
         for run in self.runs:
             if run.dynamic not in found or run.images > found[run.dynamic].images:
@@ -47,9 +48,10 @@ class Collection:
         return list(found.values())
 
     def arrange(self, by: Sequence[str] = ()) -> None:
-        """Keep one run of each configuration on the same images, for a copy is no further repetition; sort them.
+        """Leave out copies, and sort the runs by dynamic, number of training images, seed and fold.
 
-        ``by``: settings that tell runs apart although they change no result.
+        Runs of one configuration, seed included, on the same images are copies: they are no further repetition. Runs that
+        differ in a setting of ``by`` are no copies, even if that setting changes no result.
         """
         kept: dict[tuple[object, ...], Run] = {}
 
@@ -58,17 +60,17 @@ class Collection:
 
         for run in sorted(self.runs, key=preference):
             chosen = [str(value_of(run.config, key)) for key in by]
-            original = kept.setdefault((config_digest(run.config), *chosen, *run.data), run)
+            original = kept.setdefault((config_digest(run.config), *chosen, *run.data_identity), run)
             if original is not run:
                 self.copies.append(
                     f"{run.folder} has the configuration of {original.folder}, seed included: it is no further repetition"
                 )
         self.runs = sorted(kept.values(), key=lambda run: (rank(run.dynamic), run.images, run.repetition))
 
-    def mixture(self, where: str) -> str | None:
-        """Why the runs cannot be shown together, None if they can: they are on different images."""
+    def data_conflict(self, where: str) -> str | None:
+        """Return why the runs cannot be shown together (they used different images), or None if they can."""
         first = self.runs[0] if self.runs else None
-        other = next((run for run in self.runs if first and run.data != first.data), None)
+        other = next((run for run in self.runs if first and run.data_identity != first.data_identity), None)
         if first is None or other is None:
             return None
         one, two = first.config.data.name, other.config.data.name
@@ -82,15 +84,15 @@ class Collection:
 
 
 def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> dict[Path, Collection]:
-    """The runs at or below ``folder``, by the folder of the study they belong to; links are followed.
+    """Return the runs at or below ``folder``, by the folder of their study; symbolic links are followed.
 
-    ``weights``: whether weights and example images are compared with their checksums, too: a report opens no weights,
-    and compares images when it opens them.
+    The files of each run are compared with their checksums; ``weights=False`` skips weights and example images, of which a
+    report never opens the former and checks the latter when it opens them.
 
     Raises
     ------
     RunFolderError
-        There is no run at all.
+        The folder does not exist, or there is no run at or below it.
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: there is no such folder; give a study or a run, for example outputs/demo")
@@ -119,19 +121,19 @@ def collect(folder: Path, by: Sequence[str] = (), *, weights: bool = True) -> di
 
 
 def combine(parts: Iterable[Collection], by: Sequence[str] = ()) -> Collection:
-    """One collection of the runs of several studies."""
-    whole = Collection()
+    """Return one collection of the runs of several studies; ``by`` as in `Collection.arrange`."""
+    merged = Collection()
     for part in parts:
-        whole.runs += part.runs
-        whole.missing += part.missing
-        whole.copies += part.copies
-        whole.commands += part.commands
-    whole.arrange(by)
-    return whole
+        merged.runs += part.runs
+        merged.missing += part.missing
+        merged.copies += part.copies
+        merged.commands += part.commands
+    merged.arrange(by)
+    return merged
 
 
 def _run_folders(folder: Path, unreadable: list[Missing]) -> Iterable[Path]:
-    """Run folders at or below ``folder``; folders that cannot be listed are put into ``unreadable``."""
+    """Yield the run folders at or below ``folder``; append folders that cannot be listed to ``unreadable``."""
 
     def refused(error: OSError) -> None:
         path = Path(error.filename)
@@ -143,7 +145,7 @@ def _run_folders(folder: Path, unreadable: list[Missing]) -> Iterable[Path]:
         is_run = "summary.json" in files or {"config.yaml", "command.txt"} <= set(files)
         if is_run:
             yield Path(path)
-        if is_run or real in seen:  # nothing below a run is a run; a link may lead upwards
+        if is_run or real in seen:  # a run holds no other runs; a link may lead back to a folder above
             folders.clear()
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -170,5 +172,5 @@ def _read(path: Path, unchecked: Sequence[str]) -> Run | Missing:
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="", errors="replace") as file:  # of an unfinished run, whose rows are only counted
+    with path.open(newline="", errors="replace") as file:  # an unfinished run may have damaged rows
         return [with_present_names(row) for row in csv.DictReader(file)]

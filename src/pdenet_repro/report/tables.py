@@ -1,4 +1,4 @@
-"""Tables: rows of numbers and keys for CSV files, and the same rows as words for Markdown, a terminal and the page."""
+"""Tables: rows of values for CSV files, and the same rows formatted as strings for Markdown, a terminal and the page."""
 
 import csv
 import io
@@ -10,55 +10,55 @@ from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.system.formatting import aligned
 
 Row = Mapping[str, Any]
-Words = Mapping[str, str]  # a row as it is shown
+Words = Mapping[str, str]  # a formatted row: heading -> entry
 Format = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it is shown: its heading, the entries of a row it is made of (two: an interval), how they are written."""
+    """A column of a formatted table: its heading, the keys whose values it shows (two: an interval), and their format."""
 
     heading: str
     keys: tuple[str, ...]
     write: Format
 
     def __call__(self, row: Row) -> str:
-        """The words of a row's entry; empty where it has none."""
+        """Return the formatted entry of a row; empty if a value is missing."""
         values = [row.get(key) for key in self.keys]
         if any(value is None or value == "" for value in values):
             return ""
         return " to ".join(self.write(facts_of(value).label if isinstance(value, str) else value) for value in values)
 
 
-def shown(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
-    """The rows as words, without the columns that are empty in every row."""
+def format_rows(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
+    """Return the formatted rows, without the columns that are empty in every row."""
     words = [{column.heading: column(row) for column in columns} for row in rows]
     kept = [column.heading for column in columns if any(row[column.heading] for row in words)]
     return [{heading: row[heading] for heading in kept} for row in words]
 
 
 def percent(digits: int) -> Format:
-    """A share as per cent."""
+    """Return a format that writes a fraction as per cent."""
     return lambda share: f"{100 * share:.{digits}f}"
 
 
 def points(digits: int) -> Format:
-    """A difference of shares in percentage points, with its sign."""
+    """Return a format that writes a difference of fractions in percentage points, with its sign."""
     return lambda share: f"{100 * share:+.{digits}f}"
 
 
 def number(digits: int) -> Format:
-    """A number with so many decimals."""
+    """Return a format that writes a number with so many decimals."""
     return lambda value: f"{value:,.{digits}f}"
 
 
 def probability(p: float) -> str:
-    """A p-value."""
+    """Format a p-value."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """Header and rows; an entry that is None is empty. Empty without rows."""
+    """Return header and rows as CSV, None as an empty entry; an empty string without rows."""
     file = io.StringIO()
     if rows:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -68,7 +68,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def to_markdown(rows: Sequence[Words]) -> str:
-    """A table for a README."""
+    """Return a Markdown table."""
     if not rows:
         return ""
     names = list(rows[0])
@@ -77,5 +77,5 @@ def to_markdown(rows: Sequence[Words]) -> str:
 
 
 def to_text(rows: Sequence[Words]) -> str:
-    """A table for a terminal."""
+    """Return a table for a terminal."""
     return "\n".join(aligned([list(rows[0]), *[list(row.values()) for row in rows]], left=(0,))) if rows else ""

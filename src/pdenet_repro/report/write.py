@@ -1,4 +1,4 @@
-"""From run folders to the files of a report: figures, their numbers, tables, the page."""
+"""Write a report of run folders: figures, CSV files, ``results.md`` and the web page ``report.html``."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from pdenet_repro.report.effects import effects, effects_figure
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import figure2
 from pdenet_repro.report.figure3 import columns, figure3
-from pdenet_repro.report.files import save
-from pdenet_repro.report.groups import Grouping, check_keys
+from pdenet_repro.report.files import save_figure
+from pdenet_repro.report.groups import Grouping, check_keys, counted
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
@@ -29,23 +29,23 @@ from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
 from pdenet_repro.system.pictures import own_settings
 
-RECORD = "report.json"  # what a report was made of, so that its page can be made again
+RECORD = "report.json"  # records the options, runs and figures of a report, which `refresh_page` reuses
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a command may choose about a report."""
+    """The options of a report that a user can choose."""
 
-    indices: Sequence[int] | None = None  # test images of Figure 1
-    seed: int = 0  # of those drawn at random, where none are chosen
+    indices: Sequence[int] | None = None  # test images of Figure 1; None: four random ones
+    seed: int = 0  # seed of the random test images
     by: Sequence[str] = ()  # settings to name groups by
-    data_root: str | None = None
-    page: bool = True  # not in a published study, where pictures and tables are files of their own
+    data_root: str | None = None  # folder of the data set, if it is not where the runs found it
+    page: bool = True  # False in a published study: its readers have figures and tables as files
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, the rows of its CSV files by name, the runs it shows, and what it does not show."""
+    """A figure, the rows of its CSV files by file name, its runs, and a phrase that names the lines that it leaves out."""
 
     figure: Figure
     numbers: dict[str, Sequence[Row]]
@@ -61,17 +61,17 @@ def write_report(
     output: Path | None = None,
     options: Options | None = None,
 ) -> bool:
-    """Write the report of every study at or below ``folders`` into its folder; print tables and where to look.
+    """Write the report of every study at or below ``folders`` into the study's folder; print its table and its files.
 
-    With ``output`` one report of all runs is written there instead; several folders need it. ``gaps``: runs that were
-    planned and gave no result, beside those that are found. Returns False if a run is damaged.
+    With ``output``, one report of all runs is written there instead; several ``folders`` need it. ``gaps`` are planned
+    runs without a result, in addition to those that the folders show. Returns False if a run or an analysis is damaged.
 
     Raises
     ------
     RunFolderError
-        No run there, or none finished; or runs on different images, after the other studies are written.
+        There is no run, or no finished one; or the runs of a study used different images (other studies are written).
     InvalidConfig
-        Several folders without ``output``, or a setting to name groups by that is none.
+        There are several folders and no ``output``, or ``options.by`` names an unknown setting.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     options = options or Options()
@@ -85,51 +85,53 @@ def write_report(
         studies = {output: combine(studies.values(), options.by)}
     finished = {path: found for path, found in studies.items() if found.runs}
     where = {path: " and ".join(map(str, folders)) if output else str(path) for path in studies}
-    mixtures = {path: mixture for path, found in finished.items() if (mixture := found.mixture(where[path]))}
-    whole = True
+    conflicts = {path: conflict for path, found in finished.items() if (conflict := found.data_conflict(where[path]))}
+    undamaged = True
     for path, found in studies.items():
         named = {gap.folder for gap in gaps}
         found.missing = [*gaps, *(each for each in found.missing if each.folder not in named)]
-        if path in finished and path not in mixtures:
-            whole &= _write(path, found, options, folders if output else [path])
+        if path in finished and path not in conflicts:
+            undamaged &= _write(path, found, options, folders if output else [path])
         for copy in found.copies:
             print(f"left out: {copy}", file=sys.stderr)
         for each in found.missing:
-            whole &= not each.damaged
+            undamaged &= not each.damaged
             if each not in gaps:
                 kind = f"damaged: {each.reason}" if each.damaged else f"missing: {each.name}: {each.reason}"
                 print(kind, file=sys.stderr)
     if not finished:
         missing = sum(len(found.missing) for found in studies.values())
-        raise RunFolderError(f"{where[next(iter(where))]}: not one run of {missing} is finished")
-    if mixtures:
-        raise RunFolderError("; ".join(mixtures.values()))
-    return whole
+        raise RunFolderError(
+            f"{where[next(iter(where))]}: must hold a finished run; {counted(missing, 'run')} there gave no result"
+        )
+    if conflicts:
+        raise RunFolderError("; ".join(conflicts.values()))
+    return undamaged
 
 
 def refresh_page(study: Path) -> bool:
-    """Write the study's page again, for a new analysis; False without a page.
+    """Add a new analysis to the page of ``study``; return False if the study has no page or no finished run.
 
-    Everything on the page is of the same runs: where these have changed since the figures were drawn, or a figure is not
-    the one that was drawn, the whole report is made again with the choices it was made with.
+    If the runs or a figure have changed since the report was made, the whole report is made again, with the same options,
+    so that everything on the page is about the same runs.
 
     Raises
     ------
     RunFolderError
-        Runs on other images have come to the study since.
+        The study now holds runs on different images.
     """
     if not (study / "report.html").is_file():
         return False
     found = collect(study, weights=False)[study]
     if not found.runs:
         return False
-    if mixture := found.mixture(str(study)):
-        raise RunFolderError(f"{study / 'report.html'} is as it was: {mixture}")
+    if conflict := found.data_conflict(str(study)):
+        raise RunFolderError(f"{study / 'report.html'} is not updated: {conflict}")
     try:
         record = json.loads((study / RECORD).read_bytes())
         options = Options(record["images"], record["image_seed"], record["by"])
         figures = [_as_drawn(study, name, entry) for name, entry in record["figures"].items()]
-        unchanged = record["runs"] == sorted(run.key for run in found.runs) and record["folders"] == ["."]
+        unchanged = record["runs"] == sorted(run.result_id for run in found.runs) and record["folders"] == ["."]
     except (OSError, ValueError, LookupError, TypeError):
         options, unchanged, figures = Options(), False, []
     if not unchanged:
@@ -139,12 +141,12 @@ def refresh_page(study: Path) -> bool:
     return True
 
 
-def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.Shown:
+def _as_drawn(study: Path, name: str, entry: dict[str, Any]) -> analyses.PageFigure:
     png = (study / f"{name}.png").read_bytes()
     if hashlib.sha256(png).hexdigest() != entry["sha256"]:
         raise ValueError(f"{name}.png is another picture")
     origin = [(term, words) for term, words in entry["origin"]]
-    return analyses.Shown(*captions.FIGURES[name], png, entry["line"], origin)
+    return analyses.PageFigure(*captions.FIGURES[name], png, entry["line"], origin)
 
 
 def _write(where: Path, found: Collection, options: Options, folders: Sequence[Path]) -> bool:
@@ -160,8 +162,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
         origin = captions.origin(each.runs or found.runs, found.commands)
         heading, explanation = captions.FIGURES[name]
-        png = save(each.figure, where / name, f"{heading}. {line}.")
-        figures.append(analyses.Shown(heading, explanation, png, line, origin))
+        png = save_figure(each.figure, where / name, f"{heading}. {line}.")
+        figures.append(analyses.PageFigure(heading, explanation, png, line, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     for name, entry in tables.items():
@@ -174,7 +176,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         "by": list(options.by),
         "images": options.indices,
         "image_seed": options.seed,
-        "runs": sorted(run.key for run in found.runs),
+        "runs": sorted(run.result_id for run in found.runs),
         "figures": {
             name: {"sha256": hashlib.sha256(each.png).hexdigest(), "line": each.line, "origin": list(each.origin)}
             for name, each in zip(drawn, figures, strict=True)
@@ -196,7 +198,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     runs = [run for cell in grouping.cells for run in cell.runs]
     if changed := effects(
         runs, grouping.missing
-    ):  # the paper's figures would compare dynamics and sizes, not these runs
+    ):  # the paper's figures compare dynamics and numbers of images, not variations
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
 
     def absent(shown: Sequence[Run], where: str = "not shown") -> str:
@@ -225,7 +227,7 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     return drawn
 
 
-def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.Shown]) -> str:
+def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: Sequence[analyses.PageFigure]) -> str:
     pictures = [(f"{name}.png, {name}.pdf", each.heading, each.line) for name, each in zip(drawn, figures, strict=True)]
     numbers = [(f"{name}.csv", each.meaning.rstrip("."), each.line) for name, each in tables.items()]
     lines = [f"- {names}: {meaning}. {line}.\n" for names, meaning, line in [*pictures, *numbers]]
@@ -233,15 +235,15 @@ def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: S
 
 
 def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
-    """A figure that could not be drawn this time does not return from an earlier report."""
+    """Remove the files of figures that an earlier report has and this one has not."""
     for name in captions.FIGURES:
         if name not in drawn:
             for ending in ("png", "pdf", "csv"):
                 remove(where / f"{name}.{ending}")
 
 
-def _write_page(where: Path, content: Content, figures: Sequence[analyses.Shown]) -> list[str]:
-    """Write the page with the analyses of the study; returns what of those cannot be shown."""
+def _write_page(where: Path, content: Content, figures: Sequence[analyses.PageFigure]) -> list[str]:
+    """Write the page with the analyses of the study; return a sentence for each analysis that cannot be shown."""
     measured, complaints = analyses.read(where, content.folders)
     write_atomically(where / "report.html", page.render(content, figures, measured, complaints))
     return complaints
