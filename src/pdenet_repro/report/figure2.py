@@ -44,9 +44,13 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     if high - low < SHORTEST:
         left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
     percent_axis(left)
-    handles, names = left.get_legend_handles_labels()
-    columns = 4 if max(map(len, names)) < 40 else 2
-    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    handles = {
+        name: handle for axis in (left, right) for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    columns = 4 if max(map(len, handles)) < 40 else 2
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
     return figure, by_size, by_epoch, runs
 
 
@@ -160,6 +164,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         return [], []
     size = shared_size(list(curves.values()))
     curves = {line: cells for line, cells in curves.items() if size is None or size in cells}
+    seeds = {len(cells[size or max(cells)]) for cells in curves.values()}
     numbers: Numbers = []
     shown: list[Run] = []
     others: set[str] = set()
@@ -169,7 +174,8 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         runs = cells[cell.images]
         shown += runs
         values = [run.by_epoch("test_accuracy") for run in runs]
-        name = f"{line.name}, n = {len(runs)}" + ("" if size else f", {cell.images:,} images")
+        name = line.name + ("" if len(seeds) == 1 else f", n = {len(runs)}")
+        name += "" if size else f", {cell.images:,} images"
         _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
             others |= _other_statistics(axis, run, line_styles[line])
@@ -179,12 +185,12 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"
+    count = f", n = {seeds.pop()}" if len(seeds) == 1 else ""
     kinds = sorted({run.statistics for run in shown if run.statistics})
-    norms = f"; batch norms with {' or '.join(kinds)} statistics" if kinds else ""
-    axis.set_title(f"during training, {images}{norms}", fontsize=11)
+    norms = f", with {' or '.join(kinds)} statistics" if kinds else ""
+    axis.set_title(f"during training, {images}{count}{norms}", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     _frame(axis, [epoch for run in shown for epoch in run.by_epoch("test_accuracy")])
-    axis.legend(fontsize=8, framealpha=0.7, edgecolor="none")
     return numbers, shown
 
 
