@@ -53,7 +53,7 @@ def positions(axis_path: Sequence[Place], path: Sequence[Place]) -> list[int]:
     return [at[place.name or (place.unit, place.step)] for place in path]
 
 
-def inside(path: Sequence[Place]) -> list[list[int]]:
+def unit_indices(path: Sequence[Place]) -> list[list[int]]:
     """For each unit the indices of its places in ``path``."""
     units = sorted({place.unit for place in path if place.in_unit})
     return [[i for i, place in enumerate(path) if place.in_unit and place.unit == unit] for unit in units]

@@ -33,7 +33,7 @@ class NoEigenvalues(UserError):
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class LinearMap:
     """A linear map of features (C, H, W); ``product`` applies it to each of B directions, (B, C, H, W) to (B, C, H, W)."""
 
     product: Product
@@ -59,7 +59,7 @@ class Evaluation:
     Y: Tensor
     theta: Any
 
-    def jacobian(self, *, frozen: bool, batched: bool = False) -> Linear:
+    def jacobian(self, *, frozen: bool, batched: bool = False) -> LinearMap:
         """The Jacobian ``dF/dY`` at Y, with a frozen or a free norm.
 
         With ``batched`` row n of N directions is multiplied by the Jacobian at example n of Y. Without it, Y has N = 1 example,
@@ -73,7 +73,7 @@ class Evaluation:
             copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
             return forward_product(lambda Y: F(Y, self.theta), copies, V)
 
-        return Linear(product, self.Y)
+        return LinearMap(product, self.Y)
 
     def cropped(self, side: int, *, frozen: bool) -> "Evaluation":
         """The layer at the ``side`` x ``side`` pixels in the middle of Y, with zero padding; in float64 on the CPU.
@@ -167,8 +167,8 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
         yield list(seen)
 
 
-def of_layers(
-    unit: Unit, Y: Tensor, at_once: int, measure: Callable[[Evaluation], Tensor]
+def measure_layers(
+    unit: Unit, Y: Tensor, batch: int, measure: Callable[[Evaluation], Tensor]
 ) -> dict[tuple[int, int], tuple[np.ndarray, Evaluation]]:
     """What ``measure`` gives for each example, (N,), of each layer of a unit that starts from Y (N, C, H, W).
 
@@ -176,7 +176,7 @@ def of_layers(
     measured together.
     """
     found: dict[tuple[int, int], tuple[list[np.ndarray], Evaluation]] = {}
-    for some in Y.split(at_once):
+    for some in Y.split(batch):
         for step, layers in enumerate(evaluations(unit, some), start=1):
             for number, each in enumerate(layers, start=1):
                 found.setdefault((step, number), ([], each))[0].append(measure(each).cpu().numpy())
@@ -224,7 +224,7 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
 
 
 def extreme_eigenvalues(
-    linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
+    J: LinearMap, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
 ) -> np.ndarray:
     """Up to ``count`` extreme eigenvalues from products alone, complex, in no order; only those that converged.
 
@@ -238,25 +238,25 @@ def extreme_eigenvalues(
     NoEigenvalues
         A product is not finite, or the iteration breaks down.
     """
-    kind = np.float64 if linear.like.dtype == torch.float64 else np.float32
+    kind = np.float64 if J.like.dtype == torch.float64 else np.float32
 
     def product(v: np.ndarray) -> np.ndarray:
-        direction = torch.from_numpy(v.astype(kind)).reshape(linear.like.shape).to(linear.like.device)
-        return linear.product(direction).reshape(-1).cpu().numpy()
+        direction = torch.from_numpy(v.astype(kind)).reshape(J.like.shape).to(J.like.device)
+        return J.product(direction).reshape(-1).cpu().numpy()
 
-    start = np.random.default_rng(0).standard_normal(linear.size).astype(kind)
+    start = np.random.default_rng(0).standard_normal(J.size).astype(kind)
     first = product(start)
     if not np.isfinite(first).all():
         raise NoEigenvalues(NOT_FINITE)
     if not first.any():  # a random direction is in the kernel of no other map; ARPACK takes the zero map for an error
         return np.zeros(count, complex)
     shifted = LinearOperator(
-        (linear.size, linear.size), matvec=lambda v: product(v) + kind(shift) * v.astype(kind).ravel(), dtype=kind
+        (J.size, J.size), matvec=lambda v: product(v) + kind(shift) * v.astype(kind).ravel(), dtype=kind
     )
     method = eigsh if symmetric else eigs
     try:
         found = method(
-            shifted, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
+            shifted, count, which=which, v0=start, ncv=min(KRYLOV, J.size), tol=tolerance, maxiter=300,
             return_eigenvectors=False,
         )  # fmt: skip
     except ArpackNoConvergence as error:

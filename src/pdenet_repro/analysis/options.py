@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, kind: ModuleType) -> None:
         parser.add_argument(name, **arguments)
 
 
-def numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:
+def parse_numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:
     """The sorted numbers in the value of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``.
 
     Raises
@@ -72,7 +72,7 @@ def scores_depend_on_batch(subject: Subject) -> bool:
     return subject.config.network.connector_norm == "batch_per_pixel"
 
 
-def about_batches(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
+def batch_dependence_note(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
     """A list with one sentence on the networks whose scores depend on the batch; empty where there are none.
 
     ``images`` are divided into nearly equal batches of at most ``most``; the sentence gives their size.

@@ -24,12 +24,12 @@ class Flow:
     refined: int = 1
 
 
-def as_they_are(subject: Subject) -> list[Flow]:
+def network_flows(subject: Subject) -> list[Flow]:
     """The units with their own norms, step size and weights."""
     return [Flow(unit.dynamic, unit.thetas()) for unit in units(subject.network)]
 
 
-def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
+def theorem_flows(subject: Subject, refined: int = 1) -> list[Flow]:
     """The units without norm and bias, with the kernels of their first step at all times.
 
     Each time step of the network is divided into ``refined`` steps, or into more where that is needed for a step size of at

@@ -18,7 +18,7 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import OutOfMemory
 
-PORTION = 32  # largest number of images that are computed at a time
+MAX_BATCH = 32  # largest number of images that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
     yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
 
 
-def features(network: PDENet, place: Place, state: State) -> Tensor:
+def state_features(network: PDENet, place: Place, state: State) -> Tensor:
     """The features (N, ...) of a state: both halves (Hamiltonian), those at the later time (second-order)."""
     return units(network)[place.unit - 1].dynamic.output(state) if place.in_unit else state[0]
 
@@ -95,27 +95,27 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
             f"MiB, and {free / 2**20:,.0f} MiB are free on {pixels.device}; must be at most {int(free / 2 / one)}"
         )
     parts: list[list[Tensor]] = []
-    for part in portions(subject, images):
+    for part in batch_slices(subject, images):
         trajectory = states(subject.network, subject.network.standardize(pixels[part]))
         starts = (each for each in trajectory if each[0].in_unit and each[0].step == 0)
-        parts.append([features(subject.network, *start) for start in starts])
+        parts.append([state_features(subject.network, *start) for start in starts])
     return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
 
 
 @torch.no_grad()
 def set_initial_statistics(subject: Subject, seed: int) -> None:
-    """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
+    """Give the batch norms of a network at initial weights the statistics of ``MAX_BATCH`` random test images.
 
     Before training the running statistics are 0 and 1, and with them the features would shrink from unit to unit; training itself
     uses the statistics of each batch. A trained network is not changed.
     """
     batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
     if subject.folder is None and batch_norms:
-        pixels, _ = subject.test_images(min(PORTION, len(subject.dataset.test.labels)), seed)
+        pixels, _ = subject.test_images(min(MAX_BATCH, len(subject.dataset.test.labels)), seed)
         subject.network.train()
         for module in batch_norms:
             module.rate = 1.0
-        subject.network(pixels[portions(subject, len(pixels))[0]])
+        subject.network(pixels[batch_slices(subject, len(pixels))[0]])
         subject.network.eval()
 
 
@@ -131,8 +131,8 @@ def _numbers(network: NetworkConfig) -> list[int]:
     return [width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths)]
 
 
-def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
-    """Slices of nearly equal size that divide ``images`` into parts that fit into memory, of at most ``PORTION``.
+def batch_slices(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
+    """Slices of nearly equal size that divide ``images`` into parts that fit into memory, of at most ``MAX_BATCH``.
 
     ``solutions``: the number of solutions that are computed at the same time for each image.
 
@@ -145,7 +145,7 @@ def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
     # eight times the features of one image, float32: a state of two, and the intermediate results of a layer
     one = 8 * 4 * max(_numbers(network)) * solutions
     free = device.available_memory(subject.device)
-    at_once = min(PORTION, int(free / 2 / one))
+    at_once = min(MAX_BATCH, int(free / 2 / one))
     if at_once < 1:
         raise OutOfMemory(
             f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "

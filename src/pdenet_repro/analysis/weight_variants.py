@@ -94,13 +94,13 @@ def accuracy_columns(right: np.ndarray) -> Row:
     return {"test_images": len(right), "test_accuracy": share, "low_95": low, "high_95": high}
 
 
-def compared(original: np.ndarray, changed: np.ndarray) -> Row:
+def comparison_columns(original: np.ndarray, changed: np.ndarray) -> Row:
     """`accuracy_columns` of a changed network, and McNemar's test against the original one; both (images,) bool."""
     lost, gained, p = mcnemar(original, changed)
     return accuracy_columns(changed) | {"right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
 
 
-def accuracies(
+def variant_accuracies(
     subject: Subject, column: str, variants: Iterable[tuple[Any, Callable[[PDENet], PDENet], str]], images: int, seed: int
 ) -> list[Row]:  # fmt: skip
     """Rows of a table: `compared` for changed copies of a network, on random test images.
@@ -116,5 +116,5 @@ def accuracies(
         if statistics == "renewed":
             renew_statistics(subject, network, STATISTICS_IMAGES, seed)
         right = predictions(subject, network, pixels, BATCH) == truth
-        rows.append({**subject.columns, column: name, "statistics": statistics} | compared(original, right))
+        rows.append({**subject.columns, column: name, "statistics": statistics} | comparison_columns(original, right))
     return rows

@@ -209,7 +209,7 @@ def test_at_full_size_the_largest_and_the_rightmost_are_found(dynamic):
         assert found.real.max() == pytest.approx(q.real.max(), abs=2e-2 * largest)
         assert row["rightmost_found"]
         if dynamic == "resnet":  # the unrestricted layer: some mode grows
-            assert integrator_of(dynamic).limit(found, spectrum.TOLERANCE) == 0
+            assert integrator_of(dynamic).largest_stable_step(found, spectrum.TOLERANCE) == 0
 
 
 def test_a_search_for_growing_modes_that_does_not_converge_is_told(monkeypatch):

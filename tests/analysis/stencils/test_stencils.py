@@ -66,14 +66,14 @@ def test_only_3x3_kernels_are_moved(dynamic, widths):
     """Of three steps and, in the last three, three channels: scales and shifts over time are (3, 3) as well."""
     words = ("data=shapes", "network=tiny", f"dynamic={dynamic}", f"network.widths={widths}", "network.steps=3")
     network = build_network(compose(*words))
-    other = stencils.moved(network, 2.0)
+    other = stencils.with_rescaled_stencils(network, 2.0)
     for (name, before), after in zip(network.named_parameters(), other.parameters(), strict=True):
         if name == "opening.kernel" or (name.startswith("units.") and ".kernel" in name):
             assert torch.equal(after, rescaled(before.detach(), 2.0)), name
             assert not torch.allclose(after, before), name
         else:
             assert torch.equal(after, before), name
-    same = stencils.moved(network, 1.0)
+    same = stencils.with_rescaled_stencils(network, 1.0)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(same.parameters(), network.parameters(), strict=True))
 
 
@@ -106,7 +106,7 @@ def test_a_unit_with_rescaled_stencils_computes_the_same_function_on_a_finer_mes
 
     @torch.no_grad()
     def difference(factor):
-        other = stencils.moved(unit, factor)
+        other = stencils.with_rescaled_stencils(unit, factor)
         inside = (..., slice(8, -8), slice(8, -8))
         expected = unit(features(96))[inside]
         found = stencils.resized(other(features(192)), 96)[inside]

@@ -137,7 +137,7 @@ def observed_order(coarse: float, fine: float, ratio: float) -> float:
     return math.log(coarse / fine) / math.log(ratio) if coarse > 0 and fine > 0 else math.nan
 
 
-def states(dynamic: Dynamic, Y: Tensor, thetas: Sequence[Any]) -> list[State]:
+def unit_states(dynamic: Dynamic, Y: Tensor, thetas: Sequence[Any]) -> list[State]:
     """The state at the start from features Y (N, C, H, W) and after every step."""
     found = [dynamic.start(Y)]
     for theta in thetas:

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdenet_repro.analysis.energy import figures
-from pdenet_repro.analysis.energy.courses import Course, Measured, course, forces
 from pdenet_repro.analysis.energy.invariants import observed_order
+from pdenet_repro.analysis.energy.time_series import NetworkSeries, TimeSeries, forces, time_series
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.theorem_setting import as_they_are, in_theory
+from pdenet_repro.analysis.theorem_setting import network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
 REFINED = 8  # least number of time steps for one in the theorems' setting, where time is continuous
@@ -29,13 +29,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     found, orders, rows = [], [], []
     for subject in progress(subjects, "norms and energies of the features"):
         entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
-        found.append(Measured(subject, AS_IT_IS, list(map(course, as_they_are(subject), entering))))
-        flows = in_theory(subject, REFINED)
-        finer = in_theory(subject, 2 * max(flow.refined for flow in flows))
+        found.append(NetworkSeries(subject, AS_IT_IS, list(map(time_series, network_flows(subject), entering))))
+        flows = theorem_flows(subject, REFINED)
+        finer = theorem_flows(subject, 2 * max(flow.refined for flow in flows))
         theory, again = (
-            [course(f, Y, activation) for f, Y in zip(each, entering, strict=True)] for each in (flows, finer)
+            [time_series(f, Y, activation) for f, Y in zip(each, entering, strict=True)] for each in (flows, finer)
         )
-        found.append(Measured(subject, THEOREM, theory))
+        found.append(NetworkSeries(subject, THEOREM, theory))
         ratios = [fine.refined / coarse.refined for coarse, fine in zip(flows, finer, strict=True)]
         orders.append(_orders(theory, again, ratios))
         rows += forces(subject, entering)
@@ -70,7 +70,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     return result
 
 
-def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> list[float]:
+def _orders(coarse: Sequence[TimeSeries], fine: Sequence[TimeSeries], ratios: Sequence[float]) -> list[float]:
     """Observed orders in h of the deviation of the invariant and of its centred form, medians over the units."""
     orders = [
         [observed_order(*pair, ratio) for pair in zip(a.deviations(), b.deviations(), strict=True)]
@@ -79,22 +79,22 @@ def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[f
     return [float(np.median(of_units)) for of_units in zip(*orders, strict=True)]
 
 
-def _rows(found: Measured) -> list[Row]:
+def _rows(found: NetworkSeries) -> list[Row]:
     rows = []
     for unit, of_unit in enumerate(found.units, start=1):
-        courses = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
+        series = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
         for i, time in enumerate(of_unit.times):
             row = {**found.subject.columns, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
                    "images": of_unit.norm.shape[1]}  # fmt: skip
             row |= quantiles("norm_over_unit_start", of_unit.norm[i])
-            for name, values in courses.items():
+            for name, values in series.items():
                 known = values is not None and not np.isnan(values[i]).any()
                 row |= quantiles(f"{name}_over_linear_bound", values[i] if values is not None and known else None)
             rows.append(row)
     return rows
 
 
-def _sentences(found: Sequence[Measured], orders: Sequence[Sequence[float]]) -> list[str]:
+def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]) -> list[str]:
     sentences = []
     for setting in (AS_IT_IS, THEOREM):
         factors = [

@@ -19,16 +19,16 @@ from torch import Tensor
 
 from pdenet_repro.analysis.drawing import draw_grid, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_norm
-from pdenet_repro.analysis.options import about_batches
+from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
-from pdenet_repro.analysis.weight_variants import BATCH, accuracies, averaged_in_time
+from pdenet_repro.analysis.weight_variants import BATCH, averaged_in_time, variant_accuracies
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.system.console import progress
 from pdenet_repro.training.objective import Objective
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 500
 # of the histogram of differences; larger ones count in the last bin
 EDGES = np.array([0.0, *np.geomspace(1e-5, 1.0, 41)])
@@ -44,12 +44,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     sizes = [row for subject in progress(subjects, "kernels in time") for row in kernel_rows(subject)]
     histogram = [row for subject in subjects for row in _histogram(subject)]
     result = Result(tables={"kernels": sizes, "kernels_differences": histogram})
-    result.sentences += about_batches(subjects, given.images, BATCH)
+    result.sentences += batch_dependence_note(subjects, given.images, BATCH)
     averaged = [
         row
         for subject in subjects
         if subject.folder
-        for row in accuracies(subject, "kernels", VARIANTS, given.images, given.seed)
+        for row in variant_accuracies(subject, "kernels", VARIANTS, given.images, given.seed)
     ]
     if averaged:
         result.tables["kernels_averaged"] = averaged

@@ -17,11 +17,11 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
-from pdenet_repro.analysis.options import about_batches, numbers
+from pdenet_repro.analysis.options import batch_dependence_note, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
-from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, accuracies, refined
+from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 
@@ -37,17 +37,17 @@ DISTANCE_IMAGES = 16
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the accuracy of every refined network, and the distance of its units' results to those of the finest."""
-    times = sorted({1, *(int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True))})
+    times = sorted({1, *(int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True))})
     accuracy: list[Row] = []
     distances: list[Row] = []
-    result = Result(sentences=about_batches(subjects, given.images, BATCH))
+    result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
     for subject in subjects:
         variants = (
             (m, partial(refined, times=m), statistics)
             for m in progress(times, f"refining {subject.name} in time")
             for statistics in ("as trained", "renewed")
         )
-        accuracy += accuracies(subject, "steps_for_one", variants, given.images, given.seed)
+        accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import applicable, numbers
+from pdenet_repro.analysis.options import applicable, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.subjects import Subject
@@ -32,7 +32,7 @@ OPTIONS = {
         "help": "numbers m of time steps that replace one, of size h / m, in float32 (default %(default)s)",
     }
 }  # fmt: skip
-FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
+BATCH = 4  # images that are computed at a time; number of images for refined time grids and gradients
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         f"whose dynamic cannot be run backwards ({reversible_names()} can)",
     )  # fmt: skip
     result = Result(sentences=sentences)
-    refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
+    refinements = [int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
         for number, (unit, Y) in enumerate(
@@ -80,8 +80,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 by_unit.append(about | {"precision": precision.name} | found | {"unit_roundoff": precision.roundoff})
             for m in refinements:
                 steps = {"steps": m * subject.config.network.steps, "step_size": subject.config.network.step_size / m}
-                refined.append(about | steps | _columns(errors(unit, Y[:FEW], PRECISIONS[1], m)))
-        gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
+                refined.append(about | steps | _columns(errors(unit, Y[:BATCH], PRECISIONS[1], m)))
+        gradients += gradient_rows(subject, min(BATCH, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, by_unit, gradients))
     result.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
     result.pictures["reversibility"] = Picture(
@@ -92,7 +92,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "unit roundoff. Middle: the same in float32 on refined time grids (the same time in more and "
         "shorter steps), median of the units, band over them. Right: "
         "relative difference of the gradient of the cross-entropy, float32, with respect to each unit's weights: of "
-        f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(FEW, given.images)} images.",
+        f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(BATCH, given.images)} images.",
     )
     return result
 
@@ -109,7 +109,7 @@ def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.n
     dynamic.h /= refine
     thetas = [theta for theta in unit.thetas() for _ in range(refine)]
     found = []
-    for some in Y.split(FEW):
+    for some in Y.split(BATCH):
         first = state = dynamic.start(some.to(precision.state))
         with precision.context(Y.device)():
             for theta in thetas:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.analysis.options import scores_depend_on_batch
-from pdenet_repro.analysis.robustness.attacks import NORMS, Norm, attack, correctness, perturbed
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, AttackNorm, attack, correctness, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
@@ -38,7 +38,7 @@ def right_predictions(
         for name in CORRUPTIONS:
             for strength in panels[name].strengths:
                 found[name, strength].append(batch.damaged(name, strength).cpu().numpy())
-        for name in NORMS:
+        for name in ATTACK_NORMS:
             for place, right in batch.attacked(name, panels[f"{name} iterated"].strengths).items():
                 found[place].append(right.cpu().numpy())
     return {place: np.concatenate(each) for place, each in found.items()}
@@ -69,7 +69,7 @@ class _Batch:
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
         """Only images that are still right are attacked: no change, and a smaller one, are within every budget too."""
-        norm, images, random = NORMS[name], self.images.float(), self._random(name)
+        norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():
             clean, _ = correctness(self.network, images, self.labels)
@@ -88,7 +88,7 @@ class _Batch:
         return found
 
     def _right_after(
-        self, kind: str, images: Tensor, labels: Tensor, norm: Norm, budget: float, draw: Tensor,
+        self, kind: str, images: Tensor, labels: Tensor, norm: AttackNorm, budget: float, draw: Tensor,
         start: np.random.RandomState | None,
     ) -> Tensor:  # fmt: skip
         with self.context():

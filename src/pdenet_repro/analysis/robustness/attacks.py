@@ -67,11 +67,11 @@ class L2:
         return (direction * torch.from_numpy(radius)).to(images)
 
 
-Norm = LInfinity | L2
-NORMS: dict[str, Norm] = {"linf": LInfinity(), "l2": L2()}
+AttackNorm = LInfinity | L2
+ATTACK_NORMS: dict[str, AttackNorm] = {"linf": LInfinity(), "l2": L2()}
 
 
-class Attacked(NamedTuple):
+class AttackResult(NamedTuple):
     """The result of an attack: images (N, 3, H, W), whether predictions are right (N,), cross-entropy (N,) in nats, scores.
 
     The scores (N, classes) were computed during the attack. Where they depend on the batch, the other images of the batch were
@@ -88,13 +88,13 @@ def attack(
     network: PDENet,
     images: Tensor,
     labels: Tensor,
-    norm: Norm,
+    norm: AttackNorm,
     budget: float,
     *,
     steps: int = 1,
     random: np.random.RandomState | None = None,
     until_wrong: bool = False,
-) -> Attacked:
+) -> AttackResult:
     """The worst changed image of each image during projected gradient ascent of the loss.
 
     The worst is a wrongly classified one where there is one, and among those with the highest loss. Step j = 0, 1, ... has length
@@ -112,7 +112,7 @@ def attack(
         raise ValueError("the network must be in evaluation mode: network.eval()")
     clean = images if images.is_floating_point() else images.to(torch.get_default_dtype())
     right, loss = torch.ones_like(labels, dtype=torch.bool), torch.full_like(clean[:, 0, 0, 0], -torch.inf)
-    worst = Attacked(clean.clone(), right, loss, clean.new_zeros(len(clean), network.classifier.out_features))
+    worst = AttackResult(clean.clone(), right, loss, clean.new_zeros(len(clean), network.classifier.out_features))
     on = torch.arange(len(clean), device=clean.device)  # indices of the images that are still attacked
     now = clean if random is None else perturbed(clean, norm.draw(clean, budget, random), norm, budget)
     for step in range(steps + 1):
@@ -149,7 +149,7 @@ def _correctness(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return found.argmax(1) == labels, F.cross_entropy(found, labels, reduction="none")
 
 
-def perturbed(images: Tensor, change: Tensor, norm: Norm, budget: float) -> Tensor:
+def perturbed(images: Tensor, change: Tensor, norm: AttackNorm, budget: float) -> Tensor:
     """``images + change`` with the change projected to the budget and the values cut to 0..255; rounding exceeds neither."""
     clean, change = images.double(), norm.project(change.double(), budget)
     found = (clean + change).clamp(0, 255).to(images.dtype)

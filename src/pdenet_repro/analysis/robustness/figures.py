@@ -12,7 +12,7 @@ from torch import Tensor
 from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
 from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import Row, columns_of, where
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
@@ -88,7 +88,7 @@ def _changed(
             images = corruption.apply(images, strength, stream(given.seed, f"robustness {name}", 0))
         with torch.no_grad():
             return images[chosen], scores(subject.network, images[batch])[at]
-    norm = NORMS[name.split()[0]]
+    norm = ATTACK_NORMS[name.split()[0]]
     found = attack(subject.network, images[batch], labels[batch], norm, strength, steps=given.steps)
     return found.images[at], found.scores[at]
 

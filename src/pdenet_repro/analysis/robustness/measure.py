@@ -12,10 +12,10 @@ from itertools import combinations
 
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches
+from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.robustness.accuracy import Right, right_predictions
-from pdenet_repro.analysis.robustness.attacks import NORMS
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS
 from pdenet_repro.analysis.robustness.figures import curves, gallery
 from pdenet_repro.analysis.robustness.panels import KNOWN, AddStrengths, Panel, panels_of
 from pdenet_repro.analysis.subjects import Subject
@@ -51,7 +51,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """
     if len({each.config.data.name for each in subjects}) > 1:
         raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
-    batches = about_batches(subjects, given.images, BATCH)
+    batches = batch_dependence_note(subjects, given.images, BATCH)
     panels = panels_of(given)
     right = {subject: right_predictions(subject, _batches(subject, given), panels, given) for subject in subjects}
     rows = [row for subject in subjects for row in _rows(subject, right[subject], panels, given)]
@@ -160,7 +160,7 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
         sentences.append(sentence + ".")
     largest = {name: panel.strengths[-1] for name, panel in panels.items() if name.endswith("iterated")}
     left = max(accuracy[name, budget, each] for name, budget in largest.items() for each in networks)
-    budgets = " and ".join(f"{budget:g} ({NORMS[name.split()[0]].heading})" for name, budget in largest.items())
+    budgets = " and ".join(f"{budget:g} ({ATTACK_NORMS[name.split()[0]].heading})" for name, budget in largest.items())
     sentences.append(
         f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
         + (

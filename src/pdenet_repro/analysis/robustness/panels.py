@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pdenet_repro.analysis.robustness.attacks import NORMS
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.config.schema import IMAGE_SIDE
 
@@ -31,7 +31,7 @@ def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
     """The corruptions and attacks that are measured, by their names in the table."""
     chosen = DEFAULTS | given.strengths
     panels = {name: Panel(each.heading, each.unit, (each.clean, *chosen[name])) for name, each in CORRUPTIONS.items()}
-    for name, norm in NORMS.items():
+    for name, norm in ATTACK_NORMS.items():
         for kind, steps in (("one-step", "one step"), ("iterated", f"{given.steps} steps")):
             heading = f"attack, {norm.heading}: {steps}"
             panels[f"{name} {kind}"] = Panel(heading, norm.unit, (0, *chosen[name]), f"{name} random")

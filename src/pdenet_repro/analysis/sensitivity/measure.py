@@ -23,7 +23,7 @@ from pdenet_repro.analysis.drawing import (
     tick_steps,
     time_steps,
 )
-from pdenet_repro.analysis.jacobian import Evaluation, forward_product, of_layers
+from pdenet_repro.analysis.jacobian import Evaluation, forward_product, measure_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
@@ -31,9 +31,9 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
-AT_ONCE = 4  # images that are computed at a time
+BATCH = 4  # images that are computed at a time
 DIRECTIONS = 4  # random directions for the mean gain
 
 
@@ -100,7 +100,7 @@ def _gains(subject: Subject, entering: Sequence[Tensor], images: int, seed: int)
     ]
     rows = []
     for part, map_, X in (*maps, ("network", network.forward_standardized, network.standardize(pixels))):
-        largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
+        largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(BATCH)), strict=True))
         about = {**subject.columns, "part": part, "images": images}
         rows.append(about | extremes("largest_gain", largest) | extremes("mean_gain", mean))
     return rows
@@ -115,7 +115,7 @@ def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
 def _layers(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
     rows = []
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        found = of_layers(unit, Y, AT_ONCE, lambda each: largest_eigenvalues(symmetric_part(each), each.Y))
+        found = measure_layers(unit, Y, BATCH, lambda each: largest_eigenvalues(symmetric_part(each), each.Y))
         for (step, layer), (constants, _) in found.items():
             about = {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(Y)}
             rows.append(about | extremes("one_sided_lipschitz", constants))

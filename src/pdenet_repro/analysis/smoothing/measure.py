@@ -20,10 +20,10 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
+from pdenet_repro.analysis.trajectory import Place, batch_slices, places, state_features, states
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges, over the Nyquist frequency
 UPPER = "share_0.5_to_1_nyquist"
@@ -53,9 +53,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     for subject in progress(subjects, "frequencies of the features"):
         pixels, _ = subject.test_images(given.images, given.seed)
         found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
-        for part in portions(subject, given.images):
+        for part in batch_slices(subject, given.images):
             for place, state in states(subject.network, subject.network.standardize(pixels[part])):
-                Y = features(subject.network, place, state)
+                Y = state_features(subject.network, place, state)
                 if Y.ndim == 4:
                     found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))
         for place, measured in found.items():
@@ -96,7 +96,7 @@ def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
     for i, (axis, name) in enumerate(zip(axes, (UPPER, "gradient_over_norm"), strict=True)):
         depth_axes.prepare(axis, path, named=not i, labelled=bool(i))
         for network, how in styles_of(rows).items():
-            for unit, at in enumerate(depth_axes.inside(path), start=1):
+            for unit, at in enumerate(depth_axes.unit_indices(path), start=1):
                 own = where(rows, network=network, unit=unit)
                 spread = columns_of(own, *quantiles(name, None))
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,

@@ -24,7 +24,7 @@ MARKERS = {"frozen": "o", "free": "x"}  # the norm
 STABLE, EDGE = "#f2e8b6", "#8a6d00"  # the region of stability, its outline
 
 
-def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
+def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
     """``h lambda`` of every layer: a column for each network; rows: norm frozen (crops) and free (full size); shades: units."""
     figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pdenet_repro.analysis.jacobian import Linear
+from pdenet_repro.analysis.jacobian import LinearMap
 from pdenet_repro.config.dynamics import facts_of
 
 ROUNDING = 1e-6  # relative error of the eigenvalues of a dense matrix in float64, double ones included
@@ -31,7 +31,7 @@ class ForwardEuler:
         """The largest factor by which one step of size h multiplies a mode, ``max |1 + h lambda|``."""
         return float(np.abs(1 + h * q).max())
 
-    def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
+    def largest_stable_step(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
         """The largest step size at which no mode grows, ``min -2 Re(lambda) / |lambda|^2``; 0 where a real part is not negative.
 
         ``tolerance``: error of q, relative to the largest ``|q|``; smaller eigenvalues count as 0 and are left out. Without
@@ -61,7 +61,7 @@ class Wave:
         root = np.sqrt(middle**2 - 1)
         return float(np.maximum(np.abs(middle + root), np.abs(middle - root)).max())
 
-    def limit(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
+    def largest_stable_step(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
         """The largest step size at which no mode grows, ``2 / max |lambda|``; 0 where a q is not real and negative.
 
         Then one of its two modes grows at every h; where all q are 0 none does at any, and the result is inf. With a
@@ -86,7 +86,7 @@ def integrator_of(dynamic: str) -> Integrator:
     return by_region[str(facts.region)]
 
 
-def combine(layers: Sequence[Linear]) -> Linear:
+def combine(layers: Sequence[LinearMap]) -> LinearMap:
     """The map with eigenvalues q: the Jacobian of a single layer, or the block ``-A B`` of ``L^2``, ``L = [0 A; -B 0]``.
 
     ``layers``: the Jacobians in the order in which a step evaluates them, two for Hamiltonian: A of ``F(Z; theta1)``, B of
@@ -96,4 +96,4 @@ def combine(layers: Sequence[Linear]) -> Linear:
     if len(layers) == 1:
         return layers[0]
     A, B = layers
-    return Linear(lambda V: -A.product(B.product(V)), B.like)
+    return LinearMap(lambda V: -A.product(B.product(V)), B.like)

@@ -25,10 +25,10 @@ from pdenet_repro.analysis.jacobian import (
 )
 from pdenet_repro.analysis.options import applicable, scores_depend_on_batch
 from pdenet_repro.analysis.result import Result, Row, where
-from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, in_the_plane, step_sizes
+from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, eigenvalue_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import PORTION, entering_features, units
+from pdenet_repro.analysis.trajectory import MAX_BATCH, entering_features, units
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.layers import SymmetricLayer
@@ -38,7 +38,7 @@ from pdenet_repro.system import device
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 OPTIONS = {
     "--unknowns": {
@@ -94,7 +94,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
         )
     trained = [subject for subject in subjects if subject.folder] or subjects
-    result.pictures["spectrum"] = in_the_plane(trained, points, layers)
+    result.pictures["spectrum"] = eigenvalue_plane(trained, points, layers)
     result.pictures["spectrum_steps"] = step_sizes(subjects, layers)
     result.pictures["spectrum_asymmetry"] = asymmetry_by_size(subjects, trend)
     result.tables = {"spectrum_layers": layers, "spectrum": points, "spectrum_asymmetry": trend}
@@ -103,7 +103,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 def _together(subject: Subject, images: int) -> int:
     """The number of images in the batch from which ``images`` are taken; norms over the examples need several."""
-    others = min(PORTION, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
+    others = min(MAX_BATCH, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
 
@@ -196,7 +196,7 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
         "largest_imaginary": float(values.imag.max()),
         "zero_modes": float((np.abs(q) <= tolerance * max(np.abs(q).max(), 1e-300)).mean()),
         "integrator": integrator.name,
-        "step_size_allowed": integrator.limit(q, tolerance),
+        "step_size_allowed": integrator.largest_stable_step(q, tolerance),
         "step_size_used": h,
         "growth": integrator.growth(q, h),
     }

@@ -17,7 +17,7 @@ from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, styles
 from pdenet_repro.analysis.energy.invariants import energy_distance
 from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
+from pdenet_repro.analysis.theorem_setting import Flow, network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import euclidean_norms
 
 LONGER = 16  # the final time, over a unit's own
@@ -68,7 +68,7 @@ def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
     """Rows of a table for each unit, setting and time; ``pairs``: two features (N, C, H, W) that enter each unit."""
     times, activation = LONGER * subject.config.network.steps, subject.config.network.activation
     found = []
-    for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
+    for setting, flows in ((WITH_NORM, network_flows(subject)), (WITHOUT, theorem_flows(subject))):
         for unit, (flow, (Y, Z)) in enumerate(zip(flows, pairs, strict=True), start=1):
             distance, energy, controlled = distances_over_time(flow, Y, Z, times, activation)
             power, rate, better = exponents(np.median(distance, axis=1))

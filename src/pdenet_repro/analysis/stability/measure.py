@@ -16,23 +16,23 @@ from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import legend, line_styles, plain_numbers
-from pdenet_repro.analysis.options import numbers
+from pdenet_repro.analysis.options import parse_numbers
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles
 from pdenet_repro.analysis.stability import contraction, longtime
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import (
     Place,
+    batch_slices,
     entering_features,
     euclidean_norms,
-    features,
     places,
-    portions,
+    state_features,
     states,
 )  # fmt: skip
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.seeds import stream, torch_seed
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 32
 OPTIONS = {
     "--sizes": {
@@ -55,7 +55,7 @@ class Distances:
     def growth(self, path: Sequence[Place]) -> np.ndarray:
         """Distance over that at the start of the unit, (places, images); NaN outside of units."""
         found = np.full_like(self.distance, np.nan)
-        for at in depth_axes.inside(path):
+        for at in depth_axes.unit_indices(path):
             start = self.distance[at[0]]
             found[at] = self.distance[at] / np.where(start, start, np.nan)
         return found
@@ -68,7 +68,7 @@ class Distances:
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the distances of test images and their perturbations in every network."""
-    sizes = numbers("--sizes", given.sizes, LEAST, 10)
+    sizes = parse_numbers("--sizes", given.sizes, LEAST, 10)
     result, drawn, rows = Result(), [], []
     for subject in progress(subjects, "distances of solutions"):
         path = places(subject.config.network)
@@ -132,7 +132,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     partner = partners(labels.cpu().numpy(), seed)
     starts: list[float | str] = [*sizes, SAME_CLASS]
     parts = []
-    for part in portions(subject, images, solutions=len(sizes) + 2):
+    for part in batch_slices(subject, images, solutions=len(sizes) + 2):
         X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
@@ -140,8 +140,8 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
         solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
         found = []
         for (place, state), *perturbed in zip(*solutions, strict=True):
-            Y = features(subject.network, place, state)
-            distance = [euclidean_norms(features(subject.network, place, other) - Y) for _, other in perturbed]
+            Y = state_features(subject.network, place, state)
+            distance = [euclidean_norms(state_features(subject.network, place, other) - Y) for _, other in perturbed]
             found.append(torch.stack([torch.stack(distance), euclidean_norms(Y).expand(len(starts), -1)]))
         parts.append(torch.stack(found, dim=2).cpu().numpy())  # (distance and norm, starts, places, images)
     by_start = {
@@ -182,7 +182,7 @@ def _together(path: Sequence[Place], by_start: dict[float | str, Distances]) -> 
 
 
 def _sentence(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
-    ends = _together(path, by_start)[[at[-1] for at in depth_axes.inside(path)]]
+    ends = _together(path, by_start)[[at[-1] for at in depth_axes.unit_indices(path)]]
     factors = joined(map(np.nanmedian, ends), ".2f")
     return (
         f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
@@ -203,7 +203,7 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     for subject, path, by_start in drawn:
         how = style[subject.name]
         growth, x = _together(path, by_start), np.array(depth_axes.positions(longest, path))
-        for i, at in enumerate(depth_axes.inside(path)):
+        for i, at in enumerate(depth_axes.unit_indices(path)):
             depth_axes.draw(above, x[at], growth[at], how, None if i else subject.name)
         for found in by_start.values():
             depth_axes.draw(below, x, found.relative, how, band=False, marker=None)

@@ -61,14 +61,14 @@ def _title(axis: Axes, subject: Subject) -> None:
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
-def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
+def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
     """A panel for each network: test accuracy against the image side, with unchanged and with rescaled stencils."""
     figure = Figure(figsize=(3.6 * len(subjects) + 0.8, 4.0), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
-    sides = sorted({row["side_pixels"] for row in moved})
+    sides = sorted({row["side_pixels"] for row in resolutions})
     for axis, subject in zip(axes, subjects, strict=True):
         colour = colours([subject.dynamic])[subject.dynamic]
-        rows = sorted(where(moved, network=subject.name), key=lambda row: row["side_pixels"])
+        rows = sorted(where(resolutions, network=subject.name), key=lambda row: row["side_pixels"])
         for stencils, style, face, shift in (("unchanged", "--", "white", -0.05), ("rescaled", "-", colour, 0.05)):
             chosen = [row for row in rows if row["stencils"] in ("native", stencils)]
             at = [sides.index(row["side_pixels"]) + shift * (row["stencils"] != "native") for row in chosen]
@@ -83,7 +83,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         axis.set_xlim(-0.4, len(sides) - 0.6)
         axis.set_xlabel("side of the images in pixels")
         percent_axis(axis)
-        axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
+        axis.set_ylim(0, 1.05 * max(row["high_95"] for row in resolutions))
         draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
     handles = [
@@ -97,7 +97,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
     return Picture(
         figure,
         "Networks moved to other resolutions",
-        f"Test accuracy on {moved[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
+        f"Test accuracy on {resolutions[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
         f"stencils of {IMAGE_SIDE} pixels, and with stencils of the same differential operators at the new mesh size and time "
         "steps as short as it needs; batch norms with new statistics at every size.",
     )

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, scores_depend_on_batch
+from pdenet_repro.analysis.options import batch_dependence_note, scores_depend_on_batch
 from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
@@ -43,8 +43,8 @@ OPTIONS = {
         "default": "48,72,144", "metavar": "N,N", "help": "pixels of a side of the resized images (default %(default)s)",
     }
 }  # fmt: skip
-VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, of which some ten are in memory at a time
-TOGETHER = (
+BATCH_VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, of which some ten are in memory at a time
+LEAST_BATCH = (
     32  # least number of images in a batch, for a norm over them; 3 GB in the paper's network at the largest side
 )
 
@@ -53,7 +53,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the symbols of the kernels, and the accuracy at every resolution with unchanged and rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
     batch = _batch(subjects, sides)
-    result = Result(sentences=about_batches(subjects, given.images, batch))
+    result = Result(sentences=batch_dependence_note(subjects, given.images, batch))
     terms: list[Row] = []
     resolutions: list[Row] = []
     for subject in subjects:
@@ -90,8 +90,8 @@ def _sides(value: str, units: int) -> list[int]:
 def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
     """Images in a batch, the same for all networks and sides, as scores may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
-    batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
-    return max(batch, TOGETHER if any(map(scores_depend_on_batch, subjects)) else 1)
+    batch = BATCH_VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
+    return max(batch, LEAST_BATCH if any(map(scores_depend_on_batch, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
@@ -120,7 +120,7 @@ def resized(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
 
 
-def moved(network: PDENet, factor: float) -> PDENet:
+def with_rescaled_stencils(network: PDENet, factor: float) -> PDENet:
     """A copy whose 3x3 kernels are the same differential operators on a mesh of ``factor`` times the size."""
     other = copy.deepcopy(network)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int,
     for side in progress(sides, f"other resolutions, {subject.name}"):
         steps = steps_for_one(network, side)
         found = []
-        for changed in (copy.deepcopy(network), moved(refined(network, steps), IMAGE_SIDE / side)):
+        for changed in (copy.deepcopy(network), with_rescaled_stencils(refined(network, steps), IMAGE_SIDE / side)):
             renew_statistics(subject, changed, STATISTICS_IMAGES, seed, at(side))
             found.append(predictions(subject, changed, images, batch, at(side)))
         unchanged, rescaled = found

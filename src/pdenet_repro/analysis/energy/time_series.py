@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.analysis.energy import invariants
-from pdenet_repro.analysis.jacobian import of_layers
+from pdenet_repro.analysis.jacobian import measure_layers
 from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
-FEW = 8  # images whose states at all times of a unit are stored at a time
+BATCH = 8  # images whose states at all times of a unit are stored at a time
 
 
 @dataclass(frozen=True)
-class Course:
+class TimeSeries:
     """Norm and energies of features in a unit, arrays (times, images); energies are divided by ``|K Y_0|^2 / 2``."""
 
     times: np.ndarray  # (times,), in time steps of the network
@@ -36,25 +36,25 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Measured:
+class NetworkSeries:
     """The courses of one network in one setting, one for each unit."""
 
     subject: Subject
     setting: str
-    units: Sequence[Course]
+    units: Sequence[TimeSeries]
 
 
 @torch.no_grad()
-def course(flow: Flow, Y: Tensor, activation: str = "") -> Course:
+def time_series(flow: Flow, Y: Tensor, activation: str = "") -> TimeSeries:
     """The course of features Y (N, C, H, W) in a unit; with its ``activation`` also of energies, for a flow without norm."""
-    parts = [_course(flow, some, activation) for some in Y.split(FEW)]
+    parts = [_time_series(flow, some, activation) for some in Y.split(BATCH)]
     found = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
-    return Course(np.arange(len(found["norm"])) / flow.refined, **found)
+    return TimeSeries(np.arange(len(found["norm"])) / flow.refined, **found)
 
 
-def _course(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
+def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     dynamic, theta = flow.dynamic, flow.thetas[0]
-    states = invariants.states(dynamic, Y, flow.thetas)
+    states = invariants.unit_states(dynamic, Y, flow.thetas)
     norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
     found = {"norm": norm / norm[0]}
     if activation and isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder):
@@ -74,7 +74,7 @@ def forces(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
     """For each layer median and largest ``|F|`` at the features ``entering`` the units, and the bound that the norm gives."""
     rows, activation = [], subject.config.network.activation
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        measured = of_layers(unit, Y, FEW, lambda each: euclidean_norms(each.F(each.Y, each.theta)))
+        measured = measure_layers(unit, Y, BATCH, lambda each: euclidean_norms(each.F(each.Y, each.theta)))
         for (step, layer), (force, each) in measured.items():
             rows.append(
                 {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(force),
