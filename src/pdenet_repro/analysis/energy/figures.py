@@ -1,4 +1,4 @@
-"""Pictures of the features' norms, of conserved quantities and of forces in the units of networks."""
+"""Draw the norms of the features, the conserved quantities and the forces in the units of networks."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,12 @@ from pdenet_repro.report.figures import Style
 
 
 def _path(found: Sequence[NetworkSeries]) -> list[Place]:
-    """The places in units, for the network with the most units and steps."""
+    """Return the places in units of a network with the most units and steps among those measured."""
     return places(*(each.subject.config.network for each in found))[1:-1]
 
 
 def of_norms(found: Sequence[NetworkSeries]) -> Figure:
-    """Norm of the features over that at the start of the unit: a row for each setting, a line for each network."""
+    """Draw the norm of the features over that at the start of the unit: a row for each setting, a line for each network."""
     settings = list(dict.fromkeys(each.setting for each in found))
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
     figure = Figure(figsize=(10.0, 1.2 + 2.6 * len(settings)), layout="constrained")
@@ -52,7 +52,7 @@ def of_norms(found: Sequence[NetworkSeries]) -> Figure:
 
 
 def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
-    """Without norm, phi of parabolic networks, H and energy (10) of hyperbolic ones: a row for each network."""
+    """Draw phi (parabolic), or H and energy (10) (hyperbolic), of flows without norm: a row for each network."""
     figure = Figure(figsize=(10.0, 1.0 + 2.4 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
@@ -77,7 +77,7 @@ def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
 
 
 def of_forces(rows: Sequence[Row]) -> Figure:
-    """``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
+    """Draw ``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axis = figure.subplots()
     style, steps = styles_of(rows), time_steps(rows)

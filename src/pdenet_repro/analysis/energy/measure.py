@@ -1,7 +1,7 @@
-"""Kind ``energy``: norms of the features, quantities that the equations conserve or decrease, and forces with their bounds.
+"""Kind ``energy``: measure norms of the features, conserved or decreasing quantities, and forces with their bounds.
 
-Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems: no
-norm, no bias, the kernels of each unit's first step at every time, and time steps that are small enough (`theorem_setting`).
+Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems
+(`theorem_setting`): no norm, no bias, the kernels of each unit's first step at every time, and small time steps.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from pdenet_repro.system.console import progress
 COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
-REFINED = 8  # least number of time steps for one in the theorems' setting, where time is continuous
+REFINED = 8  # at least so many steps replace one in the theorems' setting, to come close to continuous time
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every network as it is and in the theorems' setting."""
+    """Measure every network as it is and in the setting of the theorems."""
     found, orders, rows = [], [], []
     for subject in progress(subjects, "norms and energies of the features"):
         entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
@@ -71,7 +71,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _orders(coarse: Sequence[TimeSeries], fine: Sequence[TimeSeries], ratios: Sequence[float]) -> list[float]:
-    """Observed orders in h of the deviation of the invariant and of its centred form, medians over the units."""
+    """Return the observed orders in h of the deviations of the invariant and of its centred form (medians of the units)."""
     orders = [
         [observed_order(*pair, ratio) for pair in zip(a.deviations(), b.deviations(), strict=True)]
         for a, b, ratio in zip(coarse, fine, ratios, strict=True)

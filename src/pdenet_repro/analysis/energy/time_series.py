@@ -1,4 +1,4 @@
-"""Norms of the features, conserved quantities and forces in the units of a network, as functions of time."""
+"""Compute norms of the features, conserved quantities and forces in the units of a network at every time step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
-BATCH = 8  # images whose states at all times of a unit are stored at a time
+BATCH = 8  # images whose states at all times of a unit are in memory together
 
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """Norm and energies of features in a unit, arrays (times, images); energies are divided by ``|K Y_0|^2 / 2``."""
+    """Norm and energies of features in a unit as arrays (times, images); the energies are divided by ``|K Y_0|^2 / 2``."""
 
     times: np.ndarray  # (times,), in time steps of the network
-    norm: np.ndarray  # of the features, divided by that at the start
-    invariant: np.ndarray | None = None  # `invariants.invariant` at a state; None for a dynamic without one
-    centred: np.ndarray | None = None  # the same with all parts of a state at one time; NaN at the last time
+    norm: np.ndarray  # Euclidean norm of the features over that at the start
+    invariant: np.ndarray | None = None  # `invariants.invariant` of the states; None for a dynamic without one
+    centred: np.ndarray | None = None  # the same with both parts of a state at one time; NaN at the last time
     energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
 
     def deviations(self) -> list[float]:
-        """Largest difference of the invariant, and of its centred form, from its first value, relative to that."""
+        """Return the largest relative deviation from the first value, of the invariant and of its centred form."""
         known = [values for values in (self.invariant, self.centred) if values is not None]
         return [float(np.nanmax(np.abs(values / values[0] - 1))) for values in known]
 
 
 @dataclass(frozen=True)
 class NetworkSeries:
-    """The courses of one network in one setting, one for each unit."""
+    """The time series of each unit of one network in one setting."""
 
     subject: Subject
     setting: str
@@ -46,7 +46,10 @@ class NetworkSeries:
 
 @torch.no_grad()
 def time_series(flow: Flow, Y: Tensor, activation: str = "") -> TimeSeries:
-    """The course of features Y (N, C, H, W) in a unit; with its ``activation`` also of energies, for a flow without norm."""
+    """Compute the time series of a unit into which features Y (N, C, H, W) enter.
+
+    Energies are computed if the unit's ``activation`` is given, which needs a flow without norm.
+    """
     parts = [_time_series(flow, some, activation) for some in Y.split(BATCH)]
     found = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
     return TimeSeries(np.arange(len(found["norm"])) / flow.refined, **found)
@@ -71,7 +74,7 @@ def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def forces(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
-    """For each layer median and largest ``|F|`` at the features ``entering`` the units, and the bound that the norm gives."""
+    """Return a row for each layer: median and largest ``|F|`` for features ``entering`` the units, and the norm's bound on it."""
     rows, activation = [], subject.config.network.activation
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         measured = measure_layers(unit, Y, BATCH, lambda each: euclidean_norms(each.F(each.Y, each.theta)))

@@ -1,9 +1,9 @@
-"""Kind ``kernels``: change of the kernels in time and their size, which the smoothness term and the projection are to limit.
+"""Kind ``kernels``: measure how much kernels change in time and how large they are.
 
-The smoothness term (11) is the sum of ``sqrt(d^2 + eps)`` over the differences d of two steps' weights, divided by h. Where
-``|d|`` is well below ``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``, which is a constant and a quadratic term, not a
-total variation. The projection keeps every weight in a box [-b, b]; `entries_for_step_size` is the b that guarantees a stable
-step.
+The smoothness term (11) should limit the change. It sums ``sqrt(d^2 + eps)``, where d is the difference of a weight between
+successive steps over h. For ``|d|`` well below ``sqrt(eps)`` that is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a constant and a
+quadratic term, not a total variation. The projection should limit the size: it keeps every weight in a box [-b, b], and
+`entries_for_step_size` gives the b that guarantees a stable step.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from pdenet_repro.training.objective import Objective
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 500
-# of the histogram of differences; larger ones count in the last bin
+# bins of the histogram of differences; the last one also counts larger differences
 EDGES = np.array([0.0, *np.geomspace(1e-5, 1.0, 41)])
-VARIANTS = (  # kernels, what gives them, statistics of the batch norms
+VARIANTS = (  # name of the kernels, function that makes the network, statistics of its batch norms
     ("each step's", lambda network: network, "as trained"),
     ("averaged", averaged_in_time, "as trained"),
     ("averaged", averaged_in_time, "renewed"),
@@ -67,12 +67,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def kernels_of(unit: torch.nn.Module) -> list[Tensor]:
-    """The kernels of a unit over time, (steps, C_out, C_in, 3, 3) each."""
+    """Return the kernels of a unit, each as an array over its time steps (steps, C_out, C_in, 3, 3)."""
     return [value.detach() for value in unit.parameters() if value.ndim == 5]
 
 
 def kernel_rows(subject: Subject) -> list[Row]:
-    """A row for each unit: change of its kernels in time, their entries and operator norms, the scales of its norms."""
+    """Return a row for each unit: change of its kernels in time, their entries and operator norms, scales of its norms."""
     rows, h = [], subject.config.network.step_size
     root, box = subject.config.objective.eps**0.5, subject.config.optimizer.bound
     for number, unit in enumerate(units(subject.network), start=1):
@@ -101,7 +101,7 @@ def kernel_rows(subject: Subject) -> list[Row]:
 
 
 def _differences(unit: torch.nn.Module, h: float) -> np.ndarray:
-    """Absolute differences over h of all kernel entries of a unit between successive steps: (differences,) float64."""
+    """Return ``|difference| / h`` between successive steps for all kernel entries of a unit: (differences,) float64."""
     found = [K.diff(dim=0).flatten() for K in kernels_of(unit)]
     return (torch.cat(found).abs() / h).double().cpu().numpy()
 
@@ -109,7 +109,7 @@ def _differences(unit: torch.nn.Module, h: float) -> np.ndarray:
 def _histogram(subject: Subject) -> list[Row]:
     h = subject.config.network.step_size
     differences = np.concatenate([_differences(unit, h) for unit in units(subject.network)])
-    if not len(differences):  # units of one step
+    if not len(differences):  # units of a single step have none
         return []
     counts, _ = np.histogram(differences.clip(max=EDGES[-1]), EDGES)
     return [
@@ -156,7 +156,7 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
 
 
 def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> Figure:
-    """Left the changes of the kernels, in the middle the distribution of the differences, right the operator norms."""
+    """Draw the change of the kernels (left), the distribution of differences of entries (middle), operator norms (right)."""
     figure = Figure(figsize=(13.0, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for network, how in styles_of(sizes).items():

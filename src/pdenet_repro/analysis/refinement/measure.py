@@ -1,9 +1,9 @@
-"""Kind ``refinement``: the same networks with finer time steps to the same final time, without training.
+"""Kind ``refinement``: measure networks again with finer time steps to the same final time, without training.
 
-Each time step is replaced by m steps of size ``h / m`` with its weights and its norm. If a network is an accurate discretisation
-of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
-network. The batch norms between the units are used with their running statistics of training, and with statistics that are
-computed again from training images after refining.
+m steps of size ``h / m`` with the same weights and norm replace each time step. If a network is an accurate discretisation of
+its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
+network. The batch norms between the units have either the running statistics of training, or statistics that are computed
+again on training images after the refinement.
 """
 
 import argparse
@@ -36,7 +36,7 @@ DISTANCE_IMAGES = 16
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure the accuracy of every refined network, and the distance of its units' results to those of the finest."""
+    """Measure the accuracy of every refined network, and how far its units' outputs are from those of the finest one."""
     times = sorted({1, *(int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True))})
     accuracy: list[Row] = []
     distances: list[Row] = []
@@ -65,7 +65,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: int) -> list[Row]:
-    """``|Y_m - Y_M| / |Y_M|`` for the results of each unit from the same features; m and M, the largest, are in ``times``."""
+    """Return a row for each unit and m < M in the sorted ``times``: ``|Y_m - Y_M| / |Y_M|``, M the last of them.
+
+    ``Y_m`` is the output of the unit with m steps for one, for the features of test images that enter it in the network.
+    """
     entering = entering_features(subject, images, seed)
     *coarser, finest = times
     limit = _results(refined(subject.network, finest), entering)
@@ -99,7 +102,7 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
 
 
 def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
-    """Left the accuracy, right the distance to the finest, against the number of steps that replace one."""
+    """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = styles_of(accuracy)

@@ -1,6 +1,6 @@
-"""Kind ``reversibility``: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
+"""Kind ``reversibility``: measure how exactly hyperbolic networks run backwards, in several floating-point precisions.
 
-With real numbers the inverse steps (Section 4 of the paper, "Computational benefits") undo the forward steps exactly. In floating
+In exact arithmetic the inverse steps (Section 4 of the paper, "Computational benefits") undo the forward steps. In floating
 point each step has a rounding error, which the following steps may enlarge.
 """
 
@@ -32,12 +32,12 @@ OPTIONS = {
         "help": "numbers m of time steps that replace one, of size h / m, in float32 (default %(default)s)",
     }
 }  # fmt: skip
-BATCH = 4  # images that are computed at a time; number of images for refined time grids and gradients
+BATCH = 4  # images that are computed together; refined time grids and gradients are measured on one batch
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The floating-point type of state and weights, and that of the arithmetic inside the layers."""
+    """A floating-point type of state and weights, and one of the arithmetic inside the layers."""
 
     name: str
     state: torch.dtype
@@ -45,24 +45,24 @@ class Precision:
 
     @property
     def roundoff(self) -> float:
-        """Half the distance from 1 to the next larger number in the state's type."""
+        """The unit roundoff of the state's type: half the distance from 1 to the next larger number."""
         return torch.finfo(self.state).eps / 2
 
     def context(self, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-        """The context of a forward pass: autocast where the layers have another type than the state."""
+        """Return the context of a forward pass, which is autocast if the layers have another type than the state."""
         return autocast(device, "float32" if self.layers == self.state else "bfloat16")
 
 
 PRECISIONS = (
     Precision("float64", torch.float64, torch.float64),
     Precision("float32", torch.float32, torch.float32),
-    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # precision=bfloat16 of a run
-    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why the state is not rounded
+    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # as in a run with precision=bfloat16
+    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why runs keep the state in float32
 )
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every reversible network: each unit in all precisions and on refined time grids, and the gradients."""
+    """Measure for every reversible network the units in all precisions and on refined time grids, and the gradients."""
     subjects, sentences = applicable(
         subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
         f"whose dynamic cannot be run backwards ({reversible_names()} can)",
@@ -99,10 +99,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.ndarray:
-    """Relative error (N,) of the first state after all steps of a unit forwards and then backwards, in Euclidean norm.
+    """Run a unit forwards and then backwards, and return the relative error (N,) of its first state in Euclidean norm.
 
-    ``Y``: features (N, C, H, W) that enter the unit. The weights are rounded to the precision before, so that the error is that
-    of running backwards alone. ``refine``: the number of steps of size ``h / refine`` that replace each step.
+    Features Y (N, C, H, W) enter the unit. They and the weights are rounded to the precision first, so that the error is due to
+    running backwards alone. ``refine`` steps of size ``h / refine`` replace each time step.
     """
     unit = copy.deepcopy(unit).to(precision.state)
     dynamic = copy.copy(unit.dynamic)
@@ -130,7 +130,7 @@ def _columns(found: np.ndarray) -> Row:
 
 
 def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
-    """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
+    """Return a row for each unit: relative differences of its gradient, memory=reverse from store, float32 from float64."""
     pixels, labels = subject.test_images(images, seed)
     X = subject.network.standardize(pixels)
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
@@ -146,7 +146,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
 
 
 def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
-    """Gradient of the cross-entropy of standardised images X with respect to all weights of each unit: (weights,) float64."""
+    """Return for each unit the gradient of the cross-entropy of standardised images X in its weights: (weights,) float64."""
     network = copy.deepcopy(subject.network).to(X.dtype)
     for unit in units(network):
         unit.memory = memory

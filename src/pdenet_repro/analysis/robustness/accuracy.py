@@ -1,4 +1,4 @@
-"""Which predictions of a network are right under each corruption and attack at each strength."""
+"""Determine which predictions of a network are correct under each corruption and attack at each strength."""
 
 import argparse
 from collections import defaultdict
@@ -20,15 +20,13 @@ from pdenet_repro.system.console import progress
 from pdenet_repro.system.device import autocast
 from pdenet_repro.system.seeds import stream
 
-Right = dict[
-    tuple[str, float], np.ndarray
-]  # by perturbation and strength: whether predictions are right, (images,) bool
+Right = dict[tuple[str, float], np.ndarray]  # (perturbation, strength) to correctness of predictions, (images,) bool
 
 
 def right_predictions(
     subject: Subject, batches: Sequence[tuple[Tensor, Tensor]], panels: Mapping[str, Panel], given: argparse.Namespace
 ) -> Right:
-    """Whether the predictions of a network are right; ``batches``: images (N, 3, H, W) uint8 and labels (N,)."""
+    """Return whether a network's predictions are correct; a batch has images (N, 3, H, W) uint8 and labels (N,)."""
     found: dict[tuple[str, float], list[np.ndarray]] = defaultdict(list)
     for number, (images, labels) in enumerate(
         progress(batches, f"robustness of {subject.name}, {given.images} images")
@@ -46,15 +44,15 @@ def right_predictions(
 
 @dataclass
 class _Batch:
-    """A batch of images (N, 3, H, W) uint8; the methods say which predictions are right, (N,) bool."""
+    """A batch of images (N, 3, H, W) uint8; its methods return whether predictions are correct, (N,) bool."""
 
     network: PDENet
     images: Tensor
     labels: Tensor
     number: int
     given: argparse.Namespace
-    depends_on_batch: bool  # scores of an image depend on the others, so that no image may be left out
-    context: Callable[[], AbstractContextManager[None]]  # of a forward pass in the precision of training
+    depends_on_batch: bool  # scores of an image depend on the others, so all images must stay in the batch
+    context: Callable[[], AbstractContextManager[None]]  # makes forward passes compute in the precision of training
 
     def _random(self, name: str) -> np.random.RandomState:
         return stream(self.given.seed, f"robustness {name}", self.number)
@@ -68,7 +66,7 @@ class _Batch:
             return correctness(self.network, images, self.labels)[0]
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
-        """Only images that are still right are attacked: no change, and a smaller one, are within every budget too."""
+        """Attack only images that are still correct, since no change, and a change of smaller size, is within a budget too."""
         norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():

@@ -1,9 +1,9 @@
-"""Kind ``robustness``: accuracy on corrupted images and under gradient attacks of growing strength.
+"""Kind ``robustness``: measure accuracy on corrupted images and under gradient attacks of growing strength.
 
-The paper's claim is that stable dynamics make networks robust (v1, Section 3). The accuracy of each network is measured with its
-exact binomial interval, on the same images with the same random draws, in the precision of its training. As networks differ on
-clean images already, the share of the images right without change that stay right is given too, and two networks are compared
-image by image (McNemar's exact test).
+The paper claims that stable dynamics make networks robust (v1, Section 3). The accuracy of each network is measured with its
+exact binomial interval, on the same images with the same random draws, in the precision of its training. Since networks differ
+on clean images already, a second number is the share of correctly classified clean images that stay correct, and two networks
+are compared image by image (McNemar's exact test).
 """
 
 import argparse
@@ -37,7 +37,7 @@ OPTIONS = {
         "(default %(default)s)",
     },
 }  # fmt: skip
-BATCH = 50  # images at a time; with gradients they take 3 GB in the paper's network
+BATCH = 50  # images that are computed together; with gradients they take 3 GB in the paper's network
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -46,8 +46,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     Raises
     ------
     InvalidConfig
-        The networks are of different data sets, there are fewer test images, or a single image is given for a network whose
-        scores depend on the batch.
+        The networks have different data sets, ``--images`` exceeds the test images, or it is 1 although the scores of a
+        network depend on the batch.
     """
     if len({each.config.data.name for each in subjects}) > 1:
         raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
@@ -81,7 +81,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; N is nearly equal, so that no batch has a single image."""
+    """Return batches of images (N, 3, H, W) uint8 and labels (N,) of nearly equal size, so that none has a single image."""
     parts = (
         part.tensor_split(batch_count(given.images, BATCH)) for part in subject.test_images(given.images, given.seed)
     )
@@ -106,7 +106,7 @@ def _rows(subject: Subject, found: Right, panels: dict[str, Panel], given: argpa
 
 
 def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> list[Row]:
-    """Rows that compare two networks on the images that both classify rightly without change (McNemar)."""
+    """Compare two networks on the images that both classify correctly without change (McNemar's test)."""
     both = right["noise", 0] & of_other["noise", 0]
     rows = []
     for (name, strength), found in right.items():
@@ -120,7 +120,7 @@ def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> l
 
 
 def _relative_sentences(rows: Sequence[Row], panels: dict[str, Panel]) -> list[str]:
-    """Sentences on the images right without change that stay right under the iterated attacks of the smallest budget."""
+    """State how many correctly classified images stay correct under iterated attacks with the smallest budget."""
     sentences = []
     for name in (name for name in panels if name.endswith("iterated")):
         strength = panels[name].strengths[1]

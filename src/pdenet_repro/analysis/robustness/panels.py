@@ -1,4 +1,4 @@
-"""The corruptions and attacks that are measured, at which strengths, and the option that chooses these."""
+"""Define at which strengths corruptions and attacks are measured, and the option ``--strengths`` that changes them."""
 
 import argparse
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ KNOWN = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for nam
 
 @dataclass(frozen=True)
 class Panel:
-    """One corruption or attack: its strengths, the first of which changes nothing, and the random change of the same size."""
+    """A corruption or attack and its strengths, the first of which changes nothing.
+
+    ``control`` is, for an attack, the perturbation that changes images at random by the same size.
+    """
 
     heading: str
     unit: str
@@ -28,7 +31,7 @@ class Panel:
 
 
 def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
-    """The corruptions and attacks that are measured, by their names in the table."""
+    """Return the corruptions and attacks that are measured, by their names in the table."""
     chosen = DEFAULTS | given.strengths
     panels = {name: Panel(each.heading, each.unit, (each.clean, *chosen[name])) for name, each in CORRUPTIONS.items()}
     for name, norm in ATTACK_NORMS.items():
@@ -39,12 +42,12 @@ def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
 
 
 class AddStrengths(argparse.Action):
-    """Adds ``NAME=A,B,...`` to the option's dictionary of strengths; refuses strengths that do not fit, and a name twice."""
+    """Add ``NAME=A,B,...`` to the option's dictionary of strengths; refuse unsuitable strengths and a repeated name."""
 
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
-        """As any action of argparse: ``values`` is the option's value."""
+        """Parse ``values``, the value of the option, and store it in the namespace."""
         before = getattr(namespace, self.dest)
         name, found = _strengths(self, values)
         if name in before:
@@ -63,7 +66,7 @@ def _strengths(action: argparse.Action, word: str) -> tuple[str, Strengths]:
         found = tuple(float(value) for value in values.split(","))
     except ValueError:
         found = ()
-    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # blur stays inside
+    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # more blur exceeds mirroring
     least, most = bounds.get(name, (0, 1e6))
     if not found or not all(a < b for a, b in pairwise(found)) or not least < found[0] or not found[-1] <= most:
         raise argparse.ArgumentError(

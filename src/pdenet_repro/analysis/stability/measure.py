@@ -1,8 +1,8 @@
-"""Kind ``stability``: the distance of two solutions at every time step of a network.
+"""Kind ``stability``: measure the distance of two solutions at every time step of a network.
 
 Distances are measured in the networks as they are, over longer times with and without norm (`longtime`), and in parabolic units
-with the norm frozen, where Theorem 1 of the paper applies (`contraction`). Networks are in evaluation mode: batch norms use their
-running statistics. Where nothing else is said distances are Euclidean, over channels and pixels.
+with the norm frozen, to which Theorem 1 of the paper applies (`contraction`). Networks are in evaluation mode, in which batch
+norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
 """
 
 import argparse
@@ -40,20 +40,20 @@ OPTIONS = {
         "help": "norms of the perturbations over that of the image (default %(default)s)",
     }
 }  # fmt: skip
-PAIRS = 16  # largest number of pairs for long times and for Theorem 1
-LEAST = 1e-5  # norm of a perturbation over that of the image, below which float32 rounds it off
+PAIRS = 16  # largest number of pairs that are measured over long times and for Theorem 1
+LEAST = 1e-5  # norm of a perturbation over that of the image; float32 rounds smaller perturbations off
 SAME_CLASS = "another image of the class"
 
 
 @dataclass(frozen=True)
 class Distances:
-    """The distance of two solutions at every place and for every image: arrays (places, images)."""
+    """The distances of two solutions at every place for every image, as arrays (places, images)."""
 
     distance: np.ndarray
-    norm: np.ndarray  # of the first solution
+    norm: np.ndarray  # of the features of the first solution
 
     def growth(self, path: Sequence[Place]) -> np.ndarray:
-        """Distance over that at the start of the unit, (places, images); NaN outside of units."""
+        """Return the distance over that at the start of the unit, (places, images); NaN outside of units."""
         found = np.full_like(self.distance, np.nan)
         for at in depth_axes.unit_indices(path):
             start = self.distance[at[0]]
@@ -62,12 +62,12 @@ class Distances:
 
     @property
     def relative(self) -> np.ndarray:
-        """Distance over the norm of the first solution's features, (places, images)."""
+        """The distance over the norm of the first solution's features, (places, images)."""
         return np.asarray(self.distance / self.norm)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure the distances of test images and their perturbations in every network."""
+    """Measure the distances of test images and their perturbations in every network, and test Theorem 1."""
     sizes = parse_numbers("--sizes", given.sizes, LEAST, 10)
     result, drawn, rows = Result(), [], []
     for subject in progress(subjects, "distances of solutions"):
@@ -111,7 +111,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """For each unit two features (N, C, H, W): those of test images, and with random perturbations of a tenth of their norm."""
+    """Return for each unit the features (N, C, H, W) of test images that enter it, and these with random perturbations.
+
+    The norm of a perturbation is a tenth of that of the features.
+    """
     generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
     pairs = []
     for Y in entering_features(subject, min(given.images, PAIRS), given.seed):
@@ -122,10 +125,10 @@ def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tup
 
 @torch.no_grad()
 def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
-    """Distances between test images and their perturbations, by the perturbation.
+    """Compute the distances between test images and their perturbations; the result is keyed by the perturbation.
 
-    A perturbation is a number, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`.
-    Random directions are the same for all sizes and networks. Images without another of their class are left out of the latter.
+    A key is either a size, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`, which
+    leaves out images without another one of their class. Random directions are the same for all sizes and networks.
     """
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
@@ -154,7 +157,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
 
 
 def partners(labels: np.ndarray, seed: int) -> np.ndarray:
-    """For each label (N,) the index of another image of the same class, or the image's own index where there is none."""
+    """Return for each label (N,) the index of another image of the class, or the image's own index if there is none."""
     partner = np.arange(len(labels))
     for label in np.unique(labels):
         of_class = stream(seed, "partners", int(label)).permutation(np.flatnonzero(labels == label))
@@ -177,7 +180,7 @@ def _rows(subject: Subject, path: Sequence[Place], by_start: dict[float | str, D
 
 
 def _together(path: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
-    """`Distances.growth` for all perturbations, (places, images x perturbations)."""
+    """Return `Distances.growth` of all perturbations together, (places, images x perturbations)."""
     return np.concatenate([found.growth(path) for found in by_start.values()], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of kernels as differential operators, and of networks moved to other resolutions."""
+"""Draw the symbols of kernels, and the accuracy of networks at other image resolutions."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
 
 
 def mean_symbol(rows: Rows, kind: str) -> float:
-    """The mean of a column ``symbol_KIND``, kernels weighted by the squares of their norms."""
+    """Return the mean of the column ``symbol_KIND`` over kernels, weighted by their squared norms."""
     values, weights = columns_of(rows, f"symbol_{kind}", "squared_norm")
     return float(np.average(values, weights=weights))
 
 
 def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
-    """A panel for each network: the mean squared symbol of each band and the odd share, by unit and time step."""
+    """Draw for each network the mean squared symbol in each band and the odd share, by unit and time step."""
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     for axis, subject in zip(axes, subjects, strict=True):
@@ -56,13 +56,13 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
 
 
 def _title(axis: Axes, subject: Subject) -> None:
-    """Write the network's name above a panel, a long name in smaller letters and two lines."""
+    """Write the network's name above a panel; a long name in small letters on several lines."""
     name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
 def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
-    """A panel for each network: test accuracy against the image side, with unchanged and with rescaled stencils."""
+    """Draw for each network the test accuracy against the side of the images, for unchanged and rescaled stencils."""
     figure = Figure(figsize=(3.6 * len(subjects) + 0.8, 4.0), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     sides = sorted({row["side_pixels"] for row in resolutions})
