@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser, kind: ModuleType) -> None:
     """
     parser.add_argument(
         "--images", type=whole_number(1), default=kind.IMAGES, metavar="N",
-        help="random test images (default %(default)s)",
+        help="number of random test images (default %(default)s)",
     )  # fmt: skip
     for name, arguments in getattr(kind, "OPTIONS", {}).items():
         parser.add_argument(name, **arguments)
@@ -43,7 +43,7 @@ def parse_numbers(option: str, value: str, low: float, high: float, *, whole: bo
         if not low < number <= high or (whole and number % 1):
             kind = "whole numbers" if whole else "numbers"
             raise InvalidConfig(
-                f"{option} {value}: must be {kind} above {low:g} and at most {high:g}, with commas; {part!r} is not one"
+                f"{option} {value}: must be {kind} above {low:g} and at most {high:g}, separated by commas; {part!r} is not one"
             )
         found.add(number)
     return sorted(found)
@@ -65,7 +65,7 @@ def applicable(
     others = ", ".join(subject.name for subject in subjects if not applies(subject))
     if not kept:
         raise DoesNotApply(f"{others}: {why_not}")
-    return kept, [f"Left out: {others}, {why_not}."] if others else []
+    return kept, [f"Left out: {others}, because {why_not}."] if others else []
 
 
 def scores_depend_on_batch(subject: Subject) -> bool:
@@ -88,8 +88,8 @@ def batch_dependence_note(subjects: Sequence[Subject], images: int, most: int) -
         return []
     if images < 2:
         raise InvalidConfig(
-            f"--images {images}: must be at least 2 for {names}; network.connector_norm=batch_per_pixel makes the same "
-            "of every image that is alone in its batch"
+            f"--images {images}: must be at least 2 for {names}; with network.connector_norm=batch_per_pixel all images that "
+            "are alone in their batch have the same scores"
         )
     return [
         f"{names}: the scores of an image depend on the others of its batch (network.connector_norm=batch_per_pixel); "

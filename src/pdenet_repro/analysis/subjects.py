@@ -71,7 +71,7 @@ class Subject:
         pixels, labels = self.dataset.test.pixels, self.dataset.test.labels
         if not 1 <= count <= len(labels):
             raise InvalidConfig(
-                f"--images {count}: must be 1 to {len(labels)}, the test images of {self.config.data.name}"
+                f"--images {count}: must be 1 to {len(labels)}, the number of test images of {self.config.data.name}"
             )
         chosen = stream(seed, "analysis").permutation(len(labels))[:count]
         return torch.from_numpy(pixels[chosen]).to(self.device), torch.from_numpy(labels[chosen]).to(self.device)

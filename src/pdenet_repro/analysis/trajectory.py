@@ -150,7 +150,7 @@ def batch_slices(subject: Subject, images: int, solutions: int = 1) -> list[slic
     if at_once < 1:
         raise OutOfMemory(
             f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "
-            f"{free / 2**20:,.0f} MiB are free on {subject.device}; half of them must suffice"
+            f"{free / 2**20:,.0f} MiB are free on {subject.device}; it may take at most half of them"
         )
     edges = np.linspace(0, images, -(-images // at_once) + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]

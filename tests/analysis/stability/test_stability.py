@@ -332,10 +332,10 @@ def test_the_command(study, made_images, capsys):
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--images", "21"], "--images 21: must be 1 to 20, the test images of shapes"),
+        (["--images", "21"], "--images 21: must be 1 to 20, the number of test images of shapes"),
         (
             ["--sizes", "0.1,-1"],
-            "--sizes 0.1,-1: must be numbers above 1e-05 and at most 10, with commas; '-1' is not one",
+            "--sizes 0.1,-1: must be numbers above 1e-05 and at most 10, separated by commas; '-1' is not one",
         ),
         (["--sizes", "much"], "'much' is not one"),
     ],

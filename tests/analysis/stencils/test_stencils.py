@@ -124,7 +124,7 @@ def test_refusals(capsys):
         return error
 
     for sides in ("0", "47", "48,half", "2", "400"):
-        expected = f"--sides {sides}: must be numbers of pixels with commas between, multiples of 2 from 4 to 384"
+        expected = f"--sides {sides}: must be numbers of pixels separated by commas, multiples of 2 from 4 to 384"
         assert expected in refused("--sides", sides)
     assert "--sides 96: must name other sides than 96, at which" in refused("--sides", "96")
     assert "--images 0: must be a whole number of at least 1" in refused("--images", "0")

@@ -63,8 +63,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         result.pictures["energy_force"] = Picture(
             figures.of_forces(rows),
             "Forces and their bound",
-            "Norm of a layer's output at test images, over the bound that its norm gives for every image: median (mark) and "
-            "largest (line). With this bound features grow at most linearly in time under the first-order equations, at most "
+            "Norm of a layer's output at test images, over the bound that its normalisation gives for every image: median (mark) "
+            "and largest (line). With this bound features grow at most linearly in time under the first-order equations, at most "
             "quadratically under (8).",
         )
     return result
@@ -114,16 +114,16 @@ def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]
             worst = max(float((phi[1:] / phi[:-1]).max()) for phi in invariant)
             left = joined((np.median(phi[-1] / phi[0]) for phi in invariant), ".3f")
             sentences.append(
-                f"{about} phi(Y) falls to {left} of its start in the units (medians); the largest ratio of two successive values "
-                f"is {worst:.6f}."
+                f"{about} phi(Y) falls to {left} of its initial value in the units (medians); the largest ratio of two "
+                f"successive values is {worst:.6f}."
             )
             continue
         start = joined((np.median(H[0]) for H in centred), ".2f")
         own, both = (max(of_units) for of_units in zip(*(unit.deviations() for unit in each.units), strict=True))
         sentences.append(
             f"{about} H is {start} times its linear bound (medians of the units) and differs from its start by at most {own:.1e} "
-            f"at the scheme's states, {both:.1e} with all parts at one time; observed orders in h (medians) {order[0]:.2f} and "
-            f"{order[1]:.2f}."
+            f"at the scheme's states, by {both:.1e} with both parts at one time; observed orders in h (medians) {order[0]:.2f} "
+            f"and {order[1]:.2f}."
         )
         if energy_10[0] is not None:
             largest = max(float(E.max()) for E in energy_10)

@@ -58,9 +58,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result.pictures["kernels"] = Picture(
         picture(sizes, histogram, {subject.config.objective.eps for subject in subjects}),
         "Kernels in time",
-        "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, largest of a "
-        "unit's steps. Middle: how many of the entries' differences are at most so large, and √eps of the smoothness term "
-        "(dashed), far below which it is a quadratic. Right: operator norm of the kernels with zero padding, largest of a unit's "
+        "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, the largest of a "
+        "unit's steps. Middle: share of the entries whose difference is at most that on the axis; dashed: √eps of the smoothness "
+        "term, far below which the term is quadratic. Right: operator norm of the zero-padded kernels, the largest of a unit's "
         "steps.",
     )
     return result
@@ -135,9 +135,9 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
     sentence = (
         f"{subject.name}: from step to step the kernels of the units change by at most {changes} of their norm; {above:,} of the "
         f"{differences:,} differences of entries are above sqrt(eps) = {config.eps**0.5:.2g}. Their largest entries are "
-        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are on the box. {negative} of the "
-        f"{scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} to "
-        f"{max(row['scale_max'] for row in own):.2g}."
+        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are at the bound of the projection. "
+        f"{negative} of the {scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} "
+        f"to {max(row['scale_max'] for row in own):.2g}."
     )
     if config.smoothness == "tv":
         objective = Objective(subject.network, config, subject.config.network.step_size)
@@ -148,9 +148,9 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
     if accuracy := where(averaged, network=subject.name):
         each, kept, renewed = accuracy
         sentence += (
-            f" With the steps' kernels averaged accuracy on {each['test_images']} test images is "
-            f"{100 * kept['test_accuracy']:.1f} % ({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics), with "
-            f"each step's {100 * each['test_accuracy']:.1f} %."
+            f" With kernels averaged over the steps the accuracy on {each['test_images']} test images is "
+            f"{100 * kept['test_accuracy']:.1f} % ({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics); with "
+            f"each step's kernels it is {100 * each['test_accuracy']:.1f} %."
         )
     return sentence
 

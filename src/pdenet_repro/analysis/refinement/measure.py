@@ -93,9 +93,9 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
     of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    moved = f" The units' results are {min(first):.2g} to {max(first):.2g} from the finest, relative." if first else ""
+    moved = f" Relative distances to the finest are {min(first):.2g} to {max(first):.2g}." if first else ""
     return (
-        f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps for one, accuracy on "
+        f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps in place of one, the accuracy on "
         f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "
         f"training.{moved}"
     )

@@ -65,7 +65,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure for every reversible network the units in all precisions and on refined time grids, and the gradients."""
     subjects, sentences = applicable(
         subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
-        f"whose dynamic cannot be run backwards ({reversible_names()} can)",
+        f"the dynamic cannot be run backwards ({reversible_names()} can)",
     )  # fmt: skip
     result = Result(sentences=sentences)
     refinements = [int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True)]
@@ -169,5 +169,6 @@ def _sentence(name: str, by_unit: Sequence[Row], gradients: Sequence[Row]) -> st
     return (
         f"{name}: after running forwards and backwards, the first states of the units have relative errors of "
         f"{', '.join(f'{error:.1e} ({precision})' for precision, error in largest.items())} at most; gradients with "
-        f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
+        f"memory=reverse differ from those with memory=store by at most {gradient:.1e} in float32, and these differ from "
+        f"gradients in float64 by at most {own:.1e}."
     )

@@ -28,12 +28,14 @@ IMAGES = 40
 OPTIONS = {
     "--strengths": {
         "action": AddStrengths, "default": {}, "metavar": "NAME=A,B,...",
-        "help": f"strengths of one damage or norm, growing; may be repeated for others; defaults: {KNOWN}",
+        "help": f"increasing strengths of one corruption or attack norm; repeat the option for others; defaults: {KNOWN}",
     },
-    "--steps": {"type": whole_number(2), "default": 10, "metavar": "N", "help": "of iterated attacks (default %(default)s)"},
+    "--steps": {
+        "type": whole_number(2), "default": 10, "metavar": "N", "help": "steps of iterated attacks (default %(default)s)",
+    },
     "--restarts": {
         "type": whole_number(0), "default": 2, "metavar": "N",
-        "help": "iterated attacks start at the image, then N more times at a random change; the best counts "
+        "help": "iterated attacks start at the image, then N times at random changes of it; the most successful counts "
         "(default %(default)s)",
     },
 }  # fmt: skip
@@ -50,7 +52,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         network depend on the batch.
     """
     if len({each.config.data.name for each in subjects}) > 1:
-        raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
+        raise InvalidConfig("robustness: the networks must have one data set, so that they are shown the same images")
     batches = batch_dependence_note(subjects, given.images, BATCH)
     panels = panels_of(given)
     right = {subject: right_predictions(subject, _batches(subject, given), panels, given) for subject in subjects}
@@ -62,17 +64,17 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         pictures={
             "robustness": Picture(
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
-                "Accuracy under damage and attack",
-                f"Share of {given.images} test images classified rightly (line) and its exact 95 % interval (band), the same "
-                "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to "
-                "255, or in pixels. The standardisation undoes low contrast up to rounding. Attacks: images that are wrong "
-                "without one count as wrong, under iterated attacks also those that are wrong at a smaller budget. Dotted: "
-                "a random change of the same size, to compare an attack with.",
+                "Accuracy under corruptions and attacks",
+                f"Share of {given.images} test images that are classified correctly (line) and its exact 95 % interval (band), "
+                "the same images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 "
+                "to 255, or in pixels. The standardisation undoes low contrast up to rounding. Under an attack, images that "
+                "are wrong without it count as wrong; under an iterated one also those that are wrong at a smaller budget. "
+                "Dotted: a random change of the same size, for comparison.",
             ),
             "robustness_images": Picture(
                 gallery(subjects[0], *_batches(subjects[0], given)[0], panels, given),
                 "An image at each strength",
-                f"A test image and its predicted class ({subjects[0].name}); red: wrong.",
+                f"A test image and its predicted class ({subjects[0].name}); wrong predictions are red.",
             ),
         },
         tables={"robustness": rows, **({"robustness_pairs": pairs} if pairs else {})},
@@ -132,7 +134,8 @@ def _relative_sentences(rows: Sequence[Row], panels: dict[str, Panel]) -> list[s
         )
         if shares:
             sentences.append(
-                f"Of the images right without change stay right under {panels[name].heading}, {strength:g}: {shares}."
+                f"Share of the correctly classified clean images that stay correct under {panels[name].heading}, {strength:g}: "
+                f"{shares}."
             )
     return sentences
 
@@ -144,7 +147,7 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
     def listed(name: str, strength: float) -> str:
         return ", ".join(f"{network} {accuracy[name, strength, network]:.0%}" for network in networks)
 
-    sentences = [f"Of {given.images} clean test images are classified rightly: {listed('noise', 0)}."]
+    sentences = [f"Share of the {given.images} clean test images that are classified correctly: {listed('noise', 0)}."]
     able = [network for network in networks if accuracy["noise", 0, network]]
     for name, panel in panels.items():
         clean, *strengths = panel.strengths
@@ -162,11 +165,11 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
     left = max(accuracy[name, budget, each] for name, budget in largest.items() for each in networks)
     budgets = " and ".join(f"{budget:g} ({ATTACK_NORMS[name.split()[0]].heading})" for name, budget in largest.items())
     sentences.append(
-        f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
+        f"At the largest budgets, {budgets}, the accuracy under iterated attacks is at most {left:.0%}. "
         + (
-            "near 0, as it must be where gradients are not masked; this alone does not show that they are not."
+            "It is near 0, as it must be if gradients are not masked, but this does not prove that they are not."
             if left <= 0.05
-            else "not near 0, which it comes to where gradients are not masked; see larger ones with --strengths."
+            else "It is not near 0, as it would be at large budgets if gradients are not masked; try more with --strengths."
         )
     )
     return sentences

@@ -53,7 +53,7 @@ class AddStrengths(argparse.Action):
         if name in before:
             first = ",".join(f"{value:g}" for value in before[name])
             raise argparse.ArgumentError(
-                self, f"{values}: must name another damage or norm, {name}={first} has been given already"
+                self, f"{values}: must name another corruption or norm, {name}={first} has been given already"
             )
         setattr(namespace, self.dest, before | {name: found})
 
@@ -71,6 +71,6 @@ def _strengths(action: argparse.Action, word: str) -> tuple[str, Strengths]:
     if not found or not all(a < b for a, b in pairwise(found)) or not least < found[0] or not found[-1] <= most:
         raise argparse.ArgumentError(
             action,
-            f"{word}: strengths of {name} must be growing numbers above {least} and at most {most:g}, like {name}=2,4,8",
+            f"{word}: strengths of {name} must be increasing numbers above {least} and at most {most:g}, like {name}=2,4,8",
         )
     return name, found

@@ -158,9 +158,9 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     return Picture(
         figure,
         "Asymmetry and the number of pixels",
-        "How far the norm's own contribution makes the Jacobians of the layers unsymmetric (Frobenius norm, estimated), on crops "
-        f"of the features and on the whole: medians of images, units and steps, bands from {LOW} to {HIGH} %. The contribution "
-        "is that of a mean and a variance over the pixels, and falls with their number.",
+        "How asymmetric a free norm makes the Jacobians of the layers (Frobenius norm, estimated), on crops of the features and "
+        f"on the whole: medians of images, units and steps, bands from {LOW} to {HIGH} %. The asymmetry comes from the mean and "
+        "the variance over the pixels, and falls with their number.",
     )
 
 

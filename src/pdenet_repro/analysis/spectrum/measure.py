@@ -43,8 +43,8 @@ IMAGES = 16
 OPTIONS = {
     "--unknowns": {
         "type": int, "metavar": "N",
-        "help": "channels x height x width at most of the crops whose eigenvalues are all computed (default 512, more "
-        "where a unit has so many channels that this leaves one pixel)",
+        "help": "largest channels x height x width of the crops of which all eigenvalues are computed (default 512, or more "
+        "if a unit has so many channels that only one pixel would fit)",
     }
 }  # fmt: skip
 UNKNOWNS = 512
@@ -61,7 +61,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Compute the eigenvalues of every layer of every network, with its norm frozen and free."""
     subjects, sentences = applicable(
         subjects, lambda subject: facts_of(subject.dynamic).region is not None,
-        "for the region of stability of its integrator is not known (facts.region)",
+        "the dynamic states no region of stability of its integrator (facts.region)",
     )  # fmt: skip
     unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
@@ -253,7 +253,7 @@ def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> st
             if more
             else "is within that."
         )
-        + (f" In {missing} the search for growing modes did not converge: one may have been missed." if missing else "")
+        + (f" In {missing} the search for growing modes did not converge and may have missed one." if missing else "")
     )
 
 
@@ -262,4 +262,4 @@ def _negative_scales(network: PDENet) -> str:
     count = int((scales < 0).sum())
     if not count:
         return ""
-    return f" {count} of the {len(scales)} scales of its norms are negative: those channels' part of F is of the other sign."
+    return f" {count} of the {len(scales)} scales of its norms are negative, so their channels' part of F has the reversed sign."

@@ -102,7 +102,7 @@ def sentences(found: Sequence[Row]) -> list[str]:
         algebraic = sum(row["better_fit"] == "algebraic" for row in ends)
         sentence = (
             f"{name}, without norm and with the first step's weights for {last} steps: the units multiply distances by {at_end} "
-            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; the first fits "
+            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; t^p fits "
             f"better in {algebraic} of {len(ends)} units."
         )
         if not np.isnan(ends[0]["energy_distance_over_start_median"]):

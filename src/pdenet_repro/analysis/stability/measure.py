@@ -37,7 +37,7 @@ IMAGES = 32
 OPTIONS = {
     "--sizes": {
         "default": "0.01,0.1,0.5", "metavar": "A,B,...",
-        "help": "norms of the perturbations over that of the image (default %(default)s)",
+        "help": "norms of the perturbations, each over the norm of the image (default %(default)s)",
     }
 }  # fmt: skip
 PAIRS = 16  # largest number of pairs that are measured over long times and for Theorem 1
@@ -87,10 +87,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
         f"{given.images} test images and all perturbations, bands from {LOW} to {HIGH} %; above 1 the flow "
         "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with small steps; a hyperbolic one may "
-        "expand, linearly in time and more). Random perturbations show the mean gain, not the largest (kind sensitivity). "
+        "expand, linearly in time or faster). Random perturbations show the mean gain, not the largest (kind sensitivity). "
         "Below: the "
         "distance over the norm of the features, from the images to the classifier, medians. Networks as "
-        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
+        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) do not belong to the flow.",
     )
     pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
     going_on = progress(subjects, "distances over a long time")

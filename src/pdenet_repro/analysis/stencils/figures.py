@@ -96,8 +96,8 @@ def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
     figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(subjects) > 1 else 1, frameon=False)
     return Picture(
         figure,
-        "Networks moved to other resolutions",
+        "Networks at other image resolutions",
         f"Test accuracy on {resolutions[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
         f"stencils of {IMAGE_SIDE} pixels, and with stencils of the same differential operators at the new mesh size and time "
-        "steps as short as it needs; batch norms with new statistics at every size.",
+        "steps as short as that mesh needs; batch norms have new statistics at every size.",
     )

@@ -40,7 +40,7 @@ from pdenet_repro.system.errors import InvalidConfig
 IMAGES = 1000
 OPTIONS = {
     "--sides": {
-        "default": "48,72,144", "metavar": "N,N", "help": "pixels of a side of the resized images (default %(default)s)",
+        "default": "48,72,144", "metavar": "N,N", "help": "sides of the resized images in pixels (default %(default)s)",
     }
 }  # fmt: skip
 BATCH_VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, about ten times in memory
@@ -74,7 +74,7 @@ def _sides(value: str, units: int) -> list[int]:
         sides = [0]
     if any(side < 2 * step or side % step or side > 4 * IMAGE_SIDE for side in sides):
         raise InvalidConfig(
-            f"--sides {value}: must be numbers of pixels with commas between, multiples of {step} from {2 * step} to "
+            f"--sides {value}: must be numbers of pixels separated by commas, multiples of {step} from {2 * step} to "
             f"{4 * IMAGE_SIDE}, for example 48,192"
         )
     others = [side for side in sides if side != IMAGE_SIDE]
@@ -182,8 +182,9 @@ def _sentences(name: str, terms: Sequence[Row], resolutions: Sequence[Row]) -> l
         sentences.append(
             f"{name}: test accuracy {_percent(native)} at {IMAGE_SIDE} pixels; at {changed['side_pixels']} pixels "
             f"{_percent(unchanged)} with unchanged, {_percent(changed)} with rescaled stencils and {changed['steps_for_one']} "
-            f"time steps for one, statistics renewed for both; {changed['right_only_rescaled']} images are right only with the "
-            f"second, {changed['right_only_unchanged']} only with the first (McNemar p = {changed['mcnemar_p']:.2g})."
+            f"time steps in place of one, both with renewed batch statistics; {changed['right_only_rescaled']} images are right "
+            f"only with rescaled, {changed['right_only_unchanged']} only with unchanged ones (McNemar p = "
+            f"{changed['mcnemar_p']:.2g})."
         )
     return sentences
 
