@@ -11,7 +11,7 @@ from pdenet_repro.analysis.result import HIGH, LOW
 from pdenet_repro.analysis.trajectory import Place
 from pdenet_repro.report.figures import Style
 
-BETWEEN = "#e3e3e3"  # background of the opening, connectors and pooling: layers that do not discretise a differential equation
+BETWEEN = "#e3e3e3"  # background of layers that discretise no differential equation: opening, connectors and pooling
 
 
 def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: bool = True) -> None:

@@ -122,7 +122,7 @@ def legend(figure: Figure, axes: Sequence[Axes] = (), further: Sequence[Any] = (
 
 def _columns(names: Sequence[str], figure: Figure, size: float) -> int:
     """Return the largest number of columns with which a legend in letters of ``size`` points fits the figure's width."""
-    letters = 72 * figure.get_figwidth() / (0.55 * size)  # that fit; a line sample with gaps takes nine
+    letters = 72 * figure.get_figwidth() / (0.55 * size)  # that fit; the line sample and gaps take 9
 
     def width(columns: int) -> int:
         return sum(9 + max(map(len, part)) for part in np.array_split(names, columns))

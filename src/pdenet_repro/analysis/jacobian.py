@@ -24,7 +24,7 @@ from pdenet_repro.system.errors import UserError
 
 Product = Callable[[Tensor], Tensor]
 CHUNK = 128  # columns of a dense Jacobian that are computed together
-SYMMETRIC = 1e-10  # a float64 matrix of at most this `asymmetry` is taken to be symmetric up to rounding
+SYMMETRIC = 1e-10  # a float64 matrix of at most this `asymmetry` counts as symmetric up to rounding
 KRYLOV = 24  # dimension of the Krylov spaces, which is the number of stored vectors
 NOT_FINITE = "the Jacobian of a layer has entries that are not finite numbers: it has no eigenvalues"
 

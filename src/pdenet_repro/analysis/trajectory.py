@@ -143,7 +143,7 @@ def batch_slices(subject: Subject, images: int, solutions: int = 1) -> list[slic
         The memory does not suffice for one image.
     """
     network = subject.config.network
-    # one image takes about eight times its float32 features: the two parts of a state, and what a layer computes in between
+    # eight times the float32 features of one image: the two parts of a state, and what a layer computes in between
     one = 8 * 4 * max(_numbers(network)) * solutions
     free = device.available_memory(subject.device)
     at_once = min(MAX_BATCH, int(free / 2 / one))

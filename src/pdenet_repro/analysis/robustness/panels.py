@@ -66,7 +66,7 @@ def _strengths(action: argparse.Action, word: str) -> tuple[str, Strengths]:
         found = tuple(float(value) for value in values.split(","))
     except ValueError:
         found = ()
-    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # more blur exceeds mirroring
+    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # mirrored edges limit blur
     least, most = bounds.get(name, (0, 1e6))
     if not found or not all(a < b for a, b in pairwise(found)) or not least < found[0] or not found[-1] <= most:
         raise argparse.ArgumentError(

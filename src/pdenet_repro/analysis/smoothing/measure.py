@@ -70,7 +70,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
         own = [row for row in where(rows, network=subject.name) if row["unit"]]
-        ends = {(row["unit"], row["step"] > 0): row for row in own}  # of the steps > 0 the last one stays
+        ends = {(row["unit"], row["step"] > 0): row for row in own}  # keeps step 0 and the last step
         changes = "; ".join(
             f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%}"
             for unit in dict.fromkeys(row["unit"] for row in own)

@@ -180,7 +180,6 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _shades(colour: str, count: int) -> list[tuple[float, float, float]]:
-    """Return ``count`` shades of a colour, from pale to full."""
     strengths = np.linspace(0.4, 1, count) if count > 1 else [1.0]
     red, green, blue = to_rgb(colour)
     return [(1 - t * (1 - red), 1 - t * (1 - green), 1 - t * (1 - blue)) for t in strengths]

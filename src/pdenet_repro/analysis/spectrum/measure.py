@@ -203,7 +203,6 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
 
 
 def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Sequence[Row]) -> str:
-    """State where the eigenvalues of a network lie, and how asymmetric its Jacobians are."""
     crops, free = where(rows, size="crop"), where(rows, size="full", norm="free")
     wave = isinstance(integrator, Wave)
     off = "largest_real" if wave else "largest_imaginary"

@@ -56,7 +56,6 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
 
 
 def _title(axis: Axes, subject: Subject) -> None:
-    """Write the network's name above a panel; a long name in small letters on several lines."""
     name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 

@@ -43,7 +43,7 @@ OPTIONS = {
         "default": "48,72,144", "metavar": "N,N", "help": "sides of the resized images in pixels (default %(default)s)",
     }
 }  # fmt: skip
-BATCH_VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, about ten times in memory
+BATCH_VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32; about ten of that size are in memory
 LEAST_BATCH = 32  # images, for a norm over the batch; they take 3 GB in the paper's network at the largest side
 
 
@@ -141,7 +141,7 @@ def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int,
     network, (images, labels) = subject.network, subject.test_images(count, seed)
     truth = labels.cpu().numpy()
 
-    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardised before resampling, to stay the same function
+    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardised first, so that all sides sample one function
         return lambda part: resized(network.standardize(part), side)
 
     def row(side: int, stencils: str, steps: int, predicted: np.ndarray) -> Row:
