@@ -64,9 +64,9 @@ def draw_spread(
     axis: Axes, rows: Iterable[Row], x: str, y: str, how: Style, label: str | None = None, alpha: float = 0.13,
     percentiles: Sequence[float] = (0, 50, 100), **options: Any,
 ) -> None:  # fmt: skip
-    """Group the rows by column ``x`` and draw `draw_band` of the percentiles of column ``y`` in each group.
+    """Draw a `draw_band` of column ``y`` against column ``x``: ``percentiles`` of the rows with the same x.
 
-    ``percentiles``: of lower edge, line and upper edge; by default the minimum, the median and the maximum.
+    They are those of the lower edge, the line and the upper edge; by default the minimum, the median and the maximum.
     """
     values: dict[float, list[float]] = {}
     for row in rows:

@@ -35,7 +35,7 @@ class NoEigenvalues(UserError):
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """A linear map of features (C, H, W), known by ``product``, which applies it to each of B directions (B, C, H, W)."""
+    """A linear map of features (C, H, W); ``product`` applies it to each of B directions (B, C, H, W)."""
 
     product: Product
     like: Tensor  # (1, C, H, W) with arbitrary values: shape, type and device of one direction
@@ -95,7 +95,7 @@ class Evaluation:
         return Evaluation(F, crop(self.Y).double().cpu(), theta)
 
     def transposed(self) -> Product:
-        """Return the function that multiplies directions (N, C, H, W) by ``(dF/dY)^T``, each at its example, the norm free."""
+        """Return the function that multiplies direction n of (N, C, H, W) by ``(dF/dY)^T`` at example n, the norm free."""
         pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
         return lambda V: pullback(V)[0]
 

@@ -46,7 +46,7 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
 
 
 def euler_bound(norm: float) -> float:
-    """Return ``2 / ||K||^2``, up to which step size forward Euler for (7) increases no distance; ``norm`` is ``||K||``.
+    """Return ``2 / ||K||^2``: up to this step size forward Euler for (7) increases no distance; ``norm`` is ``||K||``.
 
     This is the discrete form of Theorem 1, for a layer without normalisation and a monotone sigma of slope at most 1. Then
     ``F(Y) - F(Z) = -K^T D K (Y - Z)``, where D is diagonal with slopes of secants of sigma, which are in [0, 1]. The symmetric

@@ -1,4 +1,4 @@
-"""Make flows of a network's units, as they are or in the setting of the paper's theorems: no norm, constant weights."""
+"""Make flows of a network's units, as they are or in the setting of the theorems: no normalisation, constant weights."""
 
 import math
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ def network_flows(subject: Subject) -> list[Flow]:
 def theorem_flows(subject: Subject, refined: int = 1) -> list[Flow]:
     """Return a flow for each unit without norm and bias, with the kernels of the unit's first step at all times.
 
-    Each time step of the network is divided into ``refined`` steps, or into as many as make the step size at most
-    ``2 / ||K||^2`` (Theorem 1) and, for leapfrog, at most ``2 / ||K||``. Symplectic Euler is stable up to the former at least.
+    Each time step of the network is divided into ``refined`` steps, or into more if those exceed ``2 / ||K||^2`` (Theorem 1)
+    or, for leapfrog, ``2 / ||K||``. Symplectic Euler is stable up to the former at least.
     """
     network, flows = subject.config.network, []
     for i, unit in enumerate(units(subject.network)):

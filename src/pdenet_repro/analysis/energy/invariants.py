@@ -1,8 +1,8 @@
-"""Compute quantities that the equations conserve or decrease, energy (10), and the bound on a layer that its norm gives.
+"""Compute quantities that the equations conserve or decrease, energy (10), and bounds on layers with normalisation.
 
-The conserved quantities exist without a norm and for constant weights. Let S be the antiderivative of sigma with S(0) = 0, and
-``phi(Y; K, b) = sum S(K Y + b)``, summed over channels and pixels, with gradient ``K^T sigma(K Y + b) = -F(Y)``. Then in
-continuous time
+The conserved quantities exist without normalisation and for constant weights. Let S be the antiderivative of sigma with
+S(0) = 0, and ``phi(Y; K, b) = sum S(K Y + b)``, summed over channels and pixels, with gradient ``K^T sigma(K Y + b) = -F(Y)``.
+Then in continuous time
 
 - (7) ``Y' = F(Y)`` is the gradient flow of phi, so phi does not increase;
 - the Hamiltonian system ``Y' = F(Z; K1)``, ``Z' = -F(Y; K2)`` conserves ``H = phi(Z; K1) + phi(Y; K2)``;
@@ -34,7 +34,7 @@ ANTIDERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def phi(Y: Tensor, theta: Any, activation: str) -> Tensor:
-    """Return ``sum S(K Y + b)`` of each example of features Y (N, C, H, W): (N,) float64. Scales in theta must be 1."""
+    """Return ``sum S(K Y + b)`` of each example of features Y (N, C, H, W): (N,) float64. The scales in theta must be 1."""
     X = conv(Y, theta.kernel).double() + theta.shift.double()[:, None, None]
     return ANTIDERIVATIVES[activation](X).flatten(1).sum(1)
 
@@ -87,9 +87,10 @@ def energy_10(dynamic: SecondOrder, state: State, theta: Any, activation: str) -
 def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, activation: str = "") -> Tensor | None:
     """Return the distance of two states in an energy norm, (N,) float64; None for a dynamic without energy.
 
-    The distance is ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8) and ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the
-    Hamiltonian system. The linear equation with the same kernels conserves it; in the nonlinear one it may grow. With
-    ``activation`` sigma(K Y + b) replaces K Y; for ReLU that distance is at most ``sqrt(2 H) + sqrt(2 H')`` at all times.
+    The distance is ``sqrt(|V - V'|^2 + |K (Y - Y')|^2)`` for (8), where V is the velocity as in `energy_10`, and
+    ``sqrt(|K1 (Z - Z')|^2 + |K2 (Y - Y')|^2)`` for the Hamiltonian system. The linear equation with the same kernels conserves
+    it; in the nonlinear one it may grow. With ``activation`` sigma(K Y + b) replaces K Y; for ReLU that distance is at most
+    ``sqrt(2 H) + sqrt(2 H')`` at all times.
     """
 
     def of(Y: Tensor, Y_other: Tensor, layer: Any) -> Tensor:
@@ -110,7 +111,7 @@ def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, acti
 
 @torch.no_grad()
 def force_bound(norm: Norm, theta: Any, side: int, activation: str) -> float:
-    """Return the bound that a layer's norm gives on ``|F(Y; theta)|`` for all Y with ``side`` x ``side`` pixels; inf without one.
+    """Return a bound on ``|F(Y; theta)|`` for all Y with ``side`` x ``side`` pixels; inf for a layer without normalisation.
 
     The squares of normalised features add up to at most n over the n pixels of a channel (``instance``), and to at most C
     (``channel``) or 1 (``channel_rms``) over the C channels of a pixel. With the bound ``|Y|`` grows at most linearly in time

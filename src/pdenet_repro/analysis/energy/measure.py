@@ -1,4 +1,4 @@
-"""Kind ``energy``: measure norms of the features, conserved or decreasing quantities, and forces with their bounds.
+"""Kind ``energy``: measure norms of features, conserved or decreasing quantities, and forces (outputs of layers).
 
 Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems
 (`theorem_setting`): no norm, no bias, the kernels of each unit's first step at every time, and small time steps.

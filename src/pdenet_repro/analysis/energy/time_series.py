@@ -74,7 +74,7 @@ def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def forces(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
-    """Return a row for each layer: median and largest ``|F|`` for features ``entering`` the units, and the norm's bound on it."""
+    """Return a row for each layer: median and largest ``|F|`` for features ``entering`` the units, and its bound."""
     rows, activation = [], subject.config.network.activation
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
         measured = measure_layers(unit, Y, BATCH, lambda each: euclidean_norms(each.F(each.Y, each.theta)))

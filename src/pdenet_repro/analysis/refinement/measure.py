@@ -67,7 +67,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: int) -> list[Row]:
     """Return a row for each unit and m < M in the sorted ``times``: ``|Y_m - Y_M| / |Y_M|``, M the last of them.
 
-    ``Y_m`` is the output of the unit with m steps for one, for the features of test images that enter it in the network.
+    ``Y_m`` is the output of the unit with m steps in place of one, for features of test images that enter it.
     """
     entering = entering_features(subject, images, seed)
     *coarser, finest = times

@@ -37,7 +37,7 @@ BATCH = 4  # images that are computed together; refined time grids and gradients
 
 @dataclass(frozen=True)
 class Precision:
-    """A floating-point type of state and weights, and one of the arithmetic inside the layers."""
+    """The floating-point types of the state (and the weights) and of the arithmetic inside the layers."""
 
     name: str
     state: torch.dtype
@@ -130,7 +130,7 @@ def _columns(found: np.ndarray) -> Row:
 
 
 def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
-    """Return a row for each unit: relative differences of its gradient, memory=reverse from store, float32 from float64."""
+    """Return for each unit relative differences of its gradient: memory=reverse from store, float32 from float64."""
     pixels, labels = subject.test_images(images, seed)
     X = subject.network.standardize(pixels)
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
@@ -146,7 +146,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
 
 
 def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
-    """Return for each unit the gradient of the cross-entropy of standardised images X in its weights: (weights,) float64."""
+    """Return for each unit the gradient of the cross-entropy of standardised images X by its weights, (weights,) float64."""
     network = copy.deepcopy(subject.network).to(X.dtype)
     for unit in units(network):
         unit.memory = memory

@@ -66,7 +66,10 @@ class _Batch:
             return correctness(self.network, images, self.labels)[0]
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
-        """Attack only images that are still correct, since no change, and a change of smaller size, is within a budget too."""
+        """Attack only images that are still correct.
+
+        An image that is wrong without change or after a smaller one is wrong within this budget too.
+        """
         norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():

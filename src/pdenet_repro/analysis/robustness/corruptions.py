@@ -21,7 +21,7 @@ def gaussian_noise(images: Tensor, deviation: float, random: np.random.RandomSta
 
 
 def gaussian_blur(images: Tensor, deviation: float, random: np.random.RandomState) -> Tensor:
-    """Convolve with a Gaussian of standard ``deviation`` in pixels, truncated at three of them; images are mirrored at edges."""
+    """Convolve with a Gaussian of standard ``deviation`` in pixels, truncated at three of them, with mirrored edges."""
     return _to_bytes(functional.gaussian_blur(images.float(), 2 * ceil(3 * deviation) + 1, deviation))
 
 
@@ -47,7 +47,7 @@ def _to_bytes(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A function that corrupts images, its names, and strengths whose effects are from hardly visible to overwhelming."""
+    """A function that corrupts images, its names, and strengths from hardly visible to hardly recognisable results."""
 
     apply: Callable[[Tensor, float, np.random.RandomState], Tensor]
     heading: str

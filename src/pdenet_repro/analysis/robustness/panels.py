@@ -21,7 +21,7 @@ KNOWN = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for nam
 class Panel:
     """A corruption or attack and its strengths, the first of which changes nothing.
 
-    ``control`` is, for an attack, the perturbation that changes images at random by the same size.
+    ``control`` names, for an attack, the random perturbation of the same size.
     """
 
     heading: str

@@ -73,7 +73,7 @@ def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) ->
 
 
 def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
-    """Draw the largest stable step size of every layer at full size, and the one used; 0 and infinity have strips."""
+    """Draw the largest stable step size of every layer at full size, and the one used, with strips for 0 and infinity."""
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     axis = figure.subplots()
     full = where(layers, size="full")

@@ -137,7 +137,7 @@ def crop_side(channels: int, side: int, unknowns: int) -> int:
 
 
 def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step of a unit a row and all q on the crop, the norm frozen at the whole features Y (1, C, H, W)."""
+    """Yield for each time step a row and all eigenvalues of `combine` on the crop, the norm frozen at all of Y (1, C, H, W)."""
     side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
         linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
@@ -160,7 +160,7 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step a row, and the largest and (if it converged) the rightmost q at full size."""
+    """Yield for each time step a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in TREATMENTS:
             frozen = norm == "frozen"

@@ -1,4 +1,4 @@
-"""Test Theorem 1 on parabolic units: each step has its own weights, biases and scales; the norm is frozen at each image.
+"""Test Theorem 1 on parabolic units with each step's own weights and the norm frozen at each image (see `jacobian`).
 
 With a frozen norm a layer is ``F(Y) = -K^T sigma(a K Y + c)``, where a is the norm's scale s over the standard deviation. Then
 ``F(Y) - F(Z) = -K^T D a K (Y - Z)``, where D is diagonal with slopes of secants of sigma, which are in [0, 1]. If a >= 0
@@ -57,7 +57,7 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
     """Compute by which factor a step of size h can enlarge a distance, and up to which step size no distance grows.
 
     The values are arrays (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
-    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. The Lanczos iteration gives about 1 %.
+    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Their errors are about 1 % (Lanczos).
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 

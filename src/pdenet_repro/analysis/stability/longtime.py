@@ -1,6 +1,6 @@
 """Measure the distance of two solutions over times much longer than a unit's: it may grow algebraically or exponentially.
 
-All steps have the weights of the unit's first step. Without a norm a parabolic flow increases no distance (Theorem 1). A
+All steps have the weights of the unit's first step. Without normalisation a parabolic flow increases no distance (Theorem 1). A
 hyperbolic flow conserves an energy, but distances may grow, even in the energy norm of the linear equation. Where ``sigma' = 0``
 the linearised force is zero, leapfrog has a defective double root 1, and distances grow linearly in time; for example
 ``y'' = -relu(y)`` with ``y(0) = 1`` and ``y'(0) = 0`` gives ``y(100) = -98.4``. With an unrestricted equation distances may grow

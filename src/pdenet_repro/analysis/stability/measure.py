@@ -1,8 +1,8 @@
 """Kind ``stability``: measure the distance of two solutions at every time step of a network.
 
-Distances are measured in the networks as they are, over longer times with and without norm (`longtime`), and in parabolic units
-with the norm frozen, to which Theorem 1 of the paper applies (`contraction`). Networks are in evaluation mode, in which batch
-norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
+Distances are measured in the networks as they are, over longer times with and without normalisation (`longtime`), and in
+parabolic units with frozen normalisation, to which Theorem 1 applies (`contraction`). Networks are in evaluation mode, in which
+batch norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
 """
 
 import argparse
