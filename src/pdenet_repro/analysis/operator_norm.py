@@ -61,11 +61,11 @@ def leapfrog_bound(norm: float) -> float:
     return 2 / norm if norm else float("inf")
 
 
-def entries_for_step_size(channels: int, h: float, slope: float = 1.0) -> float:
+def entries_for_step_size(channels: int, h: float) -> float:
     """Return b such that forward Euler with step size h increases no distance for any kernel (C, C, 3, 3) in [-b, b].
 
-    By Schur's test ``||K||^2`` is at most the largest row sum times the largest column sum of the moduli of the entries, which
-    is ``(9 C b)^2`` here; constant kernels on large images nearly attain it. So ``b = sqrt(2 / (h slope)) / (9 C)`` gives
-    ``h slope ||K||^2 <= 2``. ``slope`` is the largest scale over standard deviation of a frozen norm, or 1 without a norm.
+    The assumptions are those of `euler_bound`. By Schur's test ``||K||^2`` is at most the largest row sum times the largest
+    column sum of the moduli of the entries, which is ``(9 C b)^2`` here; constant kernels on large images nearly attain it. So
+    ``b = sqrt(2 / h) / (9 C)`` gives ``h ||K||^2 <= 2``.
     """
-    return float((2 / (h * slope)) ** 0.5 / (9 * channels))
+    return float((2 / h) ** 0.5 / (9 * channels))
