@@ -35,7 +35,7 @@ def right_predictions(
         batch = _Batch(subject.network, images, labels, number, given, scores_depend_on_batch(subject), context)
         for name in CORRUPTIONS:
             for strength in panels[name].strengths:
-                found[name, strength].append(batch.damaged(name, strength).cpu().numpy())
+                found[name, strength].append(batch.corrupted(name, strength).cpu().numpy())
         for name in ATTACK_NORMS:
             for place, right in batch.attacked(name, panels[f"{name} iterated"].strengths).items():
                 found[place].append(right.cpu().numpy())
@@ -58,7 +58,7 @@ class _Batch:
         return stream(self.given.seed, f"robustness {name}", self.number)
 
     @torch.no_grad()
-    def damaged(self, name: str, strength: float) -> Tensor:
+    def corrupted(self, name: str, strength: float) -> Tensor:
         corruption, images = CORRUPTIONS[name], self.images
         if strength != corruption.clean:
             images = corruption.apply(images, strength, self._random(name))

@@ -93,8 +93,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) do not belong to the flow.",
     )
     pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
-    going_on = progress(subjects, "distances over a long time")
-    result.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
+    each_subject = progress(subjects, "distances over a long time")
+    result.tables["stability_long"] = [row for each in each_subject for row in longtime.rows(each, pairs[each])]
     result.sentences += longtime.sentences(result.tables["stability_long"])
     result.pictures["stability_long"] = Picture(
         longtime.picture(result.tables["stability_long"], {subject.config.network.steps for subject in subjects}),
