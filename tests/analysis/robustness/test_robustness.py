@@ -159,7 +159,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
 
 def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
     looking = together()
-    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights; network"):
+    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights"):
         robustness.measure([subject("hamiltonian"), looking], options("--images=1"))
 
 
