@@ -163,8 +163,8 @@ def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
 @pytest.mark.parametrize("most", [2, 4, 100])
 def test_batches_are_the_same_at_every_resolution(monkeypatch, most):
     """Else a norm over the examples would change with the number of pixels that fit into the memory."""
-    monkeypatch.setattr(stencils, "VALUES", 4 * 192**2 * most)  # four channels
-    monkeypatch.setattr(stencils, "TOGETHER", 1)
+    monkeypatch.setattr(stencils, "BATCH_VALUES", 4 * 192**2 * most)  # four channels
+    monkeypatch.setattr(stencils, "LEAST_BATCH", 1)
     subject = subject_of("parabolic", "network.connector_norm=batch_per_pixel")
     sizes = {}
     subject.network.opening.register_forward_pre_hook(
@@ -178,7 +178,7 @@ def test_batches_are_the_same_at_every_resolution(monkeypatch, most):
 
 
 def test_a_norm_over_the_examples_is_given_several(monkeypatch):
-    monkeypatch.setattr(stencils, "VALUES", 1)
+    monkeypatch.setattr(stencils, "BATCH_VALUES", 1)
     alone, together = (
         subject_of("parabolic", f"network.connector_norm={norm}") for norm in ("batch", "batch_per_pixel")
     )
