@@ -8,7 +8,7 @@ from torch.autograd.functional import jacobian
 
 from pdenet_repro.analysis import jacobian as jacobian_module
 from pdenet_repro.analysis.jacobian import (
-    Linear,
+    LinearMap,
     NoEigenvalues,
     asymmetry,
     eigenvalues,
@@ -182,20 +182,21 @@ def test_up_to_the_limit_no_mode_grows_and_beyond_it_one_does(dynamic):
     integrator = integrator_of(dynamic)
     for layers in evaluations(unit, Y):
         q = spectrum_q(dynamic, layers, frozen=True)
-        limit = integrator.limit(q)
+        limit = integrator.largest_stable_step(q)
         assert integrator.growth(q, 0.999 * limit) < 1 + 1e-6
         assert integrator.growth(q, 1.01 * limit) > 1.01
 
 
 def test_limits_in_closed_form():
-    assert integrator_of("parabolic").limit(np.array([-4.0, -1, 0])) == 0.5
-    assert integrator_of("parabolic").limit(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1
-    assert integrator_of("resnet").limit(np.array([2.0, -1])) == 0
-    assert integrator_of("resnet").limit(np.array([-4.0, -1 + 3.8j])) == pytest.approx(2 / (1 + 3.8**2))
-    assert integrator_of("resnet").limit(np.array([-4.0, -0.1 + 1j])) == pytest.approx(0.2 / 1.01)  # not the largest
-    assert integrator_of("parabolic").limit(np.zeros(2)) == np.inf
-    assert integrator_of("second_order").limit(np.array([-4.0, -1])) == 1  # omega = 2
-    assert integrator_of("hamiltonian").limit(np.zeros(3)) == np.inf
+    assert integrator_of("parabolic").largest_stable_step(np.array([-4.0, -1, 0])) == 0.5
+    assert integrator_of("parabolic").largest_stable_step(np.array([-1 + 1j])) == pytest.approx(1)  # |1 + h lambda| = 1
+    assert integrator_of("resnet").largest_stable_step(np.array([2.0, -1])) == 0
+    assert integrator_of("resnet").largest_stable_step(np.array([-4.0, -1 + 3.8j])) == pytest.approx(2 / (1 + 3.8**2))
+    # the largest eigenvalue does not decide
+    assert integrator_of("resnet").largest_stable_step(np.array([-4.0, -0.1 + 1j])) == pytest.approx(0.2 / 1.01)
+    assert integrator_of("parabolic").largest_stable_step(np.zeros(2)) == np.inf
+    assert integrator_of("second_order").largest_stable_step(np.array([-4.0, -1])) == 1  # omega = 2
+    assert integrator_of("hamiltonian").largest_stable_step(np.zeros(3)) == np.inf
     assert integrator_of("parabolic").growth(np.array([-4.0]), 0.25) == 0
     # leapfrog beyond its limit: g^2 + 3 g + 1 for h^2 q = -5
     assert integrator_of("second_order").growth(np.array([-5.0]), 1.0) == pytest.approx((3 + 5**0.5) / 2)
@@ -208,7 +209,7 @@ def test_limits_in_closed_form():
 def test_no_mode_grows_up_to_the_limit_and_at_none_where_it_is_0(dynamic, q):
     """Whichever eigenvalue limits the step, the largest or another."""
     integrator, q = integrator_of(dynamic), np.array(q)
-    limit = integrator.limit(q)
+    limit = integrator.largest_stable_step(q)
     if limit:
         assert all(integrator.growth(q, part * limit) <= 1 + 1e-6 for part in (0.01, 0.3, 0.7, 0.999))
         assert integrator.growth(q, 1.01 * limit) > 1 + 1e-4
@@ -218,14 +219,14 @@ def test_no_mode_grows_up_to_the_limit_and_at_none_where_it_is_0(dynamic, q):
 
 def test_modes_that_are_not_known_well_enough_do_not_decide():
     euler, wave = integrator_of("resnet"), integrator_of("second_order")
-    assert euler.limit(np.array([-4.0, 0.03])) == 0
-    assert euler.limit(np.array([-4.0, 0.03, 0.03j]), tolerance=1e-2) == 0.5
-    assert euler.limit(np.array([-4.0, 0.05]), tolerance=1e-2) == 0
-    assert euler.limit(np.array([-4.0, 1e-15, -1e-15j])) == 0.5  # rounding of a kernel
-    assert wave.limit(np.array([-4.0, 0.03])) == 0
-    assert wave.limit(np.array([-4.0, 0.03, -2 + 0.03j]), tolerance=1e-2) == 1
-    assert wave.limit(np.array([-4.0, -2 + 0.05j]), tolerance=1e-2) == 0
-    assert wave.limit(np.array([-4.0 + 1e-9j, 1e-9])) == 1
+    assert euler.largest_stable_step(np.array([-4.0, 0.03])) == 0
+    assert euler.largest_stable_step(np.array([-4.0, 0.03, 0.03j]), tolerance=1e-2) == 0.5
+    assert euler.largest_stable_step(np.array([-4.0, 0.05]), tolerance=1e-2) == 0
+    assert euler.largest_stable_step(np.array([-4.0, 1e-15, -1e-15j])) == 0.5  # rounding of a kernel
+    assert wave.largest_stable_step(np.array([-4.0, 0.03])) == 0
+    assert wave.largest_stable_step(np.array([-4.0, 0.03, -2 + 0.03j]), tolerance=1e-2) == 1
+    assert wave.largest_stable_step(np.array([-4.0, -2 + 0.05j]), tolerance=1e-2) == 0
+    assert wave.largest_stable_step(np.array([-4.0 + 1e-9j, 1e-9])) == 1
 
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
@@ -252,7 +253,7 @@ def replaced(layer):
 def test_a_given_spectrum_is_found_without_a_matrix():
     like = torch.zeros(1, 1, 20, 20, dtype=torch.float64)
     spread = torch.linspace(-3, 2, 400, dtype=torch.float64).reshape(20, 20)
-    linear = Linear(lambda V: V * spread, like)
+    linear = LinearMap(lambda V: V * spread, like)
     assert extreme_eigenvalues(linear, symmetric=True, tolerance=1e-8) == pytest.approx([-3])
     assert extreme_eigenvalues(linear, symmetric=True, which="LA", tolerance=1e-8) == pytest.approx([2])
     assert extreme_eigenvalues(linear, symmetric=False, which="LR", tolerance=1e-8) == pytest.approx([2])
@@ -267,7 +268,7 @@ def test_the_right_end_near_0_is_found_with_a_shift_to_the_accuracy_of_the_shift
     spread = torch.linspace(-5, 0, 400).reshape(20, 20)
     for top in (0.0, 0.4):
         spread[-1, -1] = top
-        linear = Linear(lambda V: V * spread, like)
+        linear = LinearMap(lambda V: V * spread, like)
         for symmetric, which in ((True, "LA"), (False, "LR")):
             (found,) = extreme_eigenvalues(linear, symmetric=symmetric, which=which, tolerance=1e-2, shift=5.0)
             assert found == pytest.approx(top, abs=0.05)
@@ -277,10 +278,10 @@ def test_the_right_end_near_0_is_found_with_a_shift_to_the_accuracy_of_the_shift
 def test_the_zero_map_has_eigenvalues_0_and_other_failures_are_one_sentence(symmetric, monkeypatch):
     like = torch.zeros(1, 2, 5, 5)
     count = 1 if symmetric else 3
-    found = extreme_eigenvalues(Linear(torch.zeros_like, like), symmetric=symmetric, count=count)
+    found = extreme_eigenvalues(LinearMap(torch.zeros_like, like), symmetric=symmetric, count=count)
     assert found.tolist() == [0] * count
     with pytest.raises(NoEigenvalues, match="not finite numbers"):
-        extreme_eigenvalues(Linear(lambda V: V * torch.nan, like), symmetric=symmetric)
+        extreme_eigenvalues(LinearMap(lambda V: V * torch.nan, like), symmetric=symmetric)
 
     def breaks_down(*_, **__):
         raise ArpackError(-9999)
@@ -288,7 +289,7 @@ def test_the_zero_map_has_eigenvalues_0_and_other_failures_are_one_sentence(symm
     for method in ("eigs", "eigsh"):
         monkeypatch.setattr(jacobian_module, method, breaks_down)
     with pytest.raises(NoEigenvalues, match="broke down: ARPACK error -9999"):
-        extreme_eigenvalues(Linear(lambda V: -V, like), symmetric=symmetric)
+        extreme_eigenvalues(LinearMap(lambda V: -V, like), symmetric=symmetric)
 
 
 def test_a_matrix_that_is_not_finite_has_no_eigenvalues():

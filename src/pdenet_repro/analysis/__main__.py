@@ -1,4 +1,4 @@
-"""``python -m pdenet_repro.analysis``: the command is in ``cli/analysis.py``."""
+"""Start the command ``python -m pdenet_repro.analysis``, which is defined in ``cli/analysis.py``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Axes whose x is the position in a network: the time steps of each unit, with the opening and the connectors between units."""
+"""Draw axes whose x is the depth in a network: images, the time steps of each unit, and the pixel means."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from pdenet_repro.analysis.result import HIGH, LOW
 from pdenet_repro.analysis.trajectory import Place
 from pdenet_repro.report.figures import Style
 
-BETWEEN = "#e3e3e3"  # background of opening, connectors and pooling, where no differential equation holds
+BETWEEN = "#e3e3e3"  # background of layers that discretise no differential equation: opening, connectors and pooling
 
 
 def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: bool = True) -> None:
-    """Draw the background of an axis: units white, what lies between them grey, a tick for each time step.
+    """Draw the background of an axis: white in the units, grey between them, and a tick at each time step.
 
-    ``path``: the places of the network in order, x = 0, 1, .... ``named``: write the units' names on top. ``labelled``: write
-    the numbers of the time steps and the label below.
+    ``path`` holds the places of the network in order; their x are 0, 1, .... If ``named``, the units' names are written above;
+    if ``labelled``, the numbers of the time steps and the label of the axis below.
     """
     last = max(place.unit for place in path if place.in_unit)
     for i, (one, other) in enumerate(zip(path, path[1:], strict=False)):
@@ -48,13 +48,13 @@ def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: 
 
 
 def positions(axis_path: Sequence[Place], path: Sequence[Place]) -> list[int]:
-    """The x of each place of ``path``, the places of one network, on an axis prepared with ``axis_path``, those of several."""
+    """Return the x of each place of one network, ``path``, on an axis that was prepared with ``axis_path``."""
     at = {(place.name or (place.unit, place.step)): i for i, place in enumerate(axis_path)}
     return [at[place.name or (place.unit, place.step)] for place in path]
 
 
-def inside(path: Sequence[Place]) -> list[list[int]]:
-    """For each unit the indices of its places in ``path``."""
+def unit_indices(path: Sequence[Place]) -> list[list[int]]:
+    """Return for each unit the indices in ``path`` of the places that are in it."""
     units = sorted({place.unit for place in path if place.in_unit})
     return [[i for i, place in enumerate(path) if place.in_unit and place.unit == unit] for unit in units]
 
@@ -63,6 +63,6 @@ def draw(
     axis: Axes, at: Sequence[float] | np.ndarray, values: np.ndarray, how: Style, label: str | None = None,
     *, band: bool = True, **options: Any,
 ) -> None:  # fmt: skip
-    """Draw the median of ``values`` (places, samples) as a line, and the range from LOW to HIGH percent as a band."""
+    """Draw the median of ``values`` (places, samples) as a line, and percentiles LOW to HIGH as a band, at x = ``at``."""
     spread = np.nanpercentile(values, [LOW, 50, HIGH], axis=1)
     draw_band(axis, at, spread, how, label, 0.13 if band else 0, linewidth=1.8, markersize=4.5, **options)

@@ -1,4 +1,4 @@
-"""What the pictures of all analyses have in common: how networks are drawn, marks, bands, axes and legends."""
+"""Elements that the figures of several analyses share: the style of each network, marks, bands, axes and legends."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ from pdenet_repro.report.figures import Style, colours, style_of
 
 
 def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
-    """The style of each network, by its name; ``networks`` are pairs (name, dynamic), which may be repeated.
+    """Return the style of each network by its name; ``networks`` are pairs (name, dynamic), repetitions allowed.
 
-    A network has the colour of its dynamic, and its own marker and dashes among the networks of that dynamic.
+    Networks of one dynamic share its colour and differ in marker and dashes.
     """
     networks = list(dict.fromkeys(networks))
     colour = colours(list(dict.fromkeys(dynamic for _, dynamic in networks)))
@@ -29,14 +29,17 @@ def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
 
 
 def styles_of(rows: Iterable[Row]) -> dict[str, Style]:
-    """`line_styles` of the networks in the rows of a table."""
+    """Return `line_styles` of the networks in the columns ``network`` and ``dynamic`` of a table."""
     return line_styles((row["network"], row["dynamic"]) for row in rows)
 
 
 def draw_marks(
     axis: Axes, at: Sequence[float], low_middle_high: Any, how: Style, size: float, label: str | None = None
 ) -> None:
-    """Marks at the middle values, filled for the first network of a dynamic, and lines from the low to the high ones."""
+    """Draw a mark at each middle value and a vertical line from its low to its high value.
+
+    ``low_middle_high`` holds three arrays of the length of ``at``. Marks are filled for the first network of a dynamic only.
+    """
     low, middle, high = low_middle_high
     axis.vlines(at, low, high, color=how.colour, linewidth=1)
     face = how.colour if how.dashes == "-" else "none"
@@ -47,7 +50,7 @@ def draw_marks(
 def draw_band(
     axis: Axes, x: Any, low_middle_high: Any, how: Style, label: str | None = None, alpha: float = 0.13, **options: Any
 ) -> None:
-    """A line through the middle values at x, and a band between the low and the high ones; no band for ``alpha`` 0."""
+    """Draw a line through the middle values and a band from the low to the high ones; ``alpha`` 0 leaves the band out."""
     low, middle, high = low_middle_high
     options = {"marker": how.marker, **options}
     axis.plot(x, middle, how.dashes, color=how.colour, label=label, **options)
@@ -59,7 +62,10 @@ def draw_spread(
     axis: Axes, rows: Iterable[Row], x: str, y: str, how: Style, label: str | None = None, alpha: float = 0.13,
     percentiles: Sequence[float] = (0, 50, 100), **options: Any,
 ) -> None:  # fmt: skip
-    """`draw_band` of the column ``y`` for each value of the column ``x``: the median, and the range or given percentiles."""
+    """Draw a `draw_band` of column ``y`` against column ``x``: ``percentiles`` of the rows with the same x.
+
+    They are those of the lower edge, the line and the upper edge; by default the minimum, the median and the maximum.
+    """
     values: dict[float, list[float]] = {}
     for row in rows:
         values.setdefault(row[x], []).append(row[y])
@@ -69,13 +75,13 @@ def draw_spread(
 
 
 def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
-    """Draw pale grid lines, or the horizontal ones alone, and no frame on top and right."""
+    """Draw pale grid lines (with ``rows_only`` only the horizontal ones), and hide the frame on top and right."""
     axis.grid(axis="y" if rows_only else "both", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def plain_numbers(axis: Axes) -> None:
-    """Write the numbers of a logarithmic y axis without powers of ten, and more of them where it spans few powers."""
+    """Label a logarithmic y axis with plain numbers like 0.02, with more of them where it spans few powers of ten."""
     low, high = axis.get_ylim()
     span = high / low
     subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if span < 20 else (1.0, 2.0, 5.0) if span < 500 else (1.0,)
@@ -85,24 +91,24 @@ def plain_numbers(axis: Axes) -> None:
 
 
 def percent_axis(axis: Axes) -> None:
-    """Write the numbers of the y axis as whole percentages."""
+    """Label the y axis, whose values are shares, with whole percentages."""
     axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def time_steps(rows: Iterable[Row]) -> list[tuple[int, int]]:
-    """Unit and time step of the rows of a table, in order."""
+    """Return the sorted pairs (unit, time step) that occur in the rows of a table."""
     return sorted({(row["unit"], row["step"]) for row in rows})
 
 
 def tick_steps(axis: Axes, steps: Sequence[tuple[int, int]], **options: Any) -> None:
-    """Ticks at 0, 1, ... for (unit, time step), with options of ``set_xticks``, and the label of the axis."""
+    """Label x = 0, 1, ... with the pairs (unit, time step) as ``unit.step``; ``options`` go to ``set_xticks``."""
     axis.set_xticks(range(len(steps)), [f"{unit}.{step}" for unit, step in steps], **options)
     axis.set_xlabel("unit . time step")
 
 
 def legend(figure: Figure, axes: Sequence[Axes] = (), further: Sequence[Any] = (), size: float = 10) -> None:
-    """Put one legend below the figure that has each name of its panels, or of ``axes``, once, then the ``further`` handles."""
+    """Draw one legend below the figure: each label in ``axes`` (default: all) once, then the handles ``further``."""
     named: dict[str, Any] = {}
     for axis in axes or figure.axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -113,8 +119,8 @@ def legend(figure: Figure, axes: Sequence[Axes] = (), further: Sequence[Any] = (
 
 
 def _columns(names: Sequence[str], figure: Figure, size: float) -> int:
-    """The number of columns of a legend below the figure, for names in letters of ``size`` points."""
-    letters = 72 * figure.get_figwidth() / (0.55 * size)  # across, of average width; handle and gaps take nine
+    """Return the largest number of columns with which a legend in letters of ``size`` points fits the figure's width."""
+    letters = 72 * figure.get_figwidth() / (0.55 * size)  # that fit; the line sample and gaps take 9
 
     def width(columns: int) -> int:
         return sum(9 + max(map(len, part)) for part in np.array_split(names, columns))

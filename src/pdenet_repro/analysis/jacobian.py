@@ -1,8 +1,9 @@
-"""Jacobians of layers at given features: their products with directions, their dense matrices, their eigenvalues.
+"""Compute Jacobians of layers at given features: products with directions, dense matrices and eigenvalues.
 
-A *frozen* norm is the affine map with the mean and variance that the norm has at those features. The Jacobian of the
-symmetric layer (6) with a frozen norm is ``-K^T diag(sigma' s / std) K``: symmetric, and negative semidefinite if no scale s is
-negative. With a *free* norm, whose mean and variance depend on the features, it need be neither.
+Here "norm" is the normalisation in a layer. A *frozen* norm keeps the mean and variance that it has at the given features, so
+it is an affine map. The Jacobian of the symmetric layer (6) is then ``-K^T diag(sigma' s / std) K``, with the norm's scale s:
+it is symmetric, and negative semidefinite if no s is negative. With a *free* norm, whose mean and variance follow the
+features, it need be neither.
 """
 
 import copy
@@ -22,30 +23,30 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.errors import UserError
 
 Product = Callable[[Tensor], Tensor]
-CHUNK = 128  # columns of a dense Jacobian at a time
-SYMMETRIC = 1e-10  # largest asymmetry of a matrix that is symmetric up to rounding in float64
-KRYLOV = 24  # dimension of the Krylov spaces: so many directions are stored
+CHUNK = 128  # columns of a dense Jacobian that are computed together
+SYMMETRIC = 1e-10  # a float64 matrix of at most this `asymmetry` counts as symmetric up to rounding
+KRYLOV = 24  # dimension of the Krylov spaces, which is the number of stored vectors
 NOT_FINITE = "the Jacobian of a layer has entries that are not finite numbers: it has no eigenvalues"
 
 
 class NoEigenvalues(UserError):
-    """Eigenvalues cannot be computed; the message says why."""
+    """Eigenvalues or singular values cannot be computed; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
-    """A linear map of features (C, H, W); ``product`` applies it to each of B directions, (B, C, H, W) to (B, C, H, W)."""
+class LinearMap:
+    """A linear map of features (C, H, W); ``product`` applies it to each of B directions (B, C, H, W)."""
 
     product: Product
-    like: Tensor  # (1, C, H, W), any values: shape, type and device of a direction
+    like: Tensor  # (1, C, H, W) with arbitrary values: shape, type and device of one direction
 
     @property
     def size(self) -> int:
-        """Number of unknowns, C H W."""
+        """Number of rows of the matrix, C H W."""
         return self.like.numel()
 
     def dense(self) -> np.ndarray:
-        """The matrix (size, size) of the map, float64 where ``like`` is; its columns are the images of the unit vectors."""
+        """Return the matrix (size, size) of the map, column by column from the unit vectors, in the type of ``like``."""
         unit = torch.eye(self.size, dtype=self.like.dtype, device=self.like.device)
         columns = [self.product(part.reshape(-1, *self.like.shape[1:])) for part in unit.split(CHUNK)]
         return torch.cat(columns).reshape(self.size, self.size).T.cpu().numpy()
@@ -53,32 +54,32 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation ``F(Y; theta)`` of a layer in a time step, at features Y (N, C, H, W); methods that need N = 1 say so."""
+    """The evaluation ``F(Y; theta)`` of a layer F with weights theta at features Y (N, C, H, W)."""
 
     F: Any  # SymmetricLayer or ResidualLayer
     Y: Tensor
     theta: Any
 
-    def jacobian(self, *, frozen: bool, batched: bool = False) -> Linear:
-        """The Jacobian ``dF/dY`` at Y, with a frozen or a free norm.
+    def jacobian(self, *, frozen: bool, batched: bool = False) -> LinearMap:
+        """Return the Jacobian ``dF/dY`` at Y, with a frozen or a free norm.
 
-        With ``batched`` row n of N directions is multiplied by the Jacobian at example n of Y. Without it, Y has N = 1 example,
-        and all of any number of directions are multiplied by its Jacobian.
+        If ``batched``, its product takes N directions and multiplies the n-th by the Jacobian at example n. Otherwise Y must
+        have N = 1, and the product takes any number of directions.
         """
         F = self.frozen() if frozen else self.F
 
         @torch.no_grad()
         def product(V: Tensor) -> Tensor:
-            # a layer treats each example independently: copies of Y give the derivatives in many directions at once
+            # a layer treats examples independently, so each copy of Y can have a direction of its own
             copies = self.Y if batched else self.Y.repeat(len(V), 1, 1, 1)
             return forward_product(lambda Y: F(Y, self.theta), copies, V)
 
-        return Linear(product, self.Y)
+        return LinearMap(product, self.Y)
 
     def cropped(self, side: int, *, frozen: bool) -> "Evaluation":
-        """The layer at the ``side`` x ``side`` pixels in the middle of Y, with zero padding; in float64 on the CPU.
+        """Return the evaluation at the ``side`` x ``side`` pixels in the middle of Y, zero-padded, in float64 on the CPU.
 
-        A ``frozen`` norm has the mean and variance of the whole features, a free one those of the crop.
+        A ``frozen`` norm keeps the mean and variance of the whole features; a free one has those of the crop.
         """
         top, left = ((n - side) // 2 for n in self.Y.shape[2:])
 
@@ -94,12 +95,12 @@ class Evaluation:
         return Evaluation(F, crop(self.Y).double().cpu(), theta)
 
     def transposed(self) -> Product:
-        """The function that multiplies row n of directions (N, C, H, W) by ``(dF/dY)^T`` at example n, the norm free."""
+        """Return the function that multiplies direction n of (N, C, H, W) by ``(dF/dY)^T`` at example n, the norm free."""
         pullback = torch.func.vjp(lambda Y: self.F(Y, self.theta), self.Y)[1]
         return lambda V: pullback(V)[0]
 
     def frozen(self) -> Any:
-        """The layer with the norm frozen at Y, for each example with its own mean and variance."""
+        """Return the layer with its norm frozen at Y, with a mean and variance for each example."""
         F = copy.copy(self.F)
 
         def freezing(Z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -114,20 +115,20 @@ class Evaluation:
 
 
 def forward_product(function: Product, Y: Tensor, V: Tensor) -> Tensor:
-    """The product of the derivative of ``function`` at Y with V, of the shape of Y."""
+    """Return the derivative of ``function`` at Y in the direction V, which has the shape of Y (forward mode)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # forward mode loads scripted functions of torch's own
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own scripted functions raise it in forward mode
         derivative: Tensor = torch.func.jvp(function, (Y,), (V,))[1]
         return derivative
 
 
 def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The affine map that a norm is while its mean and variance are held at those of features Z (N, C, H, W).
+    """Return ``norm`` with its mean and variance fixed at those of features Z (N, C, H, W), an affine map.
 
     Raises
     ------
     ValueError
-        A norm over several examples.
+        The statistics of the norm are over several examples.
     """
     eps = NORMS[norm.name][1] if norm.eps is None else norm.eps
     if norm.name in ("instance", "channel"):
@@ -151,7 +152,7 @@ def freeze(norm: Norm, Z: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 @torch.no_grad()
 def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
-    """For each time step of a unit that starts from Y (N, C, H, W), the evaluations of its layers in their order."""
+    """Yield for each time step of a unit that starts from Y (N, C, H, W) the evaluations of its layers, in their order."""
     seen: list[Evaluation] = []
     F, dynamic = unit.dynamic.F, copy.copy(unit.dynamic)
 
@@ -167,16 +168,16 @@ def evaluations(unit: Unit, Y: Tensor) -> Iterator[list[Evaluation]]:
         yield list(seen)
 
 
-def of_layers(
-    unit: Unit, Y: Tensor, at_once: int, measure: Callable[[Evaluation], Tensor]
+def measure_layers(
+    unit: Unit, Y: Tensor, batch: int, measure: Callable[[Evaluation], Tensor]
 ) -> dict[tuple[int, int], tuple[np.ndarray, Evaluation]]:
-    """What ``measure`` gives for each example, (N,), of each layer of a unit that starts from Y (N, C, H, W).
+    """Apply ``measure``, which gives a number for each example, to every layer of a unit that starts from Y (N, C, H, W).
 
-    By (time step, layer) from 1 on, with one evaluation of the layer. ``at_once``: the number of examples that are
-    measured together.
+    The result maps (time step, layer), both counted from 1, to the numbers (N,) and to the evaluation of the layer at the
+    first ``batch`` examples. Examples are measured in batches of that size.
     """
     found: dict[tuple[int, int], tuple[list[np.ndarray], Evaluation]] = {}
-    for some in Y.split(at_once):
+    for some in Y.split(batch):
         for step, layers in enumerate(evaluations(unit, some), start=1):
             for number, each in enumerate(layers, start=1):
                 found.setdefault((step, number), ([], each))[0].append(measure(each).cpu().numpy())
@@ -185,10 +186,10 @@ def of_layers(
 
 @torch.no_grad()
 def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
-    """An estimate of `asymmetry` of a layer's Jacobian J at one example, the norm free, from products with J and ``J^T``.
+    """Estimate the `asymmetry` of a layer's Jacobian J at one example, the norm free, from products with J and ``J^T``.
 
     The squared Frobenius norms of ``J - J^T`` and J are estimated by the mean squared lengths of their products with
-    ``directions`` normal random vectors (Hutchinson).
+    ``directions`` normal random vectors (Hutchinson's estimator).
     """
     J, transposed = layer.jacobian(frozen=False).product, layer.transposed()
     generator, difference, whole = torch.Generator().manual_seed(0), 0.0, 0.0
@@ -201,13 +202,13 @@ def estimated_asymmetry(layer: Evaluation, directions: int = 4) -> float:
 
 
 def asymmetry(matrix: np.ndarray) -> float:
-    """``|J - J^T| / |J|`` in the Frobenius norm; 0 for a zero matrix."""
+    """Return ``|J - J^T| / |J|`` in the Frobenius norm; 0 for a zero matrix."""
     size = np.linalg.norm(matrix)
     return float(np.linalg.norm(matrix - matrix.T) / size) if size else 0.0
 
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
-    """All eigenvalues of a real matrix, complex; those of a matrix that is symmetric up to rounding are exactly real.
+    """Return all eigenvalues of a real matrix as complex numbers, exactly real for a matrix symmetric up to rounding.
 
     Raises
     ------
@@ -219,44 +220,44 @@ def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     if asymmetry(matrix) <= SYMMETRIC:
         values: Tensor = torch.linalg.eigvalsh(torch.from_numpy((matrix + matrix.T) / 2))
         return values.numpy().astype(complex)
-    values = torch.linalg.eigvals(torch.from_numpy(matrix))  # SciPy's takes several times as long on some processors
+    values = torch.linalg.eigvals(torch.from_numpy(matrix))  # SciPy needs several times as long on some processors
     return values.numpy()
 
 
 def extreme_eigenvalues(
-    linear: Linear, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
+    J: LinearMap, *, symmetric: bool, which: str = "LM", count: int = 1, tolerance: float = 1e-3, shift: float = 0.0
 ) -> np.ndarray:
-    """Up to ``count`` extreme eigenvalues from products alone, complex, in no order; only those that converged.
+    """Compute up to ``count`` extreme eigenvalues of J matrix-free; the complex array has those that converged, unsorted.
 
-    The iteration is Lanczos' for ``symmetric`` maps, otherwise Arnoldi's, and its random start is the same every time. ``which``
-    as in scipy: ``LM`` largest magnitude; ``LA`` (Lanczos) and ``LR`` (Arnoldi) largest real part. ``tolerance`` is relative to
-    the eigenvalues of ``J + shift I``, for which the iteration is run. A ``shift`` is needed for an end of the spectrum near 0,
-    whose absolute error is then about ``tolerance * shift``.
+    ARPACK's Lanczos (``symmetric``) or Arnoldi iteration is run from the same random vector every time. ``which`` is as in
+    scipy: ``LM`` largest modulus; ``LA`` (Lanczos) or ``LR`` (Arnoldi) largest real part. The iteration is run for
+    ``J + shift I``, and ``tolerance`` is relative to the eigenvalues of that map. For an end of the spectrum near 0 a ``shift``
+    is needed; the absolute error is then about ``tolerance * shift``.
 
     Raises
     ------
     NoEigenvalues
         A product is not finite, or the iteration breaks down.
     """
-    kind = np.float64 if linear.like.dtype == torch.float64 else np.float32
+    kind = np.float64 if J.like.dtype == torch.float64 else np.float32
 
     def product(v: np.ndarray) -> np.ndarray:
-        direction = torch.from_numpy(v.astype(kind)).reshape(linear.like.shape).to(linear.like.device)
-        return linear.product(direction).reshape(-1).cpu().numpy()
+        direction = torch.from_numpy(v.astype(kind)).reshape(J.like.shape).to(J.like.device)
+        return J.product(direction).reshape(-1).cpu().numpy()
 
-    start = np.random.default_rng(0).standard_normal(linear.size).astype(kind)
+    start = np.random.default_rng(0).standard_normal(J.size).astype(kind)
     first = product(start)
     if not np.isfinite(first).all():
         raise NoEigenvalues(NOT_FINITE)
-    if not first.any():  # a random direction is in the kernel of no other map; ARPACK takes the zero map for an error
+    if not first.any():  # only the zero map has a random vector in its null space, and ARPACK fails for it
         return np.zeros(count, complex)
     shifted = LinearOperator(
-        (linear.size, linear.size), matvec=lambda v: product(v) + kind(shift) * v.astype(kind).ravel(), dtype=kind
+        (J.size, J.size), matvec=lambda v: product(v) + kind(shift) * v.astype(kind).ravel(), dtype=kind
     )
     method = eigsh if symmetric else eigs
     try:
         found = method(
-            shifted, count, which=which, v0=start, ncv=min(KRYLOV, linear.size), tol=tolerance, maxiter=300,
+            shifted, count, which=which, v0=start, ncv=min(KRYLOV, J.size), tol=tolerance, maxiter=300,
             return_eigenvectors=False,
         )  # fmt: skip
     except ArpackNoConvergence as error:

@@ -1,20 +1,20 @@
-"""The largest eigenvalue of each of many symmetric maps, one map for each example of a batch, from products alone."""
+"""Compute the largest eigenvalue of many symmetric maps at once, matrix-free: one map for each example of a batch."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-STEPS = 24  # of the iteration: they give the largest eigenvalue to about 1 %
+STEPS = 24  # of the iteration; with them the largest eigenvalue is known to about 1 %
 
 
 @torch.no_grad()
 def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps: int = STEPS) -> Tensor:
-    """The largest eigenvalue of each of N symmetric maps, (N,) float64, by the Lanczos iteration.
+    """Compute the largest eigenvalue of each of N symmetric maps, (N,) float64, by the Lanczos iteration.
 
-    ``product`` applies map n to row n of directions (N, ...), which have the shape and type of ``like``. The result is a lower
-    bound of the eigenvalue, which grows with ``steps``; it is exact up to rounding when there are as many steps as the map has
-    distinct eigenvalues. All vectors of the iteration are stored and orthogonalised; its random start is the same every time.
+    ``product`` takes directions (N, ...) of the shape and type of ``like`` and applies map n to the n-th. The result is a lower
+    bound of the eigenvalue that grows with ``steps``; it is exact up to rounding for as many steps as the map has distinct
+    eigenvalues. The iteration starts at the same random vector every time and reorthogonalises all its vectors.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like).flatten(1)
@@ -23,12 +23,12 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
     for step in range(steps):
         w = product(kept[-1].reshape(like.shape)).flatten(1)
         diagonal.append((w * kept[-1]).sum(1))
-        for _ in range(2):  # twice is enough
+        for _ in range(2):  # one pass of Gram-Schmidt loses orthogonality by rounding; a second one restores it
             for u in kept:
                 w = w - (w * u).sum(1, keepdim=True) * u
         length = w.norm(dim=1, keepdim=True)
         scale = torch.stack(diagonal).abs().amax(0)[:, None]
-        # where not, the vectors so far span an invariant space, and its eigenvalues are exact
+        # otherwise the vectors so far span an invariant subspace, and its eigenvalues are exact
         goes_on = length > 100 * torch.finfo(w.dtype).eps * scale
         if step + 1 < steps:
             beside.append((length * goes_on).squeeze(1))
@@ -37,7 +37,7 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
     if beside:
         off = torch.diag_embed(torch.stack(beside, 1).double(), 1)
         T = T + off + off.mT
-    # rows after an invariant space are 0 and would give an eigenvalue 0: they are set below all eigenvalues
+    # rows after an invariant subspace are 0 and would add the eigenvalue 0: their diagonal is set below all eigenvalues
     started = torch.stack([u.norm(dim=1) > 0 for u in kept], 1)
     lowest = -T.abs().sum((1, 2)) - 1
     T = T + torch.diag_embed(torch.where(started, 0.0, lowest[:, None].expand(-1, steps)))

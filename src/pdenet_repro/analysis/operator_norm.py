@@ -1,4 +1,4 @@
-"""The largest singular value of a convolution with zero padding, and the step sizes it allows."""
+"""Compute the largest singular value (operator norm) of a convolution, and the step sizes at which schemes are stable."""
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ from pdenet_repro.networks.layers import conv, conv_transpose
 
 @torch.no_grad()
 def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float, Tensor]:
-    """The largest singular value of ``conv(., K)`` on ``side`` x ``side`` pixels, and its singular vector (1, C, side, side).
+    """Compute the largest singular value of ``conv(., K)`` on ``side`` x ``side`` pixels, and its right singular vector.
 
-    It belongs to the convolution as the networks apply it, zero padding included, and is no bound computed from the kernel. It
-    is found as the largest eigenvalue of ``K^T K`` by Lanczos iteration in float64 (scipy's ``eigsh``). ``K``: (C_out, C, k, k);
-    ``tolerance``: of ``||K||^2``, relative. A zero kernel gives 0.0 and some features of norm 1.
+    The convolution is zero-padded as in the networks. K is (C_out, C, k, k), the vector (1, C, side, side) of norm 1. The
+    square ``||K||^2`` is computed to the relative ``tolerance`` as the largest eigenvalue of ``K^T K`` by Lanczos iteration in
+    float64 (scipy's ``eigsh``). A zero kernel gives 0.0 and an arbitrary vector.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
         raise NoEigenvalues(
             "the kernel of a convolution has entries that are not finite numbers: the convolution has no operator norm"
         )
-    if not first.any():  # ARPACK takes the zero map for an error
+    if not first.any():  # ARPACK fails for the zero map
         return 0.0, torch.from_numpy(start / np.linalg.norm(start)).reshape(shape)
     try:
         values, vectors = eigsh(operator, k=1, which="LA", tol=tolerance, v0=start)
@@ -46,25 +46,26 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
 
 
 def euler_bound(norm: float) -> float:
-    """The largest step size at which forward Euler for (7) increases no distance, ``2 / ||K||^2`` (Theorem 1, discrete).
+    """Return ``2 / ||K||^2``: up to this step size forward Euler for (7) increases no distance; ``norm`` is ``||K||``.
 
-    Let sigma be monotone with slopes of at most 1, and let there be no norm. Then ``F(Y) - F(Z) = -K^T D K (Y - Z)`` with a
-    diagonal D whose entries, the slopes of secants of sigma, are in [0, 1]. ``I - h K^T D K`` is symmetric with eigenvalues in
-    ``[1 - h ||K||^2, 1]``, so ``h <= 2 / ||K||^2`` suffices; where D = I it is necessary.
+    This is the discrete form of Theorem 1, for a layer without normalisation and a monotone sigma of slope at most 1. Then
+    ``F(Y) - F(Z) = -K^T D K (Y - Z)``, where D is diagonal with slopes of secants of sigma, which are in [0, 1]. The symmetric
+    matrix ``I - h K^T D K`` has eigenvalues in ``[1 - h ||K||^2, 1]``, so ``h <= 2 / ||K||^2`` is sufficient. For D = I it is
+    necessary. A norm of 0 gives inf.
     """
     return 2 / norm**2 if norm else float("inf")
 
 
 def leapfrog_bound(norm: float) -> float:
-    """The largest step size h for which leapfrog for the linear wave equation ``Y'' = -K^T K Y`` is stable: ``2 / ||K||``."""
+    """Return ``2 / ||K||``, the largest step size at which leapfrog for the linear ``Y'' = -K^T K Y`` is stable."""
     return 2 / norm if norm else float("inf")
 
 
-def entries_for_step_size(channels: int, h: float, slope: float = 1.0) -> float:
-    """The largest b such that forward Euler with step size h increases no distance for every kernel (C, C, 3, 3) in [-b, b].
+def entries_for_step_size(channels: int, h: float) -> float:
+    """Return b such that forward Euler with step size h increases no distance for any kernel (C, C, 3, 3) in [-b, b].
 
-    ``||K||^2`` is at most the product of the largest row sum and the largest column sum of the entries' moduli (Schur), that is
-    ``(9 C b)^2``; constant kernels on large images nearly attain it. ``h slope ||K||^2 <= 2`` follows for
-    ``b = sqrt(2 / (h slope)) / (9 C)``; ``slope`` is the largest scale over deviation of a frozen norm, and 1 without a norm.
+    The assumptions are those of `euler_bound`. By Schur's test ``||K||^2`` is at most the largest row sum times the largest
+    column sum of the moduli of the entries, which is ``(9 C b)^2`` here; constant kernels on large images nearly attain it. So
+    ``b = sqrt(2 / h) / (9 C)`` gives ``h ||K||^2 <= 2``.
     """
-    return float((2 / (h * slope)) ** 0.5 / (9 * channels))
+    return float((2 / h) ** 0.5 / (9 * channels))

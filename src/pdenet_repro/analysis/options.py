@@ -1,4 +1,4 @@
-"""Options that several kinds of analysis have, and the networks that a kind leaves out."""
+"""Define and parse the options that several kinds of analysis have, and select the networks to which a kind applies."""
 
 import argparse
 import math
@@ -13,25 +13,26 @@ from pdenet_repro.training.evaluation import largest_batch
 
 
 def add_options(parser: argparse.ArgumentParser, kind: ModuleType) -> None:
-    """Add the options of a kind: ``--images``, by default its ``IMAGES``, and its ``OPTIONS``, arguments of argparse by name.
+    """Add the options of a kind to the parser: ``--images``, whose default is the kind's ``IMAGES``, and its ``OPTIONS``.
 
-    `Subject.test_images` refuses more images than there are.
+    ``OPTIONS`` maps the name of an option to the keyword arguments of argparse. `Subject.test_images` checks that the data set
+    has as many images.
     """
     parser.add_argument(
         "--images", type=whole_number(1), default=kind.IMAGES, metavar="N",
-        help="random test images (default %(default)s)",
+        help="number of random test images (default %(default)s)",
     )  # fmt: skip
     for name, arguments in getattr(kind, "OPTIONS", {}).items():
         parser.add_argument(name, **arguments)
 
 
-def numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:
-    """The sorted numbers in the value of an option like ``--sizes 0.01,0.1``, each above ``low`` and at most ``high``.
+def parse_numbers(option: str, value: str, low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Parse the value of an option like ``--sizes 0.01,0.1`` to sorted numbers, each above ``low`` and at most ``high``.
 
     Raises
     ------
     InvalidConfig
-        A part of the value is no number, no whole number where ``whole`` is true, or out of range.
+        A part of the value is not a number, is not whole although ``whole`` is true, or is out of range.
     """
     found = set()
     for part in value.split(","):
@@ -42,7 +43,7 @@ def numbers(option: str, value: str, low: float, high: float, *, whole: bool = F
         if not low < number <= high or (whole and number % 1):
             kind = "whole numbers" if whole else "numbers"
             raise InvalidConfig(
-                f"{option} {value}: must be {kind} above {low:g} and at most {high:g}, with commas; {part!r} is not one"
+                f"{option} {value}: must be {kind} above {low:g} and at most {high:g}, separated by commas; {part!r} is not one"
             )
         found.add(number)
     return sorted(found)
@@ -51,9 +52,9 @@ def numbers(option: str, value: str, low: float, high: float, *, whole: bool = F
 def applicable(
     subjects: Sequence[Subject], applies: Callable[[Subject], bool], why_not: str
 ) -> tuple[list[Subject], list[str]]:
-    """The networks for which ``applies`` is true, and a list with one sentence on the others, empty where there are none.
+    """Return the networks for which ``applies`` is true, and a list with one sentence that names the others, if any.
 
-    ``why_not`` is the end of that sentence, after the names of the networks that are left out.
+    ``why_not`` ends that sentence: it says why those networks are left out.
 
     Raises
     ------
@@ -64,31 +65,31 @@ def applicable(
     others = ", ".join(subject.name for subject in subjects if not applies(subject))
     if not kept:
         raise DoesNotApply(f"{others}: {why_not}")
-    return kept, [f"Left out: {others}, {why_not}."] if others else []
+    return kept, [f"Left out: {others}, because {why_not}."] if others else []
 
 
 def scores_depend_on_batch(subject: Subject) -> bool:
-    """Whether a network's scores of an image depend on the other images of its batch, because a norm is over the examples."""
+    """Return whether a network's scores of an image depend on the other images of its batch (norm over the batch)."""
     return subject.config.network.connector_norm == "batch_per_pixel"
 
 
-def about_batches(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
-    """A list with one sentence on the networks whose scores depend on the batch; empty where there are none.
+def batch_dependence_note(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
+    """Return a list with one sentence that names the networks whose scores depend on the batch, if there are any.
 
-    ``images`` are divided into nearly equal batches of at most ``most``; the sentence gives their size.
+    The sentence states the size of the batches: ``images`` are divided into nearly equal ones of at most ``most``.
 
     Raises
     ------
     InvalidConfig
-        There is such a network and only one image: a norm over the examples gives the same result for every single image.
+        There is such a network but only one image. A norm over a batch of one image maps all images to the same features.
     """
     names = " and ".join(subject.name for subject in subjects if scores_depend_on_batch(subject))
     if not names:
         return []
     if images < 2:
         raise InvalidConfig(
-            f"--images {images}: must be at least 2 for {names}; network.connector_norm=batch_per_pixel makes the same "
-            "of every image that is alone in its batch"
+            f"--images {images}: must be at least 2 for {names}; with network.connector_norm=batch_per_pixel all images that "
+            "are alone in their batch have the same scores"
         )
     return [
         f"{names}: the scores of an image depend on the others of its batch (network.connector_norm=batch_per_pixel); "

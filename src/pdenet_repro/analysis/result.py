@@ -1,4 +1,4 @@
-"""The result of an analysis: pictures, the tables they are drawn from, and sentences; and how it is written to files."""
+"""Hold the result of an analysis (pictures, the tables they are drawn from, sentences) and write it to files."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,38 +14,38 @@ from pdenet_repro.report.tables import to_csv
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.files import make_folder, remove, write_atomically
 
-Row = dict[str, Any]  # of a table: names of the columns, units included, to values
-LOW, HIGH = 10, 90  # percentiles at the edges of bands, in tables and pictures
+Row = dict[str, Any]  # a row of a table: it maps column names, which include the unit, to values
+LOW, HIGH = 10, 90  # percentiles that tables state and pictures show as edges of bands
 
 
 def where(rows: Iterable[Row], **equal: Any) -> list[Row]:
-    """The rows of a table in which the columns have these values."""
+    """Return the rows of a table in which each named column has the given value."""
     return [row for row in rows if all(row[name] == value for name, value in equal.items())]
 
 
 def columns_of(rows: Sequence[Row], *names: str) -> list[list[Any]]:
-    """The columns of these names, each with a value for each row."""
+    """Return the named columns of a table, each as a list."""
     return [[row[name] for row in rows] for name in names]
 
 
 def joined(values: Iterable[Any], form: str = "") -> str:
-    """The values in a format like ``.2f``, with commas between them."""
+    """Return the values in a format like ``.2f``, joined by commas."""
     return ", ".join(f"{value:{form}}" for value in values)
 
 
 def quantiles(name: str, values: np.ndarray | None) -> Row:
-    """Columns of a table: LOW percent, median and HIGH percent of samples (n,); empty columns for None."""
+    """Return columns of a table: percentile LOW, median and percentile HIGH of samples (n,); empty columns for None."""
     found = ("", "", "") if values is None else np.nanpercentile(values, [LOW, 50, HIGH]).tolist()
     return dict(zip((f"{name}_p{LOW}", f"{name}_median", f"{name}_p{HIGH}"), found, strict=True))
 
 
 def extremes(name: str, values: np.ndarray) -> Row:
-    """Columns of a table: minimum, median and maximum of samples (n,)."""
+    """Return columns of a table: minimum, median and maximum of samples (n,)."""
     return {f"{name}_{part}": float(f(values)) for part, f in (("min", np.min), ("median", np.median), ("max", np.max))}
 
 
 class DoesNotApply(InvalidConfig):
-    """A kind of analysis that applies to none of the networks; the command ``all`` then goes on with the other kinds."""
+    """A kind of analysis applies to none of the networks; the command ``all`` then continues with the other kinds."""
 
 
 @dataclass
@@ -61,8 +61,8 @@ class Picture:
 class Result:
     """The result of one kind of analysis.
 
-    ``pictures`` and ``tables``: by file name without ending, which begins with the kind. A row of a table maps the names of its
-    columns, units included, to values. ``sentences``: the main results in words, which are printed and shown in the report.
+    ``pictures`` and ``tables`` are keyed by file name without suffix, which begins with the name of the kind. ``sentences``
+    state the main results in words; they are printed and shown in the report.
     """
 
     pictures: dict[str, Picture] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class Result:
 
 
 def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
-    """Write pictures as PNG and PDF, tables as CSV, and last ``KIND.json``, which the report reads; returns the PNGs.
+    """Write pictures as PNG and PDF, tables as CSV, and last ``KIND.json``, which the report reads; return the PNG paths.
 
-    Files of an older result of the same kind that this one does not have are deleted. ``origin``: further entries of the JSON,
+    Files of an older result of this kind that are not written again are deleted. ``origin`` holds further entries of the JSON,
     such as the command and the networks.
     """
     make_folder(folder)
@@ -91,7 +91,7 @@ def write(result: Result, kind: str, folder: Path, **origin: Any) -> list[Path]:
 
 
 def _files(path: Path) -> set[str]:
-    """Names of the pictures and tables of a result, by its JSON; none where that is missing or damaged."""
+    """Return the file names of the pictures and tables that a JSON lists; an empty set if it is missing or damaged."""
     try:
         content = json.loads(path.read_bytes())
         names = [f"{name}{end}" for name in content["pictures"] for end in (".png", ".pdf")]

@@ -1,4 +1,4 @@
-"""The networks that an analysis measures: of finished runs, or at their initial weights."""
+"""Load the networks that an analysis measures (its subjects), from finished runs or at their initial weights."""
 
 import os
 from collections.abc import Sequence
@@ -28,40 +28,40 @@ from pdenet_repro.system.seeds import stream
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network in evaluation mode with its configuration, its run folder and the images of its data set."""
+    """A network that is analysed, in evaluation mode, with its configuration, its run folder and its data set."""
 
     config: Config
     network: PDENet
-    folder: Path | None  # of its run; None where the network has its initial weights
-    distinction: str = ""  # end of the name where several networks would have the same
+    folder: Path | None  # of its run; None if the network has its initial weights
+    distinction: str = ""  # is appended to the name if other networks have the same one
 
     @property
     def dynamic(self) -> str:
-        """Name of the dynamic."""
+        """The name of the dynamic, as in the configuration."""
         return self.config.dynamic
 
     @property
     def name(self) -> str:
-        """The name in legends and tables: the dynamic, ``initial weights`` unless trained, and the distinction."""
+        """The name in legends and tables: the label of the dynamic, ``initial weights`` unless trained, the distinction."""
         return facts_of(self.dynamic).label + ("" if self.folder else ", initial weights") + self.distinction
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The first columns of a table's row."""
+        """The columns with which a row of a table begins."""
         return {"network": self.name, "dynamic": self.dynamic}
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of the weights."""
         return next(self.network.parameters()).device
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set of the run, its files verified; DataError where they cannot be read."""
+        """The data set of the run, with verified files; raises DataError if they cannot be read."""
         return source.load(self.config.data, print)
 
     def test_images(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """``count`` random test images (count, 3, 96, 96) uint8 and their labels (count,), the same for every network.
+        """Draw ``count`` test images (count, 3, 96, 96) uint8 and their labels (count,), the same for every network.
 
         Raises
         ------
@@ -71,22 +71,22 @@ class Subject:
         pixels, labels = self.dataset.test.pixels, self.dataset.test.labels
         if not 1 <= count <= len(labels):
             raise InvalidConfig(
-                f"--images {count}: must be 1 to {len(labels)}, the test images of {self.config.data.name}"
+                f"--images {count}: must be 1 to {len(labels)}, the number of test images of {self.config.data.name}"
             )
         chosen = stream(seed, "analysis").permutation(len(labels))[:count]
         return torch.from_numpy(pixels[chosen]).to(self.device), torch.from_numpy(labels[chosen]).to(self.device)
 
 
 def subjects(words: Sequence[str], device: torch.device, data_root: str | None) -> list[Subject]:
-    """The networks that the words of a command name: run folders, studies, settings of networks at their initial weights.
+    """Load the networks that the arguments of a command name: run folders, studies, or settings.
 
-    For a study, or a folder of studies, and each dynamic it is the run on the most images with the lowest seed. Words with
-    ``=`` are settings as in the command of a run, with commas between several values: ``dynamic=parabolic,resnet``.
+    A study, or a folder of studies, stands for one run of each dynamic (`of_study`). Words with ``=`` are settings as in the
+    command of a run, with commas between several values (``dynamic=parabolic,resnet``); they make networks at initial weights.
 
     Raises
     ------
     RunFolderError
-        A folder has no finished run, or is damaged.
+        A folder has no finished run or is damaged, or a network has weights that are not finite.
     InvalidConfig
         A setting is not allowed.
     """
@@ -111,7 +111,7 @@ def _folder(word: str) -> Path:
 
 
 def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
-    """The networks with different names: the end of its folder, or a number, is added where several have the same name."""
+    """Append to each name that several networks have the end of its run folder or, without distinct folders, a number."""
     named = []
     for subject in found:
         same = [other for other in found if other.name == subject.name]
@@ -126,9 +126,9 @@ def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
 
 
 def of_study(folder: Path) -> tuple[list[Path], list[str]]:
-    """The runs that are analysed for a study, for each dynamic the run on the most images with the lowest seed; what is damaged.
+    """Choose the runs that are analysed for a study: of each dynamic the one on the most images with the lowest seed.
 
-    ``folder`` may also hold several studies.
+    ``folder`` may also hold several studies. The second list has a sentence on each damaged run.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def of_study(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def study_of(subject: Subject) -> Path | None:
-    """The folder of the study that contains a network's run; None where the run was copied elsewhere, or there is no run."""
+    """Return the folder of the study that contains a network's run; None without a run or for one copied elsewhere."""
     if subject.folder is None:
         return None
     folder = subject.folder.resolve()
@@ -160,7 +160,7 @@ def _trained(folder: Path, data_root: str | None) -> list[Subject]:
     found = []
     for path in chosen:
         network, config = load_run(path)
-        if path.parent == pretrained.folder():  # its run found the data set on another machine
+        if path.parent == pretrained.folder():  # the data root in its configuration is of another machine
             config.data.root = compose(f"data={config.data.name}").data.root
         if not all(weight.isfinite().all() for weight in network.state_dict().values()):
             raise RunFolderError(f"{path}: its weights are not all finite numbers; train it again, or leave it out")

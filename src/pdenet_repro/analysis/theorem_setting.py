@@ -1,4 +1,4 @@
-"""The units of a network as trained, and in the setting of the paper's theorems: no norm, weights constant in time."""
+"""Make flows of a network's units, as they are or in the setting of the theorems: no normalisation, constant weights."""
 
 import math
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ from pdenet_repro.networks.norms import Norm
 
 @dataclass(frozen=True)
 class Flow:
-    """A dynamic with the weights of each of its time steps; ``refined`` of these steps replace one of the network."""
+    """A dynamic with the weights of each of its time steps, ``refined`` of which replace one step of the network."""
 
     dynamic: Dynamic
     thetas: Sequence[Any]
     refined: int = 1
 
 
-def as_they_are(subject: Subject) -> list[Flow]:
-    """The units with their own norms, step size and weights."""
+def network_flows(subject: Subject) -> list[Flow]:
+    """Return a flow for each unit with the network's own norm, step size and weights."""
     return [Flow(unit.dynamic, unit.thetas()) for unit in units(subject.network)]
 
 
-def in_theory(subject: Subject, refined: int = 1) -> list[Flow]:
-    """The units without norm and bias, with the kernels of their first step at all times.
+def theorem_flows(subject: Subject, refined: int = 1) -> list[Flow]:
+    """Return a flow for each unit without norm and bias, with the kernels of the unit's first step at all times.
 
-    Each time step of the network is divided into ``refined`` steps, or into more where that is needed for a step size of at
-    most ``2 / ||K||^2`` (Theorem 1) and, for leapfrog, of at most ``2 / ||K||``. Symplectic Euler allows no less than the former.
+    Each time step of the network is divided into ``refined`` steps, or into more if those exceed ``2 / ||K||^2`` (Theorem 1)
+    or, for leapfrog, ``2 / ||K||``. Symplectic Euler is stable up to the former at least.
     """
     network, flows = subject.config.network, []
     for i, unit in enumerate(units(subject.network)):

@@ -1,4 +1,4 @@
-"""The features of images at every time step of a network, for as many images at a time as the memory allows."""
+"""Compute the features of images at every time step of a network, in batches that fit the memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,15 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import OutOfMemory
 
-PORTION = 32  # largest number of images that are computed at a time
+MAX_BATCH = 32  # largest number of images that are computed together
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a network: after ``step`` time steps of ``unit`` (1, 2, ...). The images are unit 0, the pixel means the last.
+    """A place in a network at which features are measured: after ``step`` time steps of ``unit`` (1, 2, ...).
 
-    Opening and connectors lie between places of different units. ``name``: ``images`` or ``pixel means``, else empty.
+    The standardised images are the place of unit 0, the means over the pixels that of the last unit + 1; only these two have a
+    ``name``, ``images`` or ``pixel means``. Opening and connectors lie between places of different units.
     """
 
     unit: int
@@ -34,7 +35,7 @@ class Place:
 
     @property
     def in_unit(self) -> bool:
-        """Whether the place is in a unit, where the differential equation holds."""
+        """Whether the place is in a unit, where the network discretises a differential equation."""
         return not self.name
 
 
@@ -42,9 +43,9 @@ IMAGES = Place(0, 0, "images")
 
 
 def places(*networks: NetworkConfig) -> list[Place]:
-    """All places of a network in order: images, the times 0 to ``steps`` of each unit, pixel means.
+    """Return all places of a network in order: images, the times 0 to ``steps`` of each unit, pixel means.
 
-    For several networks: the places of one with the largest number of units and of steps among them.
+    For several networks these are the places of one with the largest number of units and of steps among them.
     """
     count, steps = max(len(each.widths) for each in networks), max(each.steps for each in networks)
     inside = [Place(unit, step) for unit in range(1, count + 1) for step in range(steps + 1)]
@@ -52,14 +53,14 @@ def places(*networks: NetworkConfig) -> list[Place]:
 
 
 def units(network: PDENet) -> list[Unit]:
-    """The units, first to last."""
+    """Return the units of a network, first to last."""
     return list(network.units)  # type: ignore[arg-type]
 
 
 def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
-    """The state of standardised images (N, 3, H, W) at every place; the last state is the classifier's input (N, channels).
+    """Yield every place of a network with the state of standardised images (N, 3, H, W) there.
 
-    The arithmetic is that of `PDENet.pixel_means`.
+    The last state is the classifier's input (N, channels). The arithmetic is that of `PDENet.pixel_means`.
     """
     yield IMAGES, (images,)
     Y = network.opening(images)
@@ -72,19 +73,19 @@ def states(network: PDENet, images: Tensor) -> Iterator[tuple[Place, State]]:
     yield Place(len(network.units) + 1, 0, "pixel means"), (Y.mean((2, 3)),)
 
 
-def features(network: PDENet, place: Place, state: State) -> Tensor:
-    """The features (N, ...) of a state: both halves (Hamiltonian), those at the later time (second-order)."""
+def state_features(network: PDENet, place: Place, state: State) -> Tensor:
+    """Return the features (N, ...) of a state: both halves (Hamiltonian), those at the later of two times (second-order)."""
     return units(network)[place.unit - 1].dynamic.output(state) if place.in_unit else state[0]
 
 
 @torch.no_grad()
 def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
-    """The features of ``images`` random test images that enter each unit, (images, C, H, W) for each.
+    """Compute the features (images, C, H, W) of random test images that enter each unit.
 
     Raises
     ------
     OutOfMemory
-        They would take more than half of the free memory.
+        The features would take more than half of the free memory.
     """
     pixels, _ = subject.test_images(images, seed)
     one = 4 * sum(_numbers(subject.config.network))
@@ -95,72 +96,72 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
             f"MiB, and {free / 2**20:,.0f} MiB are free on {pixels.device}; must be at most {int(free / 2 / one)}"
         )
     parts: list[list[Tensor]] = []
-    for part in portions(subject, images):
+    for part in batch_slices(subject, images):
         trajectory = states(subject.network, subject.network.standardize(pixels[part]))
         starts = (each for each in trajectory if each[0].in_unit and each[0].step == 0)
-        parts.append([features(subject.network, *start) for start in starts])
+        parts.append([state_features(subject.network, *start) for start in starts])
     return [torch.cat(of_unit) for of_unit in zip(*parts, strict=True)]
 
 
 @torch.no_grad()
 def set_initial_statistics(subject: Subject, seed: int) -> None:
-    """Give the batch norms of a network at initial weights the statistics of ``PORTION`` random test images.
+    """Give the batch norms of a network at initial weights the statistics of ``MAX_BATCH`` random test images.
 
-    Before training the running statistics are 0 and 1, and with them the features would shrink from unit to unit; training itself
+    Initial running statistics are 0 and 1, with which the features would shrink from unit to unit, unlike in training, which
     uses the statistics of each batch. A trained network is not changed.
     """
     batch_norms = [module for module in subject.network.modules() if isinstance(module, BatchNorm)]
     if subject.folder is None and batch_norms:
-        pixels, _ = subject.test_images(min(PORTION, len(subject.dataset.test.labels)), seed)
+        pixels, _ = subject.test_images(min(MAX_BATCH, len(subject.dataset.test.labels)), seed)
         subject.network.train()
         for module in batch_norms:
             module.rate = 1.0
-        subject.network(pixels[portions(subject, len(pixels))[0]])
+        subject.network(pixels[batch_slices(subject, len(pixels))[0]])
         subject.network.eval()
 
 
 def at_initial_weights(subject: Subject, seed: int) -> Subject:
-    """The network of a finished run at its initial weights, its batch norms as in `set_initial_statistics`."""
+    """Return the network of a finished run at its initial weights, after `set_initial_statistics`."""
     initial = replace(subject, network=build_network(subject.config).eval().to(subject.device), folder=None)
     set_initial_statistics(initial, seed)
     return initial
 
 
 def _numbers(network: NetworkConfig) -> list[int]:
-    """The number of values of one image's features, for each unit."""
+    """Return for each unit the number of values in one image's features."""
     return [width * (IMAGE_SIDE >> i) ** 2 for i, width in enumerate(network.widths)]
 
 
-def portions(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
-    """Slices of nearly equal size that divide ``images`` into parts that fit into memory, of at most ``PORTION``.
+def batch_slices(subject: Subject, images: int, solutions: int = 1) -> list[slice]:
+    """Divide ``images`` into slices of nearly equal size that fit the memory and have at most ``MAX_BATCH`` images.
 
-    ``solutions``: the number of solutions that are computed at the same time for each image.
+    ``solutions`` is the number of solutions that are computed together for each image.
 
     Raises
     ------
     OutOfMemory
-        One image does not fit.
+        The memory does not suffice for one image.
     """
     network = subject.config.network
-    # eight times the features of one image, float32: a state of two, and the intermediate results of a layer
+    # eight times the float32 features of one image: the two parts of a state, and what a layer computes in between
     one = 8 * 4 * max(_numbers(network)) * solutions
     free = device.available_memory(subject.device)
-    at_once = min(PORTION, int(free / 2 / one))
+    at_once = min(MAX_BATCH, int(free / 2 / one))
     if at_once < 1:
         raise OutOfMemory(
             f"{subject.name}: one image takes about {one / 2**20:,.0f} MiB at network.widths={network.widths}, and "
-            f"{free / 2**20:,.0f} MiB are free on {subject.device}; half of them must suffice"
+            f"{free / 2**20:,.0f} MiB are free on {subject.device}; it may take at most half of them"
         )
     edges = np.linspace(0, images, -(-images // at_once) + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def euclidean_norms(Y: Tensor) -> Tensor:
-    """Euclidean norm of each example, over channels and pixels: (N, ...) to (N,), in float64."""
+    """Return the Euclidean norm of each example of (N, ...) over all but the first axis: (N,) float64."""
     lengths: Tensor = torch.linalg.vector_norm(Y.flatten(1), dim=1, dtype=torch.float64)
     return lengths
 
 
 def state_norms(state: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm of each example over all parts of a state: (N,), in float64."""
+    """Return the Euclidean norm of each example over all parts of a state: (N,) float64."""
     return torch.stack([euclidean_norms(part) for part in state]).square().sum(0).sqrt()

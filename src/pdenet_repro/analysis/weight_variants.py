@@ -1,4 +1,4 @@
-"""Networks with changed weights, without training: with finer time steps, and with kernels averaged over time."""
+"""Change a network without training it (finer time steps, kernels averaged over time) and measure its accuracy."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -18,11 +18,11 @@ from pdenet_repro.system.device import autocast
 from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
 
 STATISTICS_IMAGES = 128  # training images for new statistics of batch norms
-BATCH = 25  # test images at a time
+BATCH = 25  # test images that are computed together
 
 
 def refined(network: PDENet, times: int) -> PDENet:
-    """A copy in which each time step is replaced by ``times`` steps of size ``h / times`` with its weights."""
+    """Return a copy in which ``times`` steps of size ``h / times`` with the same weights replace each time step."""
 
     def repeat(theta: Tensor) -> Tensor:
         return theta.repeat_interleave(times, dim=0)
@@ -31,7 +31,7 @@ def refined(network: PDENet, times: int) -> PDENet:
 
 
 def averaged_in_time(network: PDENet) -> PDENet:
-    """A copy in which each kernel of a unit is the mean of that kernel over its time steps; scales and shifts stay."""
+    """Return a copy in which every kernel of a unit is its mean over the time steps; scales and shifts stay."""
 
     def mean(theta: Tensor) -> Tensor:
         return theta.mean(0, keepdim=True).expand_as(theta).clone() if theta.ndim == 5 else theta
@@ -56,10 +56,10 @@ def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1
 def renew_statistics(
     subject: Subject, network: PDENet, images: int, seed: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> None:
-    """Give the batch norms of a changed network the statistics that ``images`` random training images have in it.
+    """Recompute the running statistics of a changed network's batch norms on ``images`` random training images.
 
-    ``prepare`` turns raw images (N, 3, H, W) uint8 into input of the network; None: it standardises them. A network without batch
-    norms is not changed.
+    ``prepare`` turns raw images (N, 3, H, W) uint8 into input of the network; None stands for its standardisation. A network
+    without batch norms is not changed.
     """
     if not batch_norms(network):
         return
@@ -74,10 +74,9 @@ def renew_statistics(
 def predictions(
     subject: Subject, network: PDENet, images: Tensor, batch: int, prepare: Callable[[Tensor], Tensor] | None = None
 ) -> np.ndarray:
-    """The predicted classes (N,) of raw images (N, 3, H, W) uint8, computed in the precision of the subject's training.
+    """Predict the classes (N,) of raw images (N, 3, H, W) uint8, in the precision of the subject's training.
 
-    ``prepare`` turns a batch of them into input of the network; None: it standardises them. Batches have nearly equal sizes of
-    at most ``batch``.
+    ``prepare`` is as in `renew_statistics`. The images are divided into nearly equal batches of at most ``batch``.
     """
     context = autocast(images.device, subject.config.precision)
     found = []
@@ -88,25 +87,25 @@ def predictions(
 
 
 def accuracy_columns(right: np.ndarray) -> Row:
-    """Columns of a table: test accuracy with its exact 95 % interval; ``right``: where predictions are right, (images,) bool."""
+    """Return columns of a table: test accuracy with its exact 95 % interval; ``right`` (images,) marks correct predictions."""
     share = float(right.mean())
     low, high = exact_interval(share, len(right))
     return {"test_images": len(right), "test_accuracy": share, "low_95": low, "high_95": high}
 
 
-def compared(original: np.ndarray, changed: np.ndarray) -> Row:
-    """`accuracy_columns` of a changed network, and McNemar's test against the original one; both (images,) bool."""
+def comparison_columns(original: np.ndarray, changed: np.ndarray) -> Row:
+    """Return `accuracy_columns` of a changed network with McNemar's test against the original; (images,) bool each."""
     lost, gained, p = mcnemar(original, changed)
     return accuracy_columns(changed) | {"right_only_as_trained": lost, "right_only_changed": gained, "mcnemar_p": p}
 
 
-def accuracies(
+def variant_accuracies(
     subject: Subject, column: str, variants: Iterable[tuple[Any, Callable[[PDENet], PDENet], str]], images: int, seed: int
 ) -> list[Row]:  # fmt: skip
-    """Rows of a table: `compared` for changed copies of a network, on random test images.
+    """Compare changed copies of a network with it on random test images; return a row of a table for each copy.
 
-    ``variants``: the entry in the ``column`` that names each, the change, and the statistics of its batch norms, ``as trained``
-    or ``renewed``.
+    ``variants`` are triples: the name of the copy for the table's ``column``, the function that makes it from the network, and
+    the statistics of its batch norms, ``as trained`` or ``renewed``.
     """
     pixels, labels = subject.test_images(images, seed)
     truth, rows = labels.cpu().numpy(), []
@@ -116,5 +115,5 @@ def accuracies(
         if statistics == "renewed":
             renew_statistics(subject, network, STATISTICS_IMAGES, seed)
         right = predictions(subject, network, pixels, BATCH) == truth
-        rows.append({**subject.columns, column: name, "statistics": statistics} | compared(original, right))
+        rows.append({**subject.columns, column: name, "statistics": statistics} | comparison_columns(original, right))
     return rows

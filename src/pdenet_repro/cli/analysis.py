@@ -143,7 +143,7 @@ def _analyse(given: argparse.Namespace) -> None:
     for subject in found:
         set_initial_statistics(subject, given.seed)
     module = import_module(f"pdenet_repro.analysis.{given.kind}.measure")
-    if getattr(module, "BESIDE_INITIAL_WEIGHTS", False):  # to show what training has changed
+    if getattr(module, "COMPARE_WITH_INITIAL_WEIGHTS", False):  # to show what training has changed
         found = [*found, *(at_initial_weights(each, given.seed) for each in found if each.folder)]
     result = module.measure(found, given)
     origin = {

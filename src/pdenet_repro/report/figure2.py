@@ -47,7 +47,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     handles = {
         name: handle for axis in (left, right) for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    columns = 4 if max(map(len, handles)) < 40 else 2
+    columns = 3 if max(map(len, handles)) < 40 else 2
     figure.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

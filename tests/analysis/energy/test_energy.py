@@ -11,10 +11,10 @@ import torch
 from small_runs import finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.energy import invariants
-from pdenet_repro.analysis.energy.courses import course, forces
 from pdenet_repro.analysis.energy.measure import measure
+from pdenet_repro.analysis.energy.time_series import forces, time_series
 from pdenet_repro.analysis.operator_norm import operator_norm
-from pdenet_repro.analysis.theorem_setting import Flow, in_theory
+from pdenet_repro.analysis.theorem_setting import Flow, theorem_flows
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
@@ -41,7 +41,7 @@ def weights(channels, layers=1, *, bias=True, seed=1):
 
 
 def path(dynamic, Y, theta, time):
-    return invariants.states(dynamic, Y, [theta] * round(time / dynamic.h))
+    return invariants.unit_states(dynamic, Y, [theta] * round(time / dynamic.h))
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -171,7 +171,7 @@ def test_a_course_is_that_of_the_unit():
     subject = subject_of("second_order")
     entering = entering_features(subject, 10, seed=0)
     unit = subject.network.units[1]
-    found = course(Flow(unit.dynamic, unit.thetas()), entering[1])
+    found = time_series(Flow(unit.dynamic, unit.thetas()), entering[1])
     with torch.no_grad():
         trajectory = [unit.dynamic.output(state).flatten(1).norm(dim=1) for state in unit.trajectory(entering[1])]
     assert found.times.tolist() == [0, 1, 2]
@@ -184,10 +184,10 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
     for kernel in (layer.kernel for unit in subject.network.units for layer in unit.theta):
         kernel.data *= 3  # h = 1 would be far above the bound: the steps are refined
     entering = entering_features(subject, 4, seed=0)
-    flows = in_theory(subject, refined=8)
+    flows = theorem_flows(subject, refined=8)
     assert flows[0].refined > 8
     for flow, Y in zip(flows, entering, strict=True):
-        found = course(flow, Y, "relu")
+        found = time_series(flow, Y, "relu")
         assert found.times[-1] == 3
         assert (np.diff(found.norm, axis=0) <= 1e-6).all()
         assert (np.diff(found.invariant, axis=0) <= 1e-6).all()
@@ -200,10 +200,10 @@ def test_in_the_theorems_setting_leapfrog_s_steps_keep_to_its_own_bound():
     for i, unit in enumerate(subject.network.units):
         kernel = unit.theta[0].kernel
         kernel.data *= 0.5 / operator_norm(kernel[0], 96 >> i)[0]
-    flows = in_theory(subject)
+    flows = theorem_flows(subject)
     assert [flow.refined for flow in flows] == [2, 2]  # 2 / 0.5 = 4 < 6 <= 8 = 2 / 0.5^2
     for flow, Y in zip(flows, entering_features(subject, 2, seed=0), strict=True):
-        found = course(Flow(flow.dynamic, flow.thetas * 20), Y, "relu")
+        found = time_series(Flow(flow.dynamic, flow.thetas * 20), Y, "relu")
         assert found.energy_10.max() < 2  # the norm may grow, with a velocity that is bounded
 
 

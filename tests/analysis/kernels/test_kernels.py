@@ -35,7 +35,6 @@ def test_entries_that_guarantee_a_step_size(channels, h):
 def test_what_the_box_of_the_paper_allows():
     assert (9 * 16) ** 2 == 20_736
     assert entries_for_step_size(16, 2 / 20_736) == pytest.approx(1)
-    assert entries_for_step_size(16, 1.0, slope=4.0) == pytest.approx(entries_for_step_size(16, 1.0) / 2)
     assert entries_for_step_size(16, 1.0) == pytest.approx(0.0098, rel=0.01)
 
 

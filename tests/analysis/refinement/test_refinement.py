@@ -82,4 +82,4 @@ def test_the_kind():
                  for row in result.tables["refinement_distances"]}  # fmt: skip
     assert set(distances) == {(unit, m) for unit in (1, 2) for m in (1, 2)}
     assert all(distances[unit, 2] < distances[unit, 1] for unit in (1, 2))
-    assert "with 1, 2, 4 steps for one, accuracy on 10 test images" in result.sentences[0]
+    assert "with 1, 2, 4 steps in place of one, the accuracy on 10 test images" in result.sentences[0]

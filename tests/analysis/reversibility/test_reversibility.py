@@ -132,7 +132,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     study = tmp_path / "flow"
     assert main(["reversibility", str(study), "--images", "6", "--refine", "1,4", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "Left out: parabolic, whose dynamic cannot be run backwards" in said
+    assert "Left out: parabolic, because the dynamic cannot be run backwards" in said
     with (study / "analysis" / "reversibility.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * 4

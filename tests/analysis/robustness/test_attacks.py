@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from pdenet_repro import build_network, compose
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, perturbed
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, attack, correctness, perturbed
 
-BOTH = pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
+BOTH = pytest.mark.parametrize("norm", ATTACK_NORMS.values(), ids=ATTACK_NORMS)
 BUDGETS = {"linf": 6.0, "l2": 500.0}
 
 
@@ -73,7 +73,7 @@ def test_one_step_in_l_infinity_is_the_fast_gradient_sign(network, images, label
     x = images.float().requires_grad_()
     (gradient,) = torch.autograd.grad(correctness(network, x, labels)[1].sum(), x)
     expected = (images + 4 * gradient.sign()).clamp(0, 255)
-    found = attack(network, images, labels, NORMS["linf"], 4.0).images
+    found = attack(network, images, labels, ATTACK_NORMS["linf"], 4.0).images
     taken = (found != images).flatten(1).any(1)  # unless the image itself is the worse one
     assert taken.sum() > 6
     assert torch.equal(found[taken], expected[taken])
@@ -83,7 +83,7 @@ def test_one_step_in_l_infinity_is_the_fast_gradient_sign(network, images, label
 @pytest.mark.parametrize("steps", [1, 6])
 @pytest.mark.parametrize("start", [False, True])
 def test_the_loss_goes_up_over_clean_and_over_random_changes_of_that_size(network, images, labels, norm, steps, start):
-    budget = BUDGETS[next(name for name, each in NORMS.items() if each is norm)]
+    budget = BUDGETS[next(name for name, each in ATTACK_NORMS.items() if each is norm)]
     random = np.random.RandomState(2)
     found = attack(network, images, labels, norm, budget, steps=steps, random=random if start else None)
     draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).float())
@@ -102,7 +102,7 @@ def test_the_loss_goes_up_over_clean_and_over_random_changes_of_that_size(networ
 
 @BOTH
 def test_iterated_is_never_weaker_than_one_step_and_a_large_budget_leaves_nothing(network, images, labels, norm):
-    budget = BUDGETS[next(name for name, each in NORMS.items() if each is norm)]
+    budget = BUDGETS[next(name for name, each in ATTACK_NORMS.items() if each is norm)]
     one, ten = (attack(network, images, labels, norm, budget, steps=steps) for steps in (1, 10))
     assert (ten.right <= one.right).all()
     both = ten.right == one.right
@@ -127,7 +127,7 @@ def test_budget_and_range_are_kept_exactly(images, norm, budget):
         assert found.min() >= 0
         assert found.max() <= 255
         inside = clean.clamp(64, 192)  # nothing is cut off at the ends: the budget is used up
-        if norm is NORMS["l2"] or budget < 64:
+        if norm is ATTACK_NORMS["l2"] or budget < 64:
             assert norm.size(perturbed(inside, change.to(dtype), norm, min(budget, 60)) - inside).min() > 0.999 * min(
                 budget, 60
             )
@@ -145,10 +145,10 @@ def test_attacks_keep_the_budget(network, images, norm):
 def test_steepest_changes_have_size_1_and_constant_images_stay_finite(network):
     gradient = torch.full((2, 3, 8, 8), 1e-30)
     gradient[1] = 0
-    for norm in NORMS.values():
+    for norm in ATTACK_NORMS.values():
         assert norm.size(norm.steepest(gradient)).tolist() == pytest.approx([1, 0])
     grey = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
-    for norm in NORMS.values():
+    for norm in ATTACK_NORMS.values():
         found = attack(network, grey, torch.zeros(2, dtype=torch.long), norm, 8.0, steps=3)
         assert found.images.isfinite().all()
         assert found.loss.isfinite().all()
@@ -158,6 +158,6 @@ def test_a_network_that_would_learn_is_refused(network, images):
     network.train()
     try:
         with pytest.raises(ValueError, match="evaluation mode"):
-            attack(network, images, torch.zeros(12, dtype=torch.long), NORMS["l2"], 1.0)
+            attack(network, images, torch.zeros(12, dtype=torch.long), ATTACK_NORMS["l2"], 1.0)
     finally:
         network.eval()

@@ -159,7 +159,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
 
 def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
     looking = together()
-    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights; network"):
+    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights"):
         robustness.measure([subject("hamiltonian"), looking], options("--images=1"))
 
 
@@ -190,13 +190,11 @@ def measured(accuracy, network="parabolic"):
 
 def test_what_large_budgets_say_of_masked_gradients():
     near, far = (robustness._sentences(*measured(accuracy), options())[-1] for accuracy in (0.02, 0.3))
-    assert near == (
-        "At the largest budgets, 9 (L∞), the iterated attacks leave at most 2%: near 0, as it must be where gradients are "
-        "not masked; this alone does not show that they are not."
+    assert near.startswith(
+        "At the largest budgets, 9 (L∞), the accuracy under iterated attacks is at most 2%. It is near 0"
     )
-    assert far.endswith(
-        "at most 30%: not near 0, which it comes to where gradients are not masked; see larger ones with --strengths."
-    )
+    assert "at most 30%. It is not near 0" in far
+    assert "--strengths" in far
 
 
 def test_a_network_that_is_never_right_does_not_choose_the_strength_that_is_told():
@@ -241,14 +239,14 @@ def test_nothing_is_called_trained_that_is_not(result):
         ("--images=0", "--images 0: must be a whole number of at least 1"),
         ("--steps=1", "--steps 1: must be a whole number of at least 2"),
         ("--strengths=fog=1", "--strengths fog=1: must be one of noise, blur, contrast, occlusion, linf, l2"),
-        ("--strengths=noise", "noise: strengths of noise must be growing numbers above 0"),
-        ("--strengths=noise=4,2", "must be growing numbers"),
-        ("--strengths=noise=nan", "must be growing numbers"),
-        ("--strengths=contrast=1", "must be growing numbers above 1"),
+        ("--strengths=noise", "noise: strengths of noise must be increasing numbers above 0"),
+        ("--strengths=noise=4,2", "must be increasing numbers"),
+        ("--strengths=noise=nan", "must be increasing numbers"),
+        ("--strengths=contrast=1", "must be increasing numbers above 1"),
         ("--strengths=occlusion=97", "at most 96"),
         (
             "--strengths=linf=0.001 --strengths=noise=4 --strengths=linf=5,6",
-            "--strengths linf=5,6: must name another damage or norm, linf=0.001 has been given already",
+            "--strengths linf=5,6: must name another corruption or norm, linf=0.001 has been given already",
         ),
     ],
 )

@@ -17,8 +17,8 @@ from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.stability.contraction import unit_rows
 from pdenet_repro.analysis.stability.longtime import distances_over_time, exponents
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
-from pdenet_repro.analysis.theorem_setting import in_theory
-from pdenet_repro.analysis.trajectory import places, portions, set_initial_statistics, states
+from pdenet_repro.analysis.theorem_setting import theorem_flows
+from pdenet_repro.analysis.trajectory import batch_slices, places, set_initial_statistics, states
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
 from pdenet_repro.networks.dynamics import Parabolic, SecondOrder
@@ -219,7 +219,7 @@ def test_hyperbolic_distances_grow_algebraically_in_the_energy_norm_too(dynamic)
     channels = 2 if dynamic == "hamiltonian" else 4
     for i, layer in enumerate(subject.network.units[0].theta):
         layer.kernel.data = normal(2, channels, channels, 3, 3, seed=i).float() / 6
-    flow = in_theory(subject, 1)[0]
+    flow = theorem_flows(subject, 1)[0]
     Y = normal(8, 4, 8, 8, seed=3).float()
     found = distances_over_time(flow, Y, Y + 0.1 * normal(8, 4, 8, 8, seed=4).float(), 400, "relu")
     distance, energy, controlled = (np.median(each, axis=1) for each in found)
@@ -257,7 +257,7 @@ def test_over_a_long_time(dynamic, sign):
                 kernel[:, channel, channel, 1, 1] = k
     Y = normal(2, 4, 6, 6).float().abs() + 1
     for refined in (1, 5):
-        flow = in_theory(subject, refined)[0]
+        flow = theorem_flows(subject, refined)[0]
         found, *_ = distances_over_time(flow, Y, Y + 0.1, 7)
         expected = (1 + sign * 0.5 / refined * k**2) ** (refined * np.arange(8))
         assert np.allclose(found, expected[:, None], rtol=1e-4)
@@ -282,12 +282,12 @@ def test_networks_of_other_lengths_share_an_axis():
 
 def test_images_at_a_time_follow_the_memory(monkeypatch):
     subject = subject_of("parabolic")
-    assert [(part.start, part.stop) for part in portions(subject, 50)] == [(0, 25), (25, 50)]
+    assert [(part.start, part.stop) for part in batch_slices(subject, 50)] == [(0, 25), (25, 50)]
     one = 32 * 4 * 96 * 96  # tiny: four channels
     monkeypatch.setattr("pdenet_repro.analysis.trajectory.device.available_memory", lambda where: 2 * 3 * one)
-    assert [part.stop - part.start for part in portions(subject, 7)] == [2, 3, 2]
+    assert [part.stop - part.start for part in batch_slices(subject, 7)] == [2, 3, 2]
     with pytest.raises(OutOfMemory, match=r"parabolic, initial weights: one image takes about .* MiB are free"):
-        portions(subject, 7, solutions=4)
+        batch_slices(subject, 7, solutions=4)
 
 
 @pytest.fixture(scope="module")
@@ -332,10 +332,10 @@ def test_the_command(study, made_images, capsys):
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        (["--images", "21"], "--images 21: must be 1 to 20, the test images of shapes"),
+        (["--images", "21"], "--images 21: must be 1 to 20, the number of test images of shapes"),
         (
             ["--sizes", "0.1,-1"],
-            "--sizes 0.1,-1: must be numbers above 1e-05 and at most 10, with commas; '-1' is not one",
+            "--sizes 0.1,-1: must be numbers above 1e-05 and at most 10, separated by commas; '-1' is not one",
         ),
         (["--sizes", "much"], "'much' is not one"),
     ],

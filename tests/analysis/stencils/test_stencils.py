@@ -66,14 +66,14 @@ def test_only_3x3_kernels_are_moved(dynamic, widths):
     """Of three steps and, in the last three, three channels: scales and shifts over time are (3, 3) as well."""
     words = ("data=shapes", "network=tiny", f"dynamic={dynamic}", f"network.widths={widths}", "network.steps=3")
     network = build_network(compose(*words))
-    other = stencils.moved(network, 2.0)
+    other = stencils.with_rescaled_stencils(network, 2.0)
     for (name, before), after in zip(network.named_parameters(), other.parameters(), strict=True):
         if name == "opening.kernel" or (name.startswith("units.") and ".kernel" in name):
             assert torch.equal(after, rescaled(before.detach(), 2.0)), name
             assert not torch.allclose(after, before), name
         else:
             assert torch.equal(after, before), name
-    same = stencils.moved(network, 1.0)
+    same = stencils.with_rescaled_stencils(network, 1.0)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(same.parameters(), network.parameters(), strict=True))
 
 
@@ -106,7 +106,7 @@ def test_a_unit_with_rescaled_stencils_computes_the_same_function_on_a_finer_mes
 
     @torch.no_grad()
     def difference(factor):
-        other = stencils.moved(unit, factor)
+        other = stencils.with_rescaled_stencils(unit, factor)
         inside = (..., slice(8, -8), slice(8, -8))
         expected = unit(features(96))[inside]
         found = stencils.resized(other(features(192)), 96)[inside]
@@ -124,7 +124,7 @@ def test_refusals(capsys):
         return error
 
     for sides in ("0", "47", "48,half", "2", "400"):
-        expected = f"--sides {sides}: must be numbers of pixels with commas between, multiples of 2 from 4 to 384"
+        expected = f"--sides {sides}: must be numbers of pixels separated by commas, multiples of 2 from 4 to 384"
         assert expected in refused("--sides", sides)
     assert "--sides 96: must name other sides than 96, at which" in refused("--sides", "96")
     assert "--images 0: must be a whole number of at least 1" in refused("--images", "0")
@@ -156,15 +156,15 @@ def given(images=6, sides="48,192"):
 
 def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
     together = subject_of("parabolic", "network.connector_norm=batch_per_pixel")
-    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights; network"):
+    with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights"):
         stencils.measure([subject_of("hamiltonian"), together], given(images=1))
 
 
 @pytest.mark.parametrize("most", [2, 4, 100])
 def test_batches_are_the_same_at_every_resolution(monkeypatch, most):
     """Else a norm over the examples would change with the number of pixels that fit into the memory."""
-    monkeypatch.setattr(stencils, "VALUES", 4 * 192**2 * most)  # four channels
-    monkeypatch.setattr(stencils, "TOGETHER", 1)
+    monkeypatch.setattr(stencils, "BATCH_VALUES", 4 * 192**2 * most)  # four channels
+    monkeypatch.setattr(stencils, "LEAST_BATCH", 1)
     subject = subject_of("parabolic", "network.connector_norm=batch_per_pixel")
     sizes = {}
     subject.network.opening.register_forward_pre_hook(
@@ -178,7 +178,7 @@ def test_batches_are_the_same_at_every_resolution(monkeypatch, most):
 
 
 def test_a_norm_over_the_examples_is_given_several(monkeypatch):
-    monkeypatch.setattr(stencils, "VALUES", 1)
+    monkeypatch.setattr(stencils, "BATCH_VALUES", 1)
     alone, together = (
         subject_of("parabolic", f"network.connector_norm={norm}") for norm in ("batch", "batch_per_pixel")
     )

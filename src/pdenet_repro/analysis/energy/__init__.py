@@ -1,1 +1,1 @@
-"""Kind ``energy``: norms of features and energies along the time steps."""
+"""Kind ``energy``: norms of the features, energies and forces at every time step."""

@@ -1,4 +1,4 @@
-"""Pictures of the features' norms, of conserved quantities and of forces in the units of networks."""
+"""Draw the norms of the features, the conserved quantities and the forces in the units of networks."""
 
 from collections.abc import Sequence
 
@@ -16,19 +16,19 @@ from pdenet_repro.analysis.drawing import (
     tick_steps,
     time_steps,
 )
-from pdenet_repro.analysis.energy.courses import Measured
+from pdenet_repro.analysis.energy.time_series import NetworkSeries
 from pdenet_repro.analysis.result import Row, where
 from pdenet_repro.analysis.trajectory import Place, places
 from pdenet_repro.report.figures import Style
 
 
-def _path(found: Sequence[Measured]) -> list[Place]:
-    """The places in units, for the network with the most units and steps."""
+def _path(found: Sequence[NetworkSeries]) -> list[Place]:
+    """Return the places in units of a network with the most units and steps among those measured."""
     return places(*(each.subject.config.network for each in found))[1:-1]
 
 
-def of_norms(found: Sequence[Measured]) -> Figure:
-    """Norm of the features over that at the start of the unit: a row for each setting, a line for each network."""
+def of_norms(found: Sequence[NetworkSeries]) -> Figure:
+    """Draw the norm of the features over that at the start of the unit: a row for each setting, a line for each network."""
     settings = list(dict.fromkeys(each.setting for each in found))
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
     figure = Figure(figsize=(10.0, 1.2 + 2.6 * len(settings)), layout="constrained")
@@ -39,11 +39,11 @@ def of_norms(found: Sequence[Measured]) -> Figure:
         for each in (each for each in found if each.setting == setting):
             how = style[each.subject.name]
             axis.plot([], [], how.dashes, marker=how.marker, markersize=5, color=how.colour, label=each.subject.name)
-            for at, course in zip(depth_axes.inside(_path(found)), each.units, strict=False):
-                whole = np.isclose(course.times % 1, 0)
-                x = at[0] + course.times
-                depth_axes.draw(axis, x, course.norm, how, marker=None)
-                axis.plot(x[whole], np.median(course.norm[whole], axis=1), how.marker, color=how.colour, markersize=5)
+            for at, series in zip(depth_axes.unit_indices(_path(found)), each.units, strict=False):
+                whole = np.isclose(series.times % 1, 0)
+                x = at[0] + series.times
+                depth_axes.draw(axis, x, series.norm, how, marker=None)
+                axis.plot(x[whole], np.median(series.norm[whole], axis=1), how.marker, color=how.colour, markersize=5)
         axis.set_yscale("log")
         plain_numbers(axis)
         axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")
@@ -51,8 +51,8 @@ def of_norms(found: Sequence[Measured]) -> Figure:
     return figure
 
 
-def of_invariants(found: Sequence[Measured]) -> Figure:
-    """Without norm, phi of parabolic networks, H and energy (10) of hyperbolic ones: a row for each network."""
+def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
+    """Draw phi (parabolic), or H and energy (10) (hyperbolic), of flows without norm: a row for each network."""
     figure = Figure(figsize=(10.0, 1.0 + 2.4 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)
@@ -60,12 +60,12 @@ def of_invariants(found: Sequence[Measured]) -> Figure:
         colour = style[each.subject.name].colour
         depth_axes.prepare(axis, _path(found), named=i == 0, labelled=i == len(found) - 1)
         axis.axhline(1, color="black", linewidth=1, label="linear bound ½‖K Y₀‖²" if not i else None)
-        for unit, (at, course) in enumerate(zip(depth_axes.inside(_path(found)), each.units, strict=False)):
-            x = at[0] + course.times
+        for unit, (at, series) in enumerate(zip(depth_axes.unit_indices(_path(found)), each.units, strict=False)):
+            x = at[0] + series.times
             for values, shade, name, line in (
-                (course.invariant, colour, "H or φ of the scheme's state, O(h)", ":"),
-                (course.centred, colour, "H or φ with all parts at one time, O(h²)", "-"),
-                (course.energy_10, "black", "energy (10)", "--"),
+                (series.invariant, colour, "H or φ of the scheme's state, O(h)", ":"),
+                (series.centred, colour, "H or φ with all parts at one time, O(h²)", "-"),
+                (series.energy_10, "black", "energy (10)", "--"),
             ):
                 if values is not None:
                     known, how = ~np.isnan(values[:, 0]), Style(shade, "", line)
@@ -77,7 +77,7 @@ def of_invariants(found: Sequence[Measured]) -> Figure:
 
 
 def of_forces(rows: Sequence[Row]) -> Figure:
-    """``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
+    """Draw ``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axis = figure.subplots()
     style, steps = styles_of(rows), time_steps(rows)

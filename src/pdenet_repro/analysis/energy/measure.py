@@ -1,7 +1,7 @@
-"""Kind ``energy``: norms of the features, quantities that the equations conserve or decrease, and forces with their bounds.
+"""Kind ``energy``: measure norms of features, conserved or decreasing quantities, and forces (outputs of layers).
 
-Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems: no
-norm, no bias, the kernels of each unit's first step at every time, and time steps that are small enough (`theorem_setting`).
+Test images are propagated through the networks as they are, and through their units in the setting of the paper's theorems
+(`theorem_setting`): no norm, no bias, the kernels of each unit's first step at every time, and small time steps.
 """
 
 import argparse
@@ -10,32 +10,32 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdenet_repro.analysis.energy import figures
-from pdenet_repro.analysis.energy.courses import Course, Measured, course, forces
 from pdenet_repro.analysis.energy.invariants import observed_order
+from pdenet_repro.analysis.energy.time_series import NetworkSeries, TimeSeries, forces, time_series
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.theorem_setting import as_they_are, in_theory
+from pdenet_repro.analysis.theorem_setting import network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import entering_features
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 AS_IT_IS, THEOREM = "with norm, as it is", "no norm, constant weights"
-REFINED = 8  # least number of time steps for one in the theorems' setting, where time is continuous
+REFINED = 8  # at least so many steps replace one in the theorems' setting, to come close to continuous time
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every network as it is and in the theorems' setting."""
+    """Measure every network as it is and in the setting of the theorems."""
     found, orders, rows = [], [], []
     for subject in progress(subjects, "norms and energies of the features"):
         entering, activation = entering_features(subject, given.images, given.seed), subject.config.network.activation
-        found.append(Measured(subject, AS_IT_IS, list(map(course, as_they_are(subject), entering))))
-        flows = in_theory(subject, REFINED)
-        finer = in_theory(subject, 2 * max(flow.refined for flow in flows))
+        found.append(NetworkSeries(subject, AS_IT_IS, list(map(time_series, network_flows(subject), entering))))
+        flows = theorem_flows(subject, REFINED)
+        finer = theorem_flows(subject, 2 * max(flow.refined for flow in flows))
         theory, again = (
-            [course(f, Y, activation) for f, Y in zip(each, entering, strict=True)] for each in (flows, finer)
+            [time_series(f, Y, activation) for f, Y in zip(each, entering, strict=True)] for each in (flows, finer)
         )
-        found.append(Measured(subject, THEOREM, theory))
+        found.append(NetworkSeries(subject, THEOREM, theory))
         ratios = [fine.refined / coarse.refined for coarse, fine in zip(flows, finer, strict=True)]
         orders.append(_orders(theory, again, ratios))
         rows += forces(subject, entering)
@@ -63,15 +63,15 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         result.pictures["energy_force"] = Picture(
             figures.of_forces(rows),
             "Forces and their bound",
-            "Norm of a layer's output at test images, over the bound that its norm gives for every image: median (mark) and "
-            "largest (line). With this bound features grow at most linearly in time under the first-order equations, at most "
+            "Norm of a layer's output at test images, over the bound that its normalisation gives for every image: median (mark) "
+            "and largest (line). With this bound features grow at most linearly in time under the first-order equations, at most "
             "quadratically under (8).",
         )
     return result
 
 
-def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[float]) -> list[float]:
-    """Observed orders in h of the deviation of the invariant and of its centred form, medians over the units."""
+def _orders(coarse: Sequence[TimeSeries], fine: Sequence[TimeSeries], ratios: Sequence[float]) -> list[float]:
+    """Return the observed orders in h of the deviations of the invariant and of its centred form (medians of the units)."""
     orders = [
         [observed_order(*pair, ratio) for pair in zip(a.deviations(), b.deviations(), strict=True)]
         for a, b, ratio in zip(coarse, fine, ratios, strict=True)
@@ -79,22 +79,22 @@ def _orders(coarse: Sequence[Course], fine: Sequence[Course], ratios: Sequence[f
     return [float(np.median(of_units)) for of_units in zip(*orders, strict=True)]
 
 
-def _rows(found: Measured) -> list[Row]:
+def _rows(found: NetworkSeries) -> list[Row]:
     rows = []
     for unit, of_unit in enumerate(found.units, start=1):
-        courses = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
+        series = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
         for i, time in enumerate(of_unit.times):
             row = {**found.subject.columns, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
                    "images": of_unit.norm.shape[1]}  # fmt: skip
             row |= quantiles("norm_over_unit_start", of_unit.norm[i])
-            for name, values in courses.items():
+            for name, values in series.items():
                 known = values is not None and not np.isnan(values[i]).any()
                 row |= quantiles(f"{name}_over_linear_bound", values[i] if values is not None and known else None)
             rows.append(row)
     return rows
 
 
-def _sentences(found: Sequence[Measured], orders: Sequence[Sequence[float]]) -> list[str]:
+def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]) -> list[str]:
     sentences = []
     for setting in (AS_IT_IS, THEOREM):
         factors = [
@@ -114,16 +114,16 @@ def _sentences(found: Sequence[Measured], orders: Sequence[Sequence[float]]) -> 
             worst = max(float((phi[1:] / phi[:-1]).max()) for phi in invariant)
             left = joined((np.median(phi[-1] / phi[0]) for phi in invariant), ".3f")
             sentences.append(
-                f"{about} phi(Y) falls to {left} of its start in the units (medians); the largest ratio of two successive values "
-                f"is {worst:.6f}."
+                f"{about} phi(Y) falls to {left} of its initial value in the units (medians); the largest ratio of two "
+                f"successive values is {worst:.6f}."
             )
             continue
         start = joined((np.median(H[0]) for H in centred), ".2f")
         own, both = (max(of_units) for of_units in zip(*(unit.deviations() for unit in each.units), strict=True))
         sentences.append(
             f"{about} H is {start} times its linear bound (medians of the units) and differs from its start by at most {own:.1e} "
-            f"at the scheme's states, {both:.1e} with all parts at one time; observed orders in h (medians) {order[0]:.2f} and "
-            f"{order[1]:.2f}."
+            f"at the scheme's states, by {both:.1e} with both parts at one time; observed orders in h (medians) {order[0]:.2f} "
+            f"and {order[1]:.2f}."
         )
         if energy_10[0] is not None:
             largest = max(float(E.max()) for E in energy_10)

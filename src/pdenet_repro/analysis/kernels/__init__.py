@@ -1,1 +1,1 @@
-"""Kind ``kernels``: kernels as functions of time, and their size."""
+"""Kind ``kernels``: how kernels change in time, and how large they are."""

@@ -1,9 +1,9 @@
-"""Kind ``kernels``: change of the kernels in time and their size, which the smoothness term and the projection are to limit.
+"""Kind ``kernels``: measure how much kernels change in time and how large they are.
 
-The smoothness term (11) is the sum of ``sqrt(d^2 + eps)`` over the differences d of two steps' weights, divided by h. Where
-``|d|`` is well below ``sqrt(eps)`` it is ``sqrt(eps) + d^2 / (2 sqrt(eps))``, which is a constant and a quadratic term, not a
-total variation. The projection keeps every weight in a box [-b, b]; `entries_for_step_size` is the b that guarantees a stable
-step.
+The smoothness term (11) should limit the change. It sums ``sqrt(d^2 + eps)``, where d is the difference of a weight between
+successive steps over h. For ``|d|`` well below ``sqrt(eps)`` that is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a constant and a
+quadratic term, not a total variation. The projection should limit the size: it keeps every weight in a box [-b, b], and
+`entries_for_step_size` gives the b that guarantees a stable step.
 """
 
 import argparse
@@ -19,20 +19,20 @@ from torch import Tensor
 
 from pdenet_repro.analysis.drawing import draw_grid, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_norm
-from pdenet_repro.analysis.options import about_batches
+from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
-from pdenet_repro.analysis.weight_variants import BATCH, accuracies, averaged_in_time
+from pdenet_repro.analysis.weight_variants import BATCH, averaged_in_time, variant_accuracies
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.system.console import progress
 from pdenet_repro.training.objective import Objective
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 500
-# of the histogram of differences; larger ones count in the last bin
+# bins of the histogram of differences; the last one also counts larger differences
 EDGES = np.array([0.0, *np.geomspace(1e-5, 1.0, 41)])
-VARIANTS = (  # kernels, what gives them, statistics of the batch norms
+VARIANTS = (  # name of the kernels, function that makes the network, statistics of its batch norms
     ("each step's", lambda network: network, "as trained"),
     ("averaged", averaged_in_time, "as trained"),
     ("averaged", averaged_in_time, "renewed"),
@@ -44,12 +44,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     sizes = [row for subject in progress(subjects, "kernels in time") for row in kernel_rows(subject)]
     histogram = [row for subject in subjects for row in _histogram(subject)]
     result = Result(tables={"kernels": sizes, "kernels_differences": histogram})
-    result.sentences += about_batches(subjects, given.images, BATCH)
+    result.sentences += batch_dependence_note(subjects, given.images, BATCH)
     averaged = [
         row
         for subject in subjects
         if subject.folder
-        for row in accuracies(subject, "kernels", VARIANTS, given.images, given.seed)
+        for row in variant_accuracies(subject, "kernels", VARIANTS, given.images, given.seed)
     ]
     if averaged:
         result.tables["kernels_averaged"] = averaged
@@ -58,21 +58,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result.pictures["kernels"] = Picture(
         picture(sizes, histogram, {subject.config.objective.eps for subject in subjects}),
         "Kernels in time",
-        "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, largest of a "
-        "unit's steps. Middle: how many of the entries' differences are at most so large, and √eps of the smoothness term "
-        "(dashed), far below which it is a quadratic. Right: operator norm of the kernels with zero padding, largest of a unit's "
+        "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, the largest of a "
+        "unit's steps. Middle: share of the entries whose difference is at most that on the axis; dashed: √eps of the smoothness "
+        "term, far below which the term is quadratic. Right: operator norm of the zero-padded kernels, the largest of a unit's "
         "steps.",
     )
     return result
 
 
 def kernels_of(unit: torch.nn.Module) -> list[Tensor]:
-    """The kernels of a unit over time, (steps, C_out, C_in, 3, 3) each."""
+    """Return the kernels of a unit, each as an array over its time steps (steps, C_out, C_in, 3, 3)."""
     return [value.detach() for value in unit.parameters() if value.ndim == 5]
 
 
 def kernel_rows(subject: Subject) -> list[Row]:
-    """A row for each unit: change of its kernels in time, their entries and operator norms, the scales of its norms."""
+    """Return a row for each unit: change of its kernels in time, their entries and operator norms, scales of its norms."""
     rows, h = [], subject.config.network.step_size
     root, box = subject.config.objective.eps**0.5, subject.config.optimizer.bound
     for number, unit in enumerate(units(subject.network), start=1):
@@ -101,7 +101,7 @@ def kernel_rows(subject: Subject) -> list[Row]:
 
 
 def _differences(unit: torch.nn.Module, h: float) -> np.ndarray:
-    """Absolute differences over h of all kernel entries of a unit between successive steps: (differences,) float64."""
+    """Return ``|difference| / h`` between successive steps for all kernel entries of a unit: (differences,) float64."""
     found = [K.diff(dim=0).flatten() for K in kernels_of(unit)]
     return (torch.cat(found).abs() / h).double().cpu().numpy()
 
@@ -109,7 +109,7 @@ def _differences(unit: torch.nn.Module, h: float) -> np.ndarray:
 def _histogram(subject: Subject) -> list[Row]:
     h = subject.config.network.step_size
     differences = np.concatenate([_differences(unit, h) for unit in units(subject.network)])
-    if not len(differences):  # units of one step
+    if not len(differences):  # units of a single step have none
         return []
     counts, _ = np.histogram(differences.clip(max=EDGES[-1]), EDGES)
     return [
@@ -135,9 +135,9 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
     sentence = (
         f"{subject.name}: from step to step the kernels of the units change by at most {changes} of their norm; {above:,} of the "
         f"{differences:,} differences of entries are above sqrt(eps) = {config.eps**0.5:.2g}. Their largest entries are "
-        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are on the box. {negative} of the "
-        f"{scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} to "
-        f"{max(row['scale_max'] for row in own):.2g}."
+        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are at the bound of the projection. "
+        f"{negative} of the {scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} "
+        f"to {max(row['scale_max'] for row in own):.2g}."
     )
     if config.smoothness == "tv":
         objective = Objective(subject.network, config, subject.config.network.step_size)
@@ -148,15 +148,15 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
     if accuracy := where(averaged, network=subject.name):
         each, kept, renewed = accuracy
         sentence += (
-            f" With the steps' kernels averaged accuracy on {each['test_images']} test images is "
-            f"{100 * kept['test_accuracy']:.1f} % ({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics), with "
-            f"each step's {100 * each['test_accuracy']:.1f} %."
+            f" With kernels averaged over the steps the accuracy on {each['test_images']} test images is "
+            f"{100 * kept['test_accuracy']:.1f} % ({100 * renewed['test_accuracy']:.1f} % with renewed batch statistics); with "
+            f"each step's kernels it is {100 * each['test_accuracy']:.1f} %."
         )
     return sentence
 
 
 def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> Figure:
-    """Left the changes of the kernels, in the middle the distribution of the differences, right the operator norms."""
+    """Draw the change of the kernels (left), the distribution of differences of entries (middle), operator norms (right)."""
     figure = Figure(figsize=(13.0, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for network, how in styles_of(sizes).items():

@@ -1,1 +1,1 @@
-"""Kind ``refinement``: whether a trained network is a discretised equation."""
+"""Kind ``refinement``: whether a trained network is an accurate discretisation of its equation."""

@@ -1,9 +1,9 @@
-"""Kind ``refinement``: the same networks with finer time steps to the same final time, without training.
+"""Kind ``refinement``: measure networks again with finer time steps to the same final time, without training.
 
-Each time step is replaced by m steps of size ``h / m`` with its weights and its norm. If a network is an accurate discretisation
-of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
-network. The batch norms between the units are used with their running statistics of training, and with statistics that are
-computed again from training images after refining.
+m steps of size ``h / m`` with the same weights and norm replace each time step. If a network is an accurate discretisation of
+its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
+network. The batch norms between the units have either the running statistics of training, or statistics that are computed
+again on training images after the refinement.
 """
 
 import argparse
@@ -17,11 +17,11 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
-from pdenet_repro.analysis.options import about_batches, numbers
+from pdenet_repro.analysis.options import batch_dependence_note, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
-from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, accuracies, refined
+from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 
@@ -36,18 +36,18 @@ DISTANCE_IMAGES = 16
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure the accuracy of every refined network, and the distance of its units' results to those of the finest."""
-    times = sorted({1, *(int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True))})
+    """Measure the accuracy of every refined network, and how far its units' outputs are from those of the finest one."""
+    times = sorted({1, *(int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True))})
     accuracy: list[Row] = []
     distances: list[Row] = []
-    result = Result(sentences=about_batches(subjects, given.images, BATCH))
+    result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
     for subject in subjects:
         variants = (
             (m, partial(refined, times=m), statistics)
             for m in progress(times, f"refining {subject.name} in time")
             for statistics in ("as trained", "renewed")
         )
-        accuracy += accuracies(subject, "steps_for_one", variants, given.images, given.seed)
+        accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
@@ -65,7 +65,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def unit_distances(subject: Subject, times: Sequence[int], images: int, seed: int) -> list[Row]:
-    """``|Y_m - Y_M| / |Y_M|`` for the results of each unit from the same features; m and M, the largest, are in ``times``."""
+    """Return a row for each unit and m < M in the sorted ``times``: ``|Y_m - Y_M| / |Y_M|``, M the last of them.
+
+    ``Y_m`` is the output of the unit with m steps in place of one, for features of test images that enter it.
+    """
     entering = entering_features(subject, images, seed)
     *coarser, finest = times
     limit = _results(refined(subject.network, finest), entering)
@@ -90,16 +93,16 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
     of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    moved = f" The units' results are {min(first):.2g} to {max(first):.2g} from the finest, relative." if first else ""
+    moved = f" Relative distances to the finest are {min(first):.2g} to {max(first):.2g}." if first else ""
     return (
-        f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps for one, accuracy on "
+        f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps in place of one, the accuracy on "
         f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "
         f"training.{moved}"
     )
 
 
 def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
-    """Left the accuracy, right the distance to the finest, against the number of steps that replace one."""
+    """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = styles_of(accuracy)

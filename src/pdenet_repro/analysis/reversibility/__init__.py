@@ -1,1 +1,1 @@
-"""Kind ``reversibility``: how exactly units run backwards."""
+"""Kind ``reversibility``: how exactly the inverse steps undo the forward steps."""

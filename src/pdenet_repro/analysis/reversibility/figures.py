@@ -1,4 +1,4 @@
-"""The picture of errors of units that run backwards: by precision, by number of steps, and of their gradients."""
+"""Draw the errors of units that run backwards, by precision and by number of steps, and the errors of gradients."""
 
 from collections.abc import Mapping, Sequence
 from statistics import geometric_mean
@@ -15,7 +15,7 @@ Rows = Sequence[Row]
 
 
 def picture(by_unit: Rows, refined: Rows, gradients: Rows) -> Figure:
-    """Three panels of relative errors: of the first state by unit and precision, by number of steps, and of gradients."""
+    """Draw relative errors: of the first state by unit and precision (left) and by steps (middle), of gradients (right)."""
     style = styles_of(by_unit)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])

@@ -1,6 +1,6 @@
-"""Kind ``reversibility``: how exactly hyperbolic networks run backwards, in each precision of the arithmetic.
+"""Kind ``reversibility``: measure how exactly hyperbolic networks run backwards, in several floating-point precisions.
 
-With real numbers the inverse steps (Section 4 of the paper, "Computational benefits") undo the forward steps exactly. In floating
+In exact arithmetic the inverse steps (Section 4 of the paper, "Computational benefits") undo the forward steps. In floating
 point each step has a rounding error, which the following steps may enlarge.
 """
 
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import applicable, numbers
+from pdenet_repro.analysis.options import applicable, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.reversibility import figures
 from pdenet_repro.analysis.subjects import Subject
@@ -32,12 +32,12 @@ OPTIONS = {
         "help": "numbers m of time steps that replace one, of size h / m, in float32 (default %(default)s)",
     }
 }  # fmt: skip
-FEW = 4  # images that are computed at a time; number of images for refined time grids and gradients
+BATCH = 4  # images that are computed together; refined time grids and gradients are measured on one batch
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The floating-point type of state and weights, and that of the arithmetic inside the layers."""
+    """The floating-point types of the state (and the weights) and of the arithmetic inside the layers."""
 
     name: str
     state: torch.dtype
@@ -45,30 +45,30 @@ class Precision:
 
     @property
     def roundoff(self) -> float:
-        """Half the distance from 1 to the next larger number in the state's type."""
+        """The unit roundoff of the state's type: half the distance from 1 to the next larger number."""
         return torch.finfo(self.state).eps / 2
 
     def context(self, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-        """The context of a forward pass: autocast where the layers have another type than the state."""
+        """Return the context of a forward pass, which is autocast if the layers have another type than the state."""
         return autocast(device, "float32" if self.layers == self.state else "bfloat16")
 
 
 PRECISIONS = (
     Precision("float64", torch.float64, torch.float64),
     Precision("float32", torch.float32, torch.float32),
-    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # precision=bfloat16 of a run
-    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why the state is not rounded
+    Precision("bfloat16 layers, float32 state", torch.float32, torch.bfloat16),  # as in a run with precision=bfloat16
+    Precision("bfloat16", torch.bfloat16, torch.bfloat16),  # shows why runs keep the state in float32
 )
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every reversible network: each unit in all precisions and on refined time grids, and the gradients."""
+    """Measure for every reversible network the units in all precisions and on refined time grids, and the gradients."""
     subjects, sentences = applicable(
         subjects, lambda subject: bool(units(subject.network)[0].dynamic.facts.reversible),
-        f"whose dynamic cannot be run backwards ({reversible_names()} can)",
+        f"the dynamic cannot be run backwards ({reversible_names()} can)",
     )  # fmt: skip
     result = Result(sentences=sentences)
-    refinements = [int(value) for value in numbers("--refine", given.refine, 0, 1024, whole=True)]
+    refinements = [int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True)]
     by_unit, refined, gradients = [], [], []
     for subject in progress(subjects, "running units backwards"):
         for number, (unit, Y) in enumerate(
@@ -80,8 +80,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 by_unit.append(about | {"precision": precision.name} | found | {"unit_roundoff": precision.roundoff})
             for m in refinements:
                 steps = {"steps": m * subject.config.network.steps, "step_size": subject.config.network.step_size / m}
-                refined.append(about | steps | _columns(errors(unit, Y[:FEW], PRECISIONS[1], m)))
-        gradients += gradient_rows(subject, min(FEW, given.images), given.seed)
+                refined.append(about | steps | _columns(errors(unit, Y[:BATCH], PRECISIONS[1], m)))
+        gradients += gradient_rows(subject, min(BATCH, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, by_unit, gradients))
     result.tables |= {"reversibility": by_unit, "reversibility_steps": refined, "reversibility_gradients": gradients}
     result.pictures["reversibility"] = Picture(
@@ -92,24 +92,24 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "unit roundoff. Middle: the same in float32 on refined time grids (the same time in more and "
         "shorter steps), median of the units, band over them. Right: "
         "relative difference of the gradient of the cross-entropy, float32, with respect to each unit's weights: of "
-        f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(FEW, given.images)} images.",
+        f"memory=reverse from memory=store, and (open) of memory=store from float64; {min(BATCH, given.images)} images.",
     )
     return result
 
 
 @torch.no_grad()
 def errors(unit: Unit, Y: Tensor, precision: Precision, refine: int = 1) -> np.ndarray:
-    """Relative error (N,) of the first state after all steps of a unit forwards and then backwards, in Euclidean norm.
+    """Run a unit forwards and then backwards, and return the relative error (N,) of its first state in Euclidean norm.
 
-    ``Y``: features (N, C, H, W) that enter the unit. The weights are rounded to the precision before, so that the error is that
-    of running backwards alone. ``refine``: the number of steps of size ``h / refine`` that replace each step.
+    Features Y (N, C, H, W) enter the unit. They and the weights are rounded to the precision first, so that the error is due to
+    running backwards alone. ``refine`` steps of size ``h / refine`` replace each time step.
     """
     unit = copy.deepcopy(unit).to(precision.state)
     dynamic = copy.copy(unit.dynamic)
     dynamic.h /= refine
     thetas = [theta for theta in unit.thetas() for _ in range(refine)]
     found = []
-    for some in Y.split(FEW):
+    for some in Y.split(BATCH):
         first = state = dynamic.start(some.to(precision.state))
         with precision.context(Y.device)():
             for theta in thetas:
@@ -130,7 +130,7 @@ def _columns(found: np.ndarray) -> Row:
 
 
 def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
-    """Rows of a table: relative differences of each unit's gradient, ``reverse`` from ``store`` and ``store`` from float64."""
+    """Return for each unit relative differences of its gradient: memory=reverse from store, float32 from float64."""
     pixels, labels = subject.test_images(images, seed)
     X = subject.network.standardize(pixels)
     stored, reverse = (unit_gradients(subject, X, labels, memory) for memory in ("store", "reverse"))
@@ -146,7 +146,7 @@ def gradient_rows(subject: Subject, images: int, seed: int) -> list[Row]:
 
 
 def unit_gradients(subject: Subject, X: Tensor, labels: Tensor, memory: str) -> list[Tensor]:
-    """Gradient of the cross-entropy of standardised images X with respect to all weights of each unit: (weights,) float64."""
+    """Return for each unit the gradient of the cross-entropy of standardised images X by its weights, (weights,) float64."""
     network = copy.deepcopy(subject.network).to(X.dtype)
     for unit in units(network):
         unit.memory = memory
@@ -169,5 +169,6 @@ def _sentence(name: str, by_unit: Sequence[Row], gradients: Sequence[Row]) -> st
     return (
         f"{name}: after running forwards and backwards, the first states of the units have relative errors of "
         f"{', '.join(f'{error:.1e} ({precision})' for precision, error in largest.items())} at most; gradients with "
-        f"memory=reverse differ from stored ones by at most {gradient:.1e} in float32, those from float64 ones by {own:.1e}."
+        f"memory=reverse differ from those with memory=store by at most {gradient:.1e} in float32, and these differ from "
+        f"gradients in float64 by at most {own:.1e}."
     )

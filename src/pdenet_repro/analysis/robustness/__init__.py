@@ -1,1 +1,1 @@
-"""Kind ``robustness``: accuracy on corrupted images and under gradient attacks."""
+"""Kind ``robustness``: accuracy of networks on corrupted images and under gradient attacks."""

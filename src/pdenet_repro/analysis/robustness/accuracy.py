@@ -1,4 +1,4 @@
-"""Which predictions of a network are right under each corruption and attack at each strength."""
+"""Determine which predictions of a network are correct under each corruption and attack at each strength."""
 
 import argparse
 from collections import defaultdict
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.analysis.options import scores_depend_on_batch
-from pdenet_repro.analysis.robustness.attacks import NORMS, Norm, attack, correctness, perturbed
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, AttackNorm, attack, correctness, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
@@ -20,15 +20,13 @@ from pdenet_repro.system.console import progress
 from pdenet_repro.system.device import autocast
 from pdenet_repro.system.seeds import stream
 
-Right = dict[
-    tuple[str, float], np.ndarray
-]  # by perturbation and strength: whether predictions are right, (images,) bool
+Right = dict[tuple[str, float], np.ndarray]  # (perturbation, strength) to correctness of predictions, (images,) bool
 
 
 def right_predictions(
     subject: Subject, batches: Sequence[tuple[Tensor, Tensor]], panels: Mapping[str, Panel], given: argparse.Namespace
 ) -> Right:
-    """Whether the predictions of a network are right; ``batches``: images (N, 3, H, W) uint8 and labels (N,)."""
+    """Return whether a network's predictions are correct; a batch has images (N, 3, H, W) uint8 and labels (N,)."""
     found: dict[tuple[str, float], list[np.ndarray]] = defaultdict(list)
     for number, (images, labels) in enumerate(
         progress(batches, f"robustness of {subject.name}, {given.images} images")
@@ -37,8 +35,8 @@ def right_predictions(
         batch = _Batch(subject.network, images, labels, number, given, scores_depend_on_batch(subject), context)
         for name in CORRUPTIONS:
             for strength in panels[name].strengths:
-                found[name, strength].append(batch.damaged(name, strength).cpu().numpy())
-        for name in NORMS:
+                found[name, strength].append(batch.corrupted(name, strength).cpu().numpy())
+        for name in ATTACK_NORMS:
             for place, right in batch.attacked(name, panels[f"{name} iterated"].strengths).items():
                 found[place].append(right.cpu().numpy())
     return {place: np.concatenate(each) for place, each in found.items()}
@@ -46,21 +44,21 @@ def right_predictions(
 
 @dataclass
 class _Batch:
-    """A batch of images (N, 3, H, W) uint8; the methods say which predictions are right, (N,) bool."""
+    """A batch of images (N, 3, H, W) uint8; its methods return whether predictions are correct, (N,) bool."""
 
     network: PDENet
     images: Tensor
     labels: Tensor
     number: int
     given: argparse.Namespace
-    depends_on_batch: bool  # scores of an image depend on the others, so that no image may be left out
-    context: Callable[[], AbstractContextManager[None]]  # of a forward pass in the precision of training
+    depends_on_batch: bool  # scores of an image depend on the others, so all images must stay in the batch
+    context: Callable[[], AbstractContextManager[None]]  # makes forward passes compute in the precision of training
 
     def _random(self, name: str) -> np.random.RandomState:
         return stream(self.given.seed, f"robustness {name}", self.number)
 
     @torch.no_grad()
-    def damaged(self, name: str, strength: float) -> Tensor:
+    def corrupted(self, name: str, strength: float) -> Tensor:
         corruption, images = CORRUPTIONS[name], self.images
         if strength != corruption.clean:
             images = corruption.apply(images, strength, self._random(name))
@@ -68,8 +66,11 @@ class _Batch:
             return correctness(self.network, images, self.labels)[0]
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
-        """Only images that are still right are attacked: no change, and a smaller one, are within every budget too."""
-        norm, images, random = NORMS[name], self.images.float(), self._random(name)
+        """Attack only images that are still correct.
+
+        An image that is wrong without change or after a smaller one is wrong within this budget too.
+        """
+        norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():
             clean, _ = correctness(self.network, images, self.labels)
@@ -88,7 +89,7 @@ class _Batch:
         return found
 
     def _right_after(
-        self, kind: str, images: Tensor, labels: Tensor, norm: Norm, budget: float, draw: Tensor,
+        self, kind: str, images: Tensor, labels: Tensor, norm: AttackNorm, budget: float, draw: Tensor,
         start: np.random.RandomState | None,
     ) -> Tensor:  # fmt: skip
         with self.context():

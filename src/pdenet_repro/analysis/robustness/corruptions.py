@@ -1,7 +1,7 @@
-"""Corruptions of images that do not depend on the network: noise, blur, low contrast, occlusion, at growing strength.
+"""Corrupt images independently of the network: by noise, blur, low contrast or occlusion of a given strength.
 
 Images are raw, (N, 3, H, W) uint8, before and after. ``random`` draws the same numbers for every strength, so that results for
-different strengths differ in the strength alone.
+different strengths differ by the strength only.
 """
 
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from torchvision.transforms import functional
 
 
 def gaussian_noise(images: Tensor, deviation: float, random: np.random.RandomState) -> Tensor:
-    """Independent normal noise on every value; ``deviation`` in pixel values (of 255)."""
+    """Add independent normal noise to every value; its standard ``deviation`` is in pixel values (of 255)."""
     draw = torch.from_numpy(random.standard_normal(images.shape).astype(np.float32)).to(images.device)
     return _to_bytes(images + deviation * draw)
 
 
 def gaussian_blur(images: Tensor, deviation: float, random: np.random.RandomState) -> Tensor:
-    """Convolution with a Gaussian of standard deviation ``deviation`` in pixels, cut off at three of them; edges mirrored."""
+    """Convolve with a Gaussian of standard ``deviation`` in pixels, truncated at three of them, with mirrored edges."""
     return _to_bytes(functional.gaussian_blur(images.float(), 2 * ceil(3 * deviation) + 1, deviation))
 
 
 def contrast(images: Tensor, divisor: float, random: np.random.RandomState) -> Tensor:
-    """All values move towards the image's mean grey: their distance from it is divided by ``divisor``."""
+    """Divide the distance of all values from the image's mean grey by ``divisor``."""
     return _to_bytes(255 * functional.adjust_contrast(images / 255, 1 / divisor))
 
 
 def occlusion(images: Tensor, side: float, random: np.random.RandomState) -> Tensor:
-    """A square of ``side`` pixels at a random place takes the image's mean colour; larger squares hold the smaller ones."""
+    """Cover a square of ``side`` pixels at a random place with the image's mean colour; larger squares contain smaller ones."""
     height, width, size = *images.shape[2:], round(side)
     covered = []
     for image, place in zip(images, random.random_sample((len(images), 2)), strict=True):
@@ -47,7 +47,7 @@ def _to_bytes(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A function that corrupts images, its names, and strengths from hardly visible to hardly recognisable images."""
+    """A function that corrupts images, its names, and strengths from hardly visible to hardly recognisable results."""
 
     apply: Callable[[Tensor, float, np.random.RandomState], Tensor]
     heading: str

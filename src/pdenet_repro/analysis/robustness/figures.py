@@ -1,4 +1,4 @@
-"""Pictures of robustness: accuracy against strength, and an image at each strength."""
+"""Draw robustness: accuracy against strength, and an image at each strength."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
 from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import Row, columns_of, where
-from pdenet_repro.analysis.robustness.attacks import NORMS, attack, correctness, scores
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
@@ -22,7 +22,7 @@ WRONG, RIGHT = "#c22f00", "#1d2329"
 
 
 def curves(rows: Sequence[Row], panels: Mapping[str, Panel], chance: float) -> Figure:
-    """A panel for each corruption and attack, in it a line with its interval for each network; strengths are evenly spaced."""
+    """Draw a panel for each corruption and attack: the accuracy of each network, with intervals, at evenly spaced strengths."""
     figure = Figure(figsize=(13.5, 7), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2), sharey=True)
     for axis, (name, panel) in zip(axes.flat, panels.items(), strict=True):
@@ -54,13 +54,13 @@ def curves(rows: Sequence[Row], panels: Mapping[str, Panel], chance: float) -> F
 def gallery(
     subject: Subject, images: Tensor, labels: Tensor, panels: Mapping[str, Panel], given: argparse.Namespace
 ) -> Figure:
-    """The first image of a batch (N, 3, H, W) uint8 that is classified rightly, under each corruption and iterated attack.
+    """Draw the first correctly classified image of a batch (N, 3, H, W) uint8 under each corruption and iterated attack.
 
-    Corruptions are drawn for the whole batch. Where scores depend on the batch, they are those of the image in this batch.
+    Corruptions are drawn for the whole batch. If scores depend on the batch, they are computed in this one.
     """
     with torch.no_grad():
         right, _ = correctness(subject.network, images, labels)
-    chosen = int(right.int().argmax())  # the first of the batch, if all are classified wrongly
+    chosen = int(right.int().argmax())  # the first image if all are classified wrongly
     shown = {name: panel for name, panel in panels.items() if not name.endswith("one-step")}
     columns = max(len(panel.strengths) for panel in shown.values())
     figure = Figure(figsize=(1 + 1.55 * columns, 1.85 * len(shown)), layout="constrained")
@@ -79,8 +79,8 @@ def gallery(
 def _changed(
     subject: Subject, images: Tensor, labels: Tensor, chosen: int, name: str, strength: float, given: argparse.Namespace
 ) -> tuple[Tensor, Tensor]:
-    """The chosen image (3, H, W) as it is shown, and its scores (classes,)."""
-    # a norm over the examples gives the same scores for every image that is alone in its batch
+    """Return the chosen image (3, H, W) after the change, and its scores (classes,)."""
+    # with a norm over the batch all images that are alone in theirs have the same scores
     batch, at = (slice(None), chosen) if scores_depend_on_batch(subject) else (slice(chosen, chosen + 1), 0)
     if name in CORRUPTIONS:
         corruption = CORRUPTIONS[name]
@@ -88,7 +88,7 @@ def _changed(
             images = corruption.apply(images, strength, stream(given.seed, f"robustness {name}", 0))
         with torch.no_grad():
             return images[chosen], scores(subject.network, images[batch])[at]
-    norm = NORMS[name.split()[0]]
+    norm = ATTACK_NORMS[name.split()[0]]
     found = attack(subject.network, images[batch], labels[batch], norm, strength, steps=given.steps)
     return found.images[at], found.scores[at]
 

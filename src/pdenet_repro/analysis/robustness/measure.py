@@ -1,9 +1,9 @@
-"""Kind ``robustness``: accuracy on corrupted images and under gradient attacks of growing strength.
+"""Kind ``robustness``: measure accuracy on corrupted images and under gradient attacks of growing strength.
 
-The paper's claim is that stable dynamics make networks robust (v1, Section 3). The accuracy of each network is measured with its
-exact binomial interval, on the same images with the same random draws, in the precision of its training. As networks differ on
-clean images already, the share of the images right without change that stay right is given too, and two networks are compared
-image by image (McNemar's exact test).
+The paper claims that stable dynamics make networks robust (v1, Section 3). The accuracy of each network is measured with its
+exact binomial interval, on the same images with the same random draws, in the precision of its training. Since networks differ
+on clean images already, a second number is the share of correctly classified clean images that stay correct, and two networks
+are compared image by image (McNemar's exact test).
 """
 
 import argparse
@@ -12,10 +12,10 @@ from itertools import combinations
 
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches
+from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Picture, Result, Row, where
 from pdenet_repro.analysis.robustness.accuracy import Right, right_predictions
-from pdenet_repro.analysis.robustness.attacks import NORMS
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS
 from pdenet_repro.analysis.robustness.figures import curves, gallery
 from pdenet_repro.analysis.robustness.panels import KNOWN, AddStrengths, Panel, panels_of
 from pdenet_repro.analysis.subjects import Subject
@@ -28,16 +28,18 @@ IMAGES = 40
 OPTIONS = {
     "--strengths": {
         "action": AddStrengths, "default": {}, "metavar": "NAME=A,B,...",
-        "help": f"strengths of one damage or norm, growing; may be repeated for others; defaults: {KNOWN}",
+        "help": f"increasing strengths of one corruption or attack norm; repeat the option for others; defaults: {KNOWN}",
     },
-    "--steps": {"type": whole_number(2), "default": 10, "metavar": "N", "help": "of iterated attacks (default %(default)s)"},
+    "--steps": {
+        "type": whole_number(2), "default": 10, "metavar": "N", "help": "steps of iterated attacks (default %(default)s)",
+    },
     "--restarts": {
         "type": whole_number(0), "default": 2, "metavar": "N",
-        "help": "iterated attacks start at the image, then N more times at a random change; the best counts "
+        "help": "iterated attacks start at the image, then N times at random changes of it; the most successful counts "
         "(default %(default)s)",
     },
 }  # fmt: skip
-BATCH = 50  # images at a time; with gradients they take 3 GB in the paper's network
+BATCH = 50  # images that are computed together; with gradients they take 3 GB in the paper's network
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -46,12 +48,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     Raises
     ------
     InvalidConfig
-        The networks are of different data sets, there are fewer test images, or a single image is given for a network whose
-        scores depend on the batch.
+        The networks have different data sets, ``--images`` exceeds the test images, or it is 1 although the scores of a
+        network depend on the batch.
     """
     if len({each.config.data.name for each in subjects}) > 1:
-        raise InvalidConfig("robustness: the networks must be of one data set, to be shown the same images")
-    batches = about_batches(subjects, given.images, BATCH)
+        raise InvalidConfig("robustness: the networks must have one data set, so that they are shown the same images")
+    batches = batch_dependence_note(subjects, given.images, BATCH)
     panels = panels_of(given)
     right = {subject: right_predictions(subject, _batches(subject, given), panels, given) for subject in subjects}
     rows = [row for subject in subjects for row in _rows(subject, right[subject], panels, given)]
@@ -62,17 +64,17 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         pictures={
             "robustness": Picture(
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
-                "Accuracy under damage and attack",
-                f"Share of {given.images} test images classified rightly (line) and its exact 95 % interval (band), the same "
-                "images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 to "
-                "255, or in pixels. The standardisation undoes low contrast up to rounding. Attacks: images that are wrong "
-                "without one count as wrong, under iterated attacks also those that are wrong at a smaller budget. Dotted: "
-                "a random change of the same size, to compare an attack with.",
+                "Accuracy under corruptions and attacks",
+                f"Share of {given.images} test images that are classified correctly (line) and its exact 95 % interval (band), "
+                "the same images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 "
+                "to 255, or in pixels. The standardisation undoes low contrast up to rounding. Under an attack, images that "
+                "are wrong without it count as wrong; under an iterated one also those that are wrong at a smaller budget. "
+                "Dotted: a random change of the same size, for comparison.",
             ),
             "robustness_images": Picture(
                 gallery(subjects[0], *_batches(subjects[0], given)[0], panels, given),
                 "An image at each strength",
-                f"A test image and its predicted class ({subjects[0].name}); red: wrong.",
+                f"A test image and its predicted class ({subjects[0].name}); wrong predictions are red.",
             ),
         },
         tables={"robustness": rows, **({"robustness_pairs": pairs} if pairs else {})},
@@ -81,7 +83,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _batches(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """Images (N, 3, H, W) uint8 and labels (N,) of each batch; N is nearly equal, so that no batch has a single image."""
+    """Return batches of images (N, 3, H, W) uint8 and labels (N,) of nearly equal size, so that none has a single image."""
     parts = (
         part.tensor_split(batch_count(given.images, BATCH)) for part in subject.test_images(given.images, given.seed)
     )
@@ -106,7 +108,7 @@ def _rows(subject: Subject, found: Right, panels: dict[str, Panel], given: argpa
 
 
 def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> list[Row]:
-    """Rows that compare two networks on the images that both classify rightly without change (McNemar)."""
+    """Compare two networks on the images that both classify correctly without change (McNemar's test)."""
     both = right["noise", 0] & of_other["noise", 0]
     rows = []
     for (name, strength), found in right.items():
@@ -120,7 +122,7 @@ def _pair_rows(one: Subject, other: Subject, right: Right, of_other: Right) -> l
 
 
 def _relative_sentences(rows: Sequence[Row], panels: dict[str, Panel]) -> list[str]:
-    """Sentences on the images right without change that stay right under the iterated attacks of the smallest budget."""
+    """State how many correctly classified images stay correct under iterated attacks with the smallest budget."""
     sentences = []
     for name in (name for name in panels if name.endswith("iterated")):
         strength = panels[name].strengths[1]
@@ -132,7 +134,8 @@ def _relative_sentences(rows: Sequence[Row], panels: dict[str, Panel]) -> list[s
         )
         if shares:
             sentences.append(
-                f"Of the images right without change stay right under {panels[name].heading}, {strength:g}: {shares}."
+                f"Share of the correctly classified clean images that stay correct under {panels[name].heading}, {strength:g}: "
+                f"{shares}."
             )
     return sentences
 
@@ -144,7 +147,7 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
     def listed(name: str, strength: float) -> str:
         return ", ".join(f"{network} {accuracy[name, strength, network]:.0%}" for network in networks)
 
-    sentences = [f"Of {given.images} clean test images are classified rightly: {listed('noise', 0)}."]
+    sentences = [f"Share of the {given.images} clean test images that are classified correctly: {listed('noise', 0)}."]
     able = [network for network in networks if accuracy["noise", 0, network]]
     for name, panel in panels.items():
         clean, *strengths = panel.strengths
@@ -160,13 +163,13 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
         sentences.append(sentence + ".")
     largest = {name: panel.strengths[-1] for name, panel in panels.items() if name.endswith("iterated")}
     left = max(accuracy[name, budget, each] for name, budget in largest.items() for each in networks)
-    budgets = " and ".join(f"{budget:g} ({NORMS[name.split()[0]].heading})" for name, budget in largest.items())
+    budgets = " and ".join(f"{budget:g} ({ATTACK_NORMS[name.split()[0]].heading})" for name, budget in largest.items())
     sentences.append(
-        f"At the largest budgets, {budgets}, the iterated attacks leave at most {left:.0%}: "
+        f"At the largest budgets, {budgets}, the accuracy under iterated attacks is at most {left:.0%}. "
         + (
-            "near 0, as it must be where gradients are not masked; this alone does not show that they are not."
+            "It is near 0, as it must be if gradients are not masked, but this does not prove that they are not."
             if left <= 0.05
-            else "not near 0, which it comes to where gradients are not masked; see larger ones with --strengths."
+            else "It is not near 0, as it would be at large budgets if gradients are not masked; try more with --strengths."
         )
     )
     return sentences

@@ -1,11 +1,11 @@
-"""The corruptions and attacks that are measured, at which strengths, and the option that chooses these."""
+"""Define at which strengths corruptions and attacks are measured, and the option ``--strengths`` that changes them."""
 
 import argparse
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pdenet_repro.analysis.robustness.attacks import NORMS
+from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.config.schema import IMAGE_SIDE
 
@@ -19,7 +19,10 @@ KNOWN = "; ".join(f"{name}={','.join(f'{value:g}' for value in values)}" for nam
 
 @dataclass(frozen=True)
 class Panel:
-    """One corruption or attack: its strengths, the first of which changes nothing, and the random change of the same size."""
+    """A corruption or attack and its strengths, the first of which changes nothing.
+
+    ``control`` names, for an attack, the random perturbation of the same size.
+    """
 
     heading: str
     unit: str
@@ -28,10 +31,10 @@ class Panel:
 
 
 def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
-    """The corruptions and attacks that are measured, by their names in the table."""
+    """Return the corruptions and attacks that are measured, by their names in the table."""
     chosen = DEFAULTS | given.strengths
     panels = {name: Panel(each.heading, each.unit, (each.clean, *chosen[name])) for name, each in CORRUPTIONS.items()}
-    for name, norm in NORMS.items():
+    for name, norm in ATTACK_NORMS.items():
         for kind, steps in (("one-step", "one step"), ("iterated", f"{given.steps} steps")):
             heading = f"attack, {norm.heading}: {steps}"
             panels[f"{name} {kind}"] = Panel(heading, norm.unit, (0, *chosen[name]), f"{name} random")
@@ -39,18 +42,18 @@ def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
 
 
 class AddStrengths(argparse.Action):
-    """Adds ``NAME=A,B,...`` to the option's dictionary of strengths; refuses strengths that do not fit, and a name twice."""
+    """Add ``NAME=A,B,...`` to the option's dictionary of strengths; refuse unsuitable strengths and a repeated name."""
 
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
-        """As any action of argparse: ``values`` is the option's value."""
+        """Parse ``values``, the value of the option, and store it in the namespace."""
         before = getattr(namespace, self.dest)
         name, found = _strengths(self, values)
         if name in before:
             first = ",".join(f"{value:g}" for value in before[name])
             raise argparse.ArgumentError(
-                self, f"{values}: must name another damage or norm, {name}={first} has been given already"
+                self, f"{values}: must name another corruption or norm, {name}={first} has been given already"
             )
         setattr(namespace, self.dest, before | {name: found})
 
@@ -63,11 +66,11 @@ def _strengths(action: argparse.Action, word: str) -> tuple[str, Strengths]:
         found = tuple(float(value) for value in values.split(","))
     except ValueError:
         found = ()
-    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # blur stays inside
+    bounds = {"contrast": (1, 1000), "occlusion": (0, IMAGE_SIDE), "blur": (0, 15)}  # mirrored edges limit blur
     least, most = bounds.get(name, (0, 1e6))
     if not found or not all(a < b for a, b in pairwise(found)) or not least < found[0] or not found[-1] <= most:
         raise argparse.ArgumentError(
             action,
-            f"{word}: strengths of {name} must be growing numbers above {least} and at most {most:g}, like {name}=2,4,8",
+            f"{word}: strengths of {name} must be increasing numbers above {least} and at most {most:g}, like {name}=2,4,8",
         )
     return name, found

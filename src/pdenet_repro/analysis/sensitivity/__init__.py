@@ -1,1 +1,1 @@
-"""Kind ``sensitivity``: the largest singular values of units and networks."""
+"""Kind ``sensitivity``: by how much units and networks enlarge small perturbations."""

@@ -1,9 +1,9 @@
-"""Kind ``sensitivity``: largest singular values of units and networks, one-sided Lipschitz constants of layers.
+"""Kind ``sensitivity``: measure largest singular values of units and networks, one-sided Lipschitz constants of layers.
 
-A random perturbation is enlarged by the mean gain of a Jacobian J, ``|J|_F / sqrt(n)``. The most sensitive direction is
-enlarged by the largest singular value of J, which is found by Lanczos iteration on ``J^T J`` from products with J and ``J^T``.
-The one-sided Lipschitz constant of a layer F at an image is the largest eigenvalue of ``(J + J^T) / 2`` with the norm free. It
-is the rate at which two close solutions of ``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
+A map with Jacobian J enlarges a random perturbation by the mean gain ``|J|_F / sqrt(n)``, and the most sensitive direction by
+the largest singular value of J, which a Lanczos iteration on ``J^T J`` computes matrix-free. The one-sided Lipschitz constant of
+a layer F at an image is the largest eigenvalue of ``(J + J^T) / 2`` with the norm free. It is the rate at which two close
+solutions of ``Y' = F(Y)`` may move apart; Theorem 1 needs it to be at most 0.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pdenet_repro.analysis.drawing import (
     tick_steps,
     time_steps,
 )
-from pdenet_repro.analysis.jacobian import Evaluation, forward_product, of_layers
+from pdenet_repro.analysis.jacobian import Evaluation, forward_product, measure_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
@@ -31,14 +31,14 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
-AT_ONCE = 4  # images that are computed at a time
+BATCH = 4  # images that are computed together
 DIRECTIONS = 4  # random directions for the mean gain
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every unit, every layer and the whole of every network at test images.
+    """Measure every unit, every layer and the whole network at test images, for every network.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def gains(map_: Callable[[Tensor], Tensor], X: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Largest singular value and root mean square gain of the Jacobian of a map at each of N examples, (N,) each.
+    """Return the largest singular value and the root mean square gain of a map's Jacobian at each example, (N,) each.
 
-    ``map_`` maps each example independently, (N, ...) to (N, ...), to no more values than X has.
+    ``map_`` must map examples independently, from X (N, ...) to (N, ...), and to no more values than X has.
     """
     value, pullback = torch.func.vjp(map_, X)[:2]
 
@@ -100,14 +100,14 @@ def _gains(subject: Subject, entering: Sequence[Tensor], images: int, seed: int)
     ]
     rows = []
     for part, map_, X in (*maps, ("network", network.forward_standardized, network.standardize(pixels))):
-        largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(AT_ONCE)), strict=True))
+        largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(BATCH)), strict=True))
         about = {**subject.columns, "part": part, "images": images}
         rows.append(about | extremes("largest_gain", largest) | extremes("mean_gain", mean))
     return rows
 
 
 def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
-    """The function that multiplies row n of directions by ``(J + J^T) / 2``, J the Jacobian at example n, the norm free."""
+    """Return the function that multiplies direction n by ``(J + J^T) / 2``, J the Jacobian at example n, the norm free."""
     J, transposed = layer.jacobian(frozen=False, batched=True).product, layer.transposed()
     return lambda V: (J(V) + transposed(V)) / 2
 
@@ -115,7 +115,7 @@ def symmetric_part(layer: Evaluation) -> Callable[[Tensor], Tensor]:
 def _layers(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
     rows = []
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        found = of_layers(unit, Y, AT_ONCE, lambda each: largest_eigenvalues(symmetric_part(each), each.Y))
+        found = measure_layers(unit, Y, BATCH, lambda each: largest_eigenvalues(symmetric_part(each), each.Y))
         for (step, layer), (constants, _) in found.items():
             about = {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(Y)}
             rows.append(about | extremes("one_sided_lipschitz", constants))
@@ -136,7 +136,7 @@ def _sentence(name: str, of_parts: Sequence[Row], layers: Sequence[Row]) -> str:
 
 
 def picture(of_parts: Sequence[Row], layers: Sequence[Row]) -> Figure:
-    """Left the gains, right the one-sided Lipschitz constants; a mark for each network."""
+    """Draw the gains (left) and the one-sided Lipschitz constants (right), with a mark for each network."""
     figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     parts, steps, style = list(dict.fromkeys(row["part"] for row in of_parts)), time_steps(layers), styles_of(of_parts)

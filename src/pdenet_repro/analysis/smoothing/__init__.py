@@ -1,1 +1,1 @@
-"""Kind ``smoothing``: which frequencies of the features the units damp."""
+"""Kind ``smoothing``: whether the units damp high frequencies of the features."""

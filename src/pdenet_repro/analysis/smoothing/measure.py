@@ -1,8 +1,8 @@
-"""Kind ``smoothing``: energy of the features by frequency band, and their gradient, at every time step.
+"""Kind ``smoothing``: measure the energy of the features by frequency band, and their gradient, at every time step.
 
-A heat equation damps high frequencies. The parabolic equation (7) without a norm decreases the Euclidean norm of the features,
-but its kernels and its activation decide which frequencies it damps. Frequencies are those of the orthonormal discrete cosine
-transform, which needs no periodic images. The Nyquist frequency is half a period for each pixel of the unit's own grid.
+A heat equation damps high frequencies. The parabolic equation (7) decreases the Euclidean norm of the features (without
+normalisation), but its kernels and activation decide which frequencies it damps. Frequencies are those of the orthonormal
+discrete cosine transform, which needs no periodic images. The Nyquist frequency is half a period per pixel of the unit's grid.
 """
 
 import argparse
@@ -20,19 +20,19 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import Place, features, places, portions, states
+from pdenet_repro.analysis.trajectory import Place, batch_slices, places, state_features, states
 from pdenet_repro.system.console import progress
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
-BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges, over the Nyquist frequency
+BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges of the bands, as shares of the Nyquist frequency
 UPPER = "share_0.5_to_1_nyquist"
 
 
 def band_energies(Y: Tensor) -> np.ndarray:
-    """The part of ``|Y|^2`` in each frequency band, (bands, N), for each example of features Y (N, C, H, W).
+    """Return the part of ``|Y|^2`` in each band, (bands, N), for each example of features Y (N, C, H, W).
 
-    The larger of a mode's two frequencies, ``max(k_y / H, k_x / W)`` over Nyquist's, decides its band.
+    The larger of a mode's two frequencies, ``max(k_y / H, k_x / W)`` in units of Nyquist's, decides its band.
     """
     energy = np.square(dctn(Y.double().cpu().numpy(), axes=(2, 3), norm="ortho"))
     frequency = np.maximum(*np.meshgrid(*(np.arange(n) / n for n in Y.shape[2:]), indexing="ij"))
@@ -40,7 +40,7 @@ def band_energies(Y: Tensor) -> np.ndarray:
 
 
 def relative_gradient(Y: Tensor) -> np.ndarray:
-    """``|grad Y| / |Y|`` of each example of features Y (N, C, H, W), (N,); the gradient: differences to the next pixels."""
+    """Return ``|grad Y| / |Y|`` of each example of features Y (N, C, H, W), (N,), with forward differences as gradient."""
     squares = sum(Y.double().diff(dim=d).square().flatten(1).sum(1) for d in (2, 3))
     return (squares / Y.double().square().flatten(1).sum(1).clamp_min(1e-300)).sqrt().cpu().numpy()
 
@@ -53,9 +53,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     for subject in progress(subjects, "frequencies of the features"):
         pixels, _ = subject.test_images(given.images, given.seed)
         found: dict[Place, list[tuple[np.ndarray, np.ndarray]]] = {}
-        for part in portions(subject, given.images):
+        for part in batch_slices(subject, given.images):
             for place, state in states(subject.network, subject.network.standardize(pixels[part])):
-                Y = features(subject.network, place, state)
+                Y = state_features(subject.network, place, state)
                 if Y.ndim == 4:
                     found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))
         for place, measured in found.items():
@@ -70,7 +70,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
         own = [row for row in where(rows, network=subject.name) if row["unit"]]
-        ends = {(row["unit"], row["step"] > 0): row for row in own}  # the last row of each stays
+        ends = {(row["unit"], row["step"] > 0): row for row in own}  # keeps step 0 and the last step
         changes = "; ".join(
             f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%}"
             for unit in dict.fromkeys(row["unit"] for row in own)
@@ -90,13 +90,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
-    """Above the share of high frequencies, below the relative gradient."""
+    """Draw the share of high frequencies (above) and the relative gradient (below) at every place of ``path``."""
     figure = Figure(figsize=(10.5, 6.8), layout="constrained")
     axes = figure.subplots(2, 1)
     for i, (axis, name) in enumerate(zip(axes, (UPPER, "gradient_over_norm"), strict=True)):
         depth_axes.prepare(axis, path, named=not i, labelled=bool(i))
         for network, how in styles_of(rows).items():
-            for unit, at in enumerate(depth_axes.inside(path), start=1):
+            for unit, at in enumerate(depth_axes.unit_indices(path), start=1):
                 own = where(rows, network=network, unit=unit)
                 spread = columns_of(own, *quantiles(name, None))
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,

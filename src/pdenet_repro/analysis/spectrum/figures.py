@@ -1,4 +1,4 @@
-"""Pictures of spectra: eigenvalues in the complex plane with the region of stability; step sizes allowed and used."""
+"""Draw eigenvalues in the complex plane with the region of stability, stable step sizes, and asymmetries of Jacobians."""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.report.figures import colours
 
 Rows = Sequence[Row]
-MARKERS = {"frozen": "o", "free": "x"}  # the norm
-STABLE, EDGE = "#f2e8b6", "#8a6d00"  # the region of stability, its outline
+MARKERS = {"frozen": "o", "free": "x"}  # by the treatment of the norm
+STABLE, EDGE = "#f2e8b6", "#8a6d00"  # colours of the region of stability and of its outline
 
 
-def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
-    """``h lambda`` of every layer: a column for each network; rows: norm frozen (crops) and free (full size); shades: units."""
+def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
+    """Draw ``h lambda`` of every layer, units by shades: a column for each network, rows for the norm frozen and free."""
     figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
@@ -38,7 +38,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
         _limits(column[0], z, euler=euler)
         for axis, norm in zip(column, MARKERS, strict=True):
             _region(axis, euler=euler)
-            for unit in range(units, 0, -1):  # the first, palest, on top and smallest: nested where they coincide
+            for unit in range(units, 0, -1):  # the smallest marks come last, on top
                 chosen = z[[row["unit"] == unit and row["norm"] == norm for row in rows]]
                 axis.scatter(chosen.real, chosen.imag, 5 + 7 * unit, color=[shades[unit - 1]], marker=MARKERS[norm],
                              linewidths=0.8)  # fmt: skip
@@ -73,7 +73,7 @@ def in_the_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Pic
 
 
 def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
-    """The largest stable step size of every layer at full size, and the one used; strips for step sizes 0 and infinity."""
+    """Draw the largest stable step size of every layer at full size, and the one used, with strips for 0 and infinity."""
     figure = Figure(figsize=(9, 4.4), layout="constrained")
     axis = figure.subplots()
     full = where(layers, size="full")
@@ -137,7 +137,7 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
 
 
 def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
-    """Asymmetry of the Jacobians, the norm free, against the number of pixels over which the norm's statistics are computed."""
+    """Draw the asymmetry of Jacobians, the norm free, against the side of the crop on which the norm has its statistics."""
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     axis = figure.subplots()
     style = line_styles((subject.name, subject.dynamic) for subject in subjects)
@@ -156,36 +156,35 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
     return Picture(
         figure,
         "Asymmetry and the number of pixels",
-        "How far the norm's own contribution makes the Jacobians of the layers unsymmetric (Frobenius norm, estimated), on crops "
-        f"of the features and on the whole: medians of images, units and steps, bands from {LOW} to {HIGH} %. The contribution "
-        "is that of a mean and a variance over the pixels, and falls with their number.",
+        "How asymmetric a free norm makes the Jacobians of the layers (Frobenius norm, estimated), on crops of the features and "
+        f"on the whole: medians of images, units and steps, bands from {LOW} to {HIGH} %. The asymmetry comes from the mean and "
+        "the variance over the pixels, and falls with their number.",
     )
 
 
 def _heights(allowed: Sequence[float], used: set[float]) -> tuple[float, float, float, float]:
-    """Lower and upper end of the logarithmic axis, and the heights of step sizes 0 and inf outside; 0.0 if there are none."""
+    """Return both ends of the logarithmic axis, and the heights beyond them of step sizes 0 and inf (0.0 if there are none)."""
     shown = [h for h in (*allowed, *used) if 0 < h < np.inf]
-    low, high = min(shown) / 1.6, 1.6 * max(shown)  # a factor of 2.5 at least: one of 1, 2, 5, 10, ... is within
+    low, high = min(shown) / 1.6, 1.6 * max(shown)  # a range of 2.5 at least, so that a tick is within
     strip = (high / low) ** 0.06
     return low, high, low / strip if 0 in allowed else 0.0, high * strip if np.inf in allowed else 0.0
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, or the powers alone where there are many."""
+    """Return ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, or only the powers if there are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(powers) < 6 else (1,)
     return [t for t in (factor * 10.0**power for power in powers for factor in factors) if low <= t <= high]
 
 
 def _shades(colour: str, count: int) -> list[tuple[float, float, float]]:
-    """``count`` shades of a colour, from pale to full."""
     strengths = np.linspace(0.4, 1, count) if count > 1 else [1.0]
     red, green, blue = to_rgb(colour)
     return [(1 - t * (1 - red), 1 - t * (1 - green), 1 - t * (1 - blue)) for t in strengths]
 
 
 def _limits(axis: Axes, z: np.ndarray, *, euler: bool) -> None:
-    """Set the limits of a panel so that all points z and the region of stability are in it."""
+    """Set the limits of a panel so that it contains all points z and the region of stability."""
     parallel, across = (z.real, z.imag) if euler else (z.imag, z.real)
     low, high = min(parallel.min(), -2), max(parallel.max(), 0 if euler else 2)
     margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), 1.1 if euler else 0.05 * (high - low))
@@ -198,6 +197,6 @@ def _limits(axis: Axes, z: np.ndarray, *, euler: bool) -> None:
 def _region(axis: Axes, *, euler: bool) -> None:
     if euler:
         axis.add_patch(Ellipse((-1, 0), 2, 2, facecolor=STABLE, zorder=-1))
-        axis.add_patch(Ellipse((-1, 0), 2, 2, fill=False, edgecolor=EDGE, zorder=3))  # seen where points hide it
-    else:  # over the points, which lie on it: behind them it could not be seen
+        axis.add_patch(Ellipse((-1, 0), 2, 2, fill=False, edgecolor=EDGE, zorder=3))  # visible over the points
+    else:  # drawn over the points, which lie on the line and would hide it
         axis.plot([0, 0], [-2, 2], color=EDGE, linewidth=1.3, marker="_", markersize=22, zorder=3)

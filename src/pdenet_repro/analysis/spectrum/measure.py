@@ -1,11 +1,11 @@
-"""Kind ``spectrum``: eigenvalues of every layer's Jacobian at test images, and the step sizes they allow.
+"""Kind ``spectrum``: compute eigenvalues of every layer's Jacobian at test images, and the step sizes that they allow.
 
-All eigenvalues can be computed for small matrices only. *Crops*: a square in the middle of the features at each layer, with at
-most ``--unknowns`` values (channels x height x width). All eigenvalues of the layer's dense Jacobian on it are computed in
-float64, with the norm frozen at the statistics of the whole features. *Full size*: for the layers as they are, the eigenvalue
-of largest modulus (the largest three where the Jacobian is not symmetric) and the one of largest real part are computed from
-products alone, in float32. The asymmetry of a Jacobian with the norm free depends on the number of pixels, so it is estimated
-on crops of growing size and at full size.
+All eigenvalues can be computed for small matrices only, so there are two measurements. A *crop* is a square in the middle of a
+layer's features with at most ``--unknowns`` values (channels x height x width). All eigenvalues of the layer's dense Jacobian on
+it are computed in float64, with the norm frozen at the statistics of the whole features. At *full size* the eigenvalue of
+largest modulus (the largest three if the Jacobian is not symmetric) and the one of largest real part are computed matrix-free in
+float32. The asymmetry of a Jacobian with the norm free depends on the number of pixels, so it is estimated on crops of growing
+size and at full size.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from pdenet_repro.analysis.jacobian import (
 )
 from pdenet_repro.analysis.options import applicable, scores_depend_on_batch
 from pdenet_repro.analysis.result import Result, Row, where
-from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, in_the_plane, step_sizes
+from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, eigenvalue_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import PORTION, entering_features, units
+from pdenet_repro.analysis.trajectory import MAX_BATCH, entering_features, units
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.layers import SymmetricLayer
@@ -38,19 +38,19 @@ from pdenet_repro.system import device
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 OPTIONS = {
     "--unknowns": {
         "type": int, "metavar": "N",
-        "help": "channels x height x width at most of the crops whose eigenvalues are all computed (default 512, more "
-        "where a unit has so many channels that this leaves one pixel)",
+        "help": "largest channels x height x width of the crops of which all eigenvalues are computed (default 512, or more "
+        "if a unit has so many channels that only one pixel would fit)",
     }
 }  # fmt: skip
 UNKNOWNS = 512
-TOLERANCE = 1e-2  # of eigenvalues at full size, relative to the largest
-COPIES = 6  # memory that computing all eigenvalues takes, in copies of the float64 matrix
-TREATMENTS = ("frozen", "free")  # the norm's mean and variance are held, or depend on the features
+TOLERANCE = 1e-2  # error of eigenvalues at full size, relative to the largest
+COPIES = 6  # of the float64 matrix that are in memory while all its eigenvalues are computed
+TREATMENTS = ("frozen", "free")  # the norm's mean and variance are fixed, or follow the features
 TOGETHER = (
     " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had {} "
     "images."
@@ -58,10 +58,10 @@ TOGETHER = (
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure every layer of every network, its norm frozen and free."""
+    """Compute the eigenvalues of every layer of every network, with its norm frozen and free."""
     subjects, sentences = applicable(
         subjects, lambda subject: facts_of(subject.dynamic).region is not None,
-        "for the region of stability of its integrator is not known (facts.region)",
+        "the dynamic states no region of stability of its integrator (facts.region)",
     )  # fmt: skip
     unknowns = _unknowns(subjects, given.unknowns)
     layers: list[Row] = []
@@ -94,7 +94,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
         )
     trained = [subject for subject in subjects if subject.folder] or subjects
-    result.pictures["spectrum"] = in_the_plane(trained, points, layers)
+    result.pictures["spectrum"] = eigenvalue_plane(trained, points, layers)
     result.pictures["spectrum_steps"] = step_sizes(subjects, layers)
     result.pictures["spectrum_asymmetry"] = asymmetry_by_size(subjects, trend)
     result.tables = {"spectrum_layers": layers, "spectrum": points, "spectrum_asymmetry": trend}
@@ -102,13 +102,13 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _together(subject: Subject, images: int) -> int:
-    """The number of images in the batch from which ``images`` are taken; norms over the examples need several."""
-    others = min(PORTION, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
+    """Return the size of the batch that contains the ``images``; a norm over the batch needs several images."""
+    others = min(MAX_BATCH, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
 
 def _unknowns(subjects: Sequence[Subject], given: int | None) -> int:
-    """The largest size of dense matrices; InvalidConfig where the option's value is too small or does not fit the memory."""
+    """Return the largest size of dense matrices; InvalidConfig if the option's value is too small or exceeds the memory."""
     widths = {(IMAGE_SIDE >> i, width) for subject in subjects for i, width in enumerate(subject.config.network.widths)}
     least = max(width * _grids(side)[0] ** 2 for side, width in widths)
     unknowns = max(UNKNOWNS, least) if given is None else given
@@ -127,17 +127,17 @@ def _unknowns(subjects: Sequence[Subject], given: int | None) -> int:
 
 
 def _grids(side: int) -> list[int]:
-    """Sides of the grids that squares of pixels divide ``side`` into, but a single pixel, which has no variance."""
+    """Return the divisors of ``side`` from 2 on, the possible sides of crops; a single pixel has no variance."""
     return [n for n in range(2, side + 1) if side % n == 0]
 
 
 def crop_side(channels: int, side: int, unknowns: int) -> int:
-    """The largest side of `_grids` at which the features of one image have at most ``unknowns`` values."""
+    """Return the largest divisor of ``side`` at which a crop of all channels has at most ``unknowns`` values."""
     return max(n for n in _grids(side) if channels * n**2 <= unknowns)
 
 
 def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """For each time step a row and all q on the crop, the norm frozen at the statistics of the whole features Y (1, C, H, W)."""
+    """Yield for each time step a row and all eigenvalues of `combine` on the crop, the norm frozen at all of Y (1, C, H, W)."""
     side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
         linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
@@ -151,7 +151,7 @@ def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row,
 
 
 def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
-    """``|J - J^T| / |J|`` of the first layer of each time step, norm free, on crops of growing size and at full size."""
+    """Yield ``|J - J^T| / |J|`` of each time step's first layer, norm free, on crops of growing size and at full size."""
     full = Y.shape[-1]
     for step, (layer, *_) in enumerate(evaluations(unit, Y), 1):
         for side in (n for n in (2, 4, 8, 16, 32, full) if n <= full):
@@ -160,13 +160,13 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
-    """For each time step a row, and the largest q with the rightmost at full size; without the latter if it did not converge."""
+    """Yield for each time step a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`."""
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in TREATMENTS:
             frozen = norm == "frozen"
             linear = combine([layer.jacobian(frozen=frozen) for layer in layers])
             symmetric = frozen and len(layers) == 1 and unit.dynamic.layer is SymmetricLayer
-            # without symmetry several eigenvalues can be nearly as large as the largest
+            # without symmetry several eigenvalues can have nearly the largest modulus
             found = extreme_eigenvalues(linear, symmetric=symmetric, count=1 if symmetric else 3, tolerance=TOLERANCE)
             if not len(found):
                 raise NoEigenvalues(
@@ -186,7 +186,7 @@ def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
 
 
 def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) -> Row:
-    """Columns of the table for one layer; ``growth``: the largest factor of a mode in one time step."""
+    """Return the columns of the table for one layer; ``growth`` is the largest factor of a mode in one time step."""
     values = integrator.eigenvalues(q)
     return {
         "eigenvalues": len(values),
@@ -196,14 +196,13 @@ def _summary(q: np.ndarray, integrator: Integrator, h: float, tolerance: float) 
         "largest_imaginary": float(values.imag.max()),
         "zero_modes": float((np.abs(q) <= tolerance * max(np.abs(q).max(), 1e-300)).mean()),
         "integrator": integrator.name,
-        "step_size_allowed": integrator.limit(q, tolerance),
+        "step_size_allowed": integrator.largest_stable_step(q, tolerance),
         "step_size_used": h,
         "growth": integrator.growth(q, h),
     }
 
 
 def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Sequence[Row]) -> str:
-    """Sentences on where the eigenvalues of a network lie, and how asymmetric the Jacobians are."""
     crops, free = where(rows, size="crop"), where(rows, size="full", norm="free")
     wave = isinstance(integrator, Wave)
     off = "largest_real" if wave else "largest_imaginary"
@@ -228,7 +227,7 @@ def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Seq
 
 
 def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> str:
-    """Sentences on the step sizes that the layers allow at full size, norm frozen: for each time step the least of the images."""
+    """State up to which step size each time step is stable at all images, at full size with the norm frozen."""
     full = where(rows, size="full", norm="frozen")
     allowed: dict[tuple[int, int], float] = {}
     for row in full:
@@ -253,7 +252,7 @@ def _steps_sentence(integrator: Integrator, h: float, rows: Sequence[Row]) -> st
             if more
             else "is within that."
         )
-        + (f" In {missing} the search for growing modes did not converge: one may have been missed." if missing else "")
+        + (f" In {missing} the search for growing modes did not converge and may have missed one." if missing else "")
     )
 
 
@@ -262,4 +261,4 @@ def _negative_scales(network: PDENet) -> str:
     count = int((scales < 0).sum())
     if not count:
         return ""
-    return f" {count} of the {len(scales)} scales of its norms are negative: those channels' part of F is of the other sign."
+    return f" {count} of the {len(scales)} scales of its norms are negative, so their channels' part of F has the reversed sign."

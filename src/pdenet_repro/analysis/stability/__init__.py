@@ -1,1 +1,1 @@
-"""Kind ``stability``: how far two solutions move apart."""
+"""Kind ``stability``: whether the distance of two solutions grows."""

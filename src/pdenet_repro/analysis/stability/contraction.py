@@ -1,12 +1,12 @@
-"""Theorem 1 on trained parabolic units: each step with its own weights, biases and scales, the norm frozen at each image.
+"""Test Theorem 1 on parabolic units with each step's own weights and the norm frozen at each image (see `jacobian`).
 
-With a frozen norm a layer is ``F(Y) = -K^T sigma(a K Y + c)`` with ``a = s / deviation``, and ``F(Y) - F(Z) = -K^T D a K (Y -
-Z)`` with a diagonal D whose entries, the slopes of secants of sigma, are in [0, 1]. If a >= 0 everywhere, a step multiplies the
-distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``, so no distance grows for ``h <= 2 / ||sqrt(a)
-K||^2``. The weights may differ between steps; the factors of the steps multiply. Where a scale is negative Theorem 1 does not
-apply: with ``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+) K||^2 - 1)``. For solutions
-close to the image the slopes are those at its features, and the factor is the largest ``|1 + h lambda|`` over eigenvalues of
-the layer's Jacobian.
+With a frozen norm a layer is ``F(Y) = -K^T sigma(a K Y + c)``, where a is the norm's scale s over the standard deviation. Then
+``F(Y) - F(Z) = -K^T D a K (Y - Z)``, where D is diagonal with slopes of secants of sigma, which are in [0, 1]. If a >= 0
+everywhere, a step multiplies the distance of any two solutions by at most ``max(1, h ||sqrt(a) K||^2 - 1)``, so no distance
+grows for ``h <= 2 / ||sqrt(a) K||^2``. The weights may differ between steps; the factors of the steps multiply. If a scale is
+negative, Theorem 1 does not apply: with ``a = a_+ - a_-`` the factor is at most ``max(1 + h ||sqrt(a_-) K||^2, h ||sqrt(a_+)
+K||^2 - 1)``. For solutions close to an image the slopes are those of sigma at its features, and the factor is the largest
+``|1 + h lambda|`` over the eigenvalues lambda of the layer's Jacobian.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 def slopes_of_norm(layer: Evaluation) -> Tensor:
-    """The factor ``a`` of a layer with its norm frozen at its features (N, C, H, W), of a shape that broadcasts to theirs."""
+    """Return the slope a of a layer's norm when it is frozen at the features (N, C, H, W), in their shape."""
     inside: list[Tensor] = []
     F = layer.frozen()
 
@@ -54,10 +54,10 @@ def slopes_of_norm(layer: Evaluation) -> Tensor:
 
 @torch.no_grad()
 def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
-    """The largest factor of a distance in a step of size h, and the largest step size at which no distance grows.
+    """Compute by which factor a step of size h can enlarge a distance, and up to which step size no distance grows.
 
-    Each is an array (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
-    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Lanczos iteration: to about 1 %.
+    The values are arrays (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
+    ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Their errors are about 1 % (Lanczos).
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 
@@ -81,9 +81,9 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[Row]:
-    """For each step of a parabolic unit the bounds at images Y (N, C, H, W), and the growth of their distance from Z, alike.
+    """Return a row for each step of a parabolic unit: `largest_factors` at Y, and the growth of the distance of Y and Z.
 
-    Z goes through layers whose norms are frozen at the features of Y, as Theorem 1 needs it.
+    Y and Z (N, C, H, W) enter the unit. Both pass layers whose norms are frozen at the features of Y, as Theorem 1 requires.
     """
     rows, h = [], unit.dynamic.h
     for step, (layer,) in enumerate(evaluations(unit, Y), start=1):
@@ -103,9 +103,9 @@ def unit_rows(unit: Unit, Y: Tensor, Z: Tensor) -> list[Row]:
 def measure(
     subjects: Sequence[Subject], pairs: Mapping[Subject, Sequence[tuple[Tensor, Tensor]]], result: Result
 ) -> None:
-    """Add the measurements of Theorem 1 to ``result`` for each parabolic network.
+    """Add table, picture and sentences on Theorem 1 to ``result``, for the parabolic networks among the subjects.
 
-    ``pairs``: for each network and unit two features (N, C, H, W) that enter it.
+    ``pairs`` has for each network and unit two arrays of features (N, C, H, W) that enter the unit.
     """
     table: list[Row] = []
     for subject in subjects:
@@ -152,7 +152,7 @@ def _sentence(name: str, h: float, rows: Sequence[Row], products: Sequence[float
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Left the factors of one step, right the step sizes; marks: medians over images, lines: from smallest to largest."""
+    """Draw factors of one step (left) and step sizes (right): medians over images as marks, their range as lines."""
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     style, steps = styles_of(rows), time_steps(rows)

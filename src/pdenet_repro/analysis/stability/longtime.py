@@ -1,9 +1,10 @@
-"""The distance of two solutions over times much longer than a unit's, and whether it grows algebraically or exponentially.
+"""Measure the distance of two solutions over times much longer than a unit's: it may grow algebraically or exponentially.
 
-All steps have the weights of the unit's first step. Without a norm a parabolic flow increases no distance (Theorem 1). A
-hyperbolic flow conserves an energy, but distances may grow, in the energy norm of the linear equation too: where ``sigma' = 0``
-the linearised force is zero, leapfrog has a defective double root 1, and distances grow linearly in time (``y'' = -relu(y)``,
-``y(0) = 1`` from rest has ``y(100) = -98.4``). With an unrestricted equation they may grow exponentially.
+All steps have the weights of the unit's first step. Without normalisation a parabolic flow increases no distance (Theorem 1). A
+hyperbolic flow conserves an energy, but distances may grow, even in the energy norm of the linear equation. Where ``sigma' = 0``
+the linearised force is zero, leapfrog has a defective double root 1, and distances grow linearly in time; for example
+``y'' = -relu(y)`` with ``y(0) = 1`` and ``y'(0) = 0`` gives ``y(100) = -98.4``. With an unrestricted equation distances may grow
+exponentially.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,19 +18,19 @@ from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_
 from pdenet_repro.analysis.energy.invariants import energy_distance
 from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.theorem_setting import Flow, as_they_are, in_theory
+from pdenet_repro.analysis.theorem_setting import Flow, network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import euclidean_norms
 
-LONGER = 16  # the final time, over a unit's own
+LONGER = 16  # final time over the final time of a unit
 WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
 
 
 @torch.no_grad()
 def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation: str = "relu") -> list[np.ndarray]:
-    """Distances of solutions from features Y and Z (N, C, H, W) at times 0, 1, ..., ``times``, over those at time 0.
+    """Compute distances of the solutions from features Y and Z (N, C, H, W) at times 0, 1, ..., ``times``, over the first.
 
-    Three arrays (times + 1, N): the Euclidean distance, and `energy_distance` without and with the activation, which is NaN for a
-    dynamic without energy. All steps have the first weights of ``flow``.
+    The three arrays (times + 1, N) are the Euclidean distance, and `energy_distance` without and with the activation, which are
+    NaN for a dynamic without energy. All steps have the first weights of ``flow``.
     """
     dynamic, theta = flow.dynamic, flow.thetas[0]
     one, other = dynamic.start(Y), dynamic.start(Z)
@@ -45,10 +46,10 @@ def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation
 
 
 def exponents(distance: np.ndarray) -> tuple[float, float, str]:
-    """Fits to a distance (T + 1,) at times 0, 1, ..., T: p of ``t^p``, r of ``exp(r t)``, and the name of the better fit.
+    """Fit ``t^p`` and ``exp(r t)`` to a distance d (T + 1,) at times 0, 1, ..., T; return p, r and the better fit's name.
 
-    Both are least squares for log d from T/4 on, against log t and against t; the smaller residual is the better fit. Where the
-    distance is 0 or not finite the exponents are NaN and the name is empty.
+    Both are least-squares fits of log d from T/4 on, against log t and against t; the better one has the smaller residual. If a
+    distance is 0 or not finite, p and r are NaN and the name is empty.
     """
     times = np.arange(len(distance))
     late = times >= max(1, len(distance) // 4)
@@ -65,10 +66,10 @@ def exponents(distance: np.ndarray) -> tuple[float, float, str]:
 
 
 def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
-    """Rows of a table for each unit, setting and time; ``pairs``: two features (N, C, H, W) that enter each unit."""
+    """Return a row for each setting, unit and time; ``pairs`` has two features (N, C, H, W) that enter each unit."""
     times, activation = LONGER * subject.config.network.steps, subject.config.network.activation
     found = []
-    for setting, flows in ((WITH_NORM, as_they_are(subject)), (WITHOUT, in_theory(subject))):
+    for setting, flows in ((WITH_NORM, network_flows(subject)), (WITHOUT, theorem_flows(subject))):
         for unit, (flow, (Y, Z)) in enumerate(zip(flows, pairs, strict=True), start=1):
             distance, energy, controlled = distances_over_time(flow, Y, Z, times, activation)
             power, rate, better = exponents(np.median(distance, axis=1))
@@ -87,7 +88,7 @@ def rows(subject: Subject, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
 
 
 def sentences(found: Sequence[Row]) -> list[str]:
-    """A sentence for each network: the distances at the end without norm, also in the energy norm, and how they grow."""
+    """Return a sentence for each network on its final distances without norm, also in energy norms, and on their growth."""
     result = []
     for name in dict.fromkeys(row["network"] for row in found):
         chosen = where(found, network=name, setting=WITHOUT)
@@ -101,7 +102,7 @@ def sentences(found: Sequence[Row]) -> list[str]:
         algebraic = sum(row["better_fit"] == "algebraic" for row in ends)
         sentence = (
             f"{name}, without norm and with the first step's weights for {last} steps: the units multiply distances by {at_end} "
-            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; the first fits "
+            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; t^p fits "
             f"better in {algebraic} of {len(ends)} units."
         )
         if not np.isnan(ends[0]["energy_distance_over_start_median"]):
@@ -114,9 +115,9 @@ def sentences(found: Sequence[Row]) -> list[str]:
 
 
 def picture(found: Sequence[Row], own: Collection[int]) -> Figure:
-    """Distances against time, a panel for each setting and one for the part that H bounds: median and range of the units.
+    """Draw distances against time, as median and range of the units: a panel for each setting, one for what H bounds.
 
-    ``own``: the numbers of time steps of the networks' units.
+    ``own`` has the numbers of time steps of the networks' units.
     """
     style = styles_of(found)
     figure = Figure(figsize=(13.5, 4.8), layout="constrained")

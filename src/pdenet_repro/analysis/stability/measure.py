@@ -1,8 +1,8 @@
-"""Kind ``stability``: the distance of two solutions at every time step of a network.
+"""Kind ``stability``: measure the distance of two solutions at every time step of a network.
 
-Distances are measured in the networks as they are, over longer times with and without norm (`longtime`), and in parabolic units
-with the norm frozen, where Theorem 1 of the paper applies (`contraction`). Networks are in evaluation mode: batch norms use their
-running statistics. Where nothing else is said distances are Euclidean, over channels and pixels.
+Distances are measured in the networks as they are, over longer times with and without normalisation (`longtime`), and in
+parabolic units with frozen normalisation, to which Theorem 1 applies (`contraction`). Networks are in evaluation mode, in which
+batch norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
 """
 
 import argparse
@@ -16,59 +16,59 @@ from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import legend, line_styles, plain_numbers
-from pdenet_repro.analysis.options import numbers
+from pdenet_repro.analysis.options import parse_numbers
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles
 from pdenet_repro.analysis.stability import contraction, longtime
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import (
     Place,
+    batch_slices,
     entering_features,
     euclidean_norms,
-    features,
     places,
-    portions,
+    state_features,
     states,
 )  # fmt: skip
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.seeds import stream, torch_seed
 
-BESIDE_INITIAL_WEIGHTS = True
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 32
 OPTIONS = {
     "--sizes": {
         "default": "0.01,0.1,0.5", "metavar": "A,B,...",
-        "help": "norms of the perturbations over that of the image (default %(default)s)",
+        "help": "norms of the perturbations, each over the norm of the image (default %(default)s)",
     }
 }  # fmt: skip
-PAIRS = 16  # largest number of pairs for long times and for Theorem 1
-LEAST = 1e-5  # norm of a perturbation over that of the image, below which float32 rounds it off
+PAIRS = 16  # largest number of pairs that are measured over long times and for Theorem 1
+LEAST = 1e-5  # norm of a perturbation over that of the image; float32 rounds smaller perturbations off
 SAME_CLASS = "another image of the class"
 
 
 @dataclass(frozen=True)
 class Distances:
-    """The distance of two solutions at every place and for every image: arrays (places, images)."""
+    """The distances of two solutions at every place for every image, as arrays (places, images)."""
 
     distance: np.ndarray
-    norm: np.ndarray  # of the first solution
+    norm: np.ndarray  # of the features of the first solution
 
     def growth(self, path: Sequence[Place]) -> np.ndarray:
-        """Distance over that at the start of the unit, (places, images); NaN outside of units."""
+        """Return the distance over that at the start of the unit, (places, images); NaN outside of units."""
         found = np.full_like(self.distance, np.nan)
-        for at in depth_axes.inside(path):
+        for at in depth_axes.unit_indices(path):
             start = self.distance[at[0]]
             found[at] = self.distance[at] / np.where(start, start, np.nan)
         return found
 
     @property
     def relative(self) -> np.ndarray:
-        """Distance over the norm of the first solution's features, (places, images)."""
+        """The distance over the norm of the first solution's features, (places, images)."""
         return np.asarray(self.distance / self.norm)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure the distances of test images and their perturbations in every network."""
-    sizes = numbers("--sizes", given.sizes, LEAST, 10)
+    """Measure the distances of test images and their perturbations in every network, and test Theorem 1."""
+    sizes = parse_numbers("--sizes", given.sizes, LEAST, 10)
     result, drawn, rows = Result(), [], []
     for subject in progress(subjects, "distances of solutions"):
         path = places(subject.config.network)
@@ -87,14 +87,14 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         "Above: Euclidean distance of two solutions over their distance at the start of the unit, median over "
         f"{given.images} test images and all perturbations, bands from {LOW} to {HIGH} %; above 1 the flow "
         "expands (Theorem 1 promises at most 1 to the parabolic flow without norm and with small steps; a hyperbolic one may "
-        "expand, linearly in time and more). Random perturbations show the mean gain, not the largest (kind sensitivity). "
+        "expand, linearly in time or faster). Random perturbations show the mean gain, not the largest (kind sensitivity). "
         "Below: the "
         "distance over the norm of the features, from the images to the classifier, medians. Networks as "
-        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) are no part of the flow.",
+        "they are, with their norms, in evaluation mode; opening, connectors and pooling (grey) do not belong to the flow.",
     )
     pairs = {subject: _perturbed_features(subject, given) for subject in subjects}
-    going_on = progress(subjects, "distances over a long time")
-    result.tables["stability_long"] = [row for each in going_on for row in longtime.rows(each, pairs[each])]
+    each_subject = progress(subjects, "distances over a long time")
+    result.tables["stability_long"] = [row for each in each_subject for row in longtime.rows(each, pairs[each])]
     result.sentences += longtime.sentences(result.tables["stability_long"])
     result.pictures["stability_long"] = Picture(
         longtime.picture(result.tables["stability_long"], {subject.config.network.steps for subject in subjects}),
@@ -111,7 +111,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 @torch.no_grad()
 def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tuple[Tensor, Tensor]]:
-    """For each unit two features (N, C, H, W): those of test images, and with random perturbations of a tenth of their norm."""
+    """Return for each unit the features (N, C, H, W) of test images that enter it, and these with random perturbations.
+
+    The norm of a perturbation is a tenth of that of the features.
+    """
     generator = torch.Generator().manual_seed(torch_seed(given.seed, "theorem"))
     pairs = []
     for Y in entering_features(subject, min(given.images, PAIRS), given.seed):
@@ -122,17 +125,17 @@ def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tup
 
 @torch.no_grad()
 def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
-    """Distances between test images and their perturbations, by the perturbation.
+    """Compute the distances between test images and their perturbations; the result is keyed by the perturbation.
 
-    A perturbation is a number, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`.
-    Random directions are the same for all sizes and networks. Images without another of their class are left out of the latter.
+    A key is either a size, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`, which
+    leaves out images without another one of their class. Random directions are the same for all sizes and networks.
     """
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
     partner = partners(labels.cpu().numpy(), seed)
     starts: list[float | str] = [*sizes, SAME_CLASS]
     parts = []
-    for part in portions(subject, images, solutions=len(sizes) + 2):
+    for part in batch_slices(subject, images, solutions=len(sizes) + 2):
         X = subject.network.standardize(pixels[part])
         D = torch.randn(X.shape, generator=generator).to(X.device)
         D *= (euclidean_norms(X) / euclidean_norms(D)).to(X.dtype)[:, None, None, None]
@@ -140,8 +143,8 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
         solutions = [states(subject.network, start) for start in (X, *(X + size * D for size in sizes), others)]
         found = []
         for (place, state), *perturbed in zip(*solutions, strict=True):
-            Y = features(subject.network, place, state)
-            distance = [euclidean_norms(features(subject.network, place, other) - Y) for _, other in perturbed]
+            Y = state_features(subject.network, place, state)
+            distance = [euclidean_norms(state_features(subject.network, place, other) - Y) for _, other in perturbed]
             found.append(torch.stack([torch.stack(distance), euclidean_norms(Y).expand(len(starts), -1)]))
         parts.append(torch.stack(found, dim=2).cpu().numpy())  # (distance and norm, starts, places, images)
     by_start = {
@@ -154,7 +157,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
 
 
 def partners(labels: np.ndarray, seed: int) -> np.ndarray:
-    """For each label (N,) the index of another image of the same class, or the image's own index where there is none."""
+    """Return for each label (N,) the index of another image of the class, or the image's own index if there is none."""
     partner = np.arange(len(labels))
     for label in np.unique(labels):
         of_class = stream(seed, "partners", int(label)).permutation(np.flatnonzero(labels == label))
@@ -177,12 +180,12 @@ def _rows(subject: Subject, path: Sequence[Place], by_start: dict[float | str, D
 
 
 def _together(path: Sequence[Place], by_start: dict[float | str, Distances]) -> np.ndarray:
-    """`Distances.growth` for all perturbations, (places, images x perturbations)."""
+    """Return `Distances.growth` of all perturbations together, (places, images x perturbations)."""
     return np.concatenate([found.growth(path) for found in by_start.values()], axis=1)
 
 
 def _sentence(subject: Subject, path: Sequence[Place], by_start: dict[float | str, Distances], images: int) -> str:
-    ends = _together(path, by_start)[[at[-1] for at in depth_axes.inside(path)]]
+    ends = _together(path, by_start)[[at[-1] for at in depth_axes.unit_indices(path)]]
     factors = joined(map(np.nanmedian, ends), ".2f")
     return (
         f"{subject.name}: the units multiply the distance of two solutions by {factors} (medians over {images} test "
@@ -203,7 +206,7 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     for subject, path, by_start in drawn:
         how = style[subject.name]
         growth, x = _together(path, by_start), np.array(depth_axes.positions(longest, path))
-        for i, at in enumerate(depth_axes.inside(path)):
+        for i, at in enumerate(depth_axes.unit_indices(path)):
             depth_axes.draw(above, x[at], growth[at], how, None if i else subject.name)
         for found in by_start.values():
             depth_axes.draw(below, x, found.relative, how, band=False, marker=None)

@@ -1,4 +1,4 @@
-"""Pictures of kernels as differential operators, and of networks moved to other resolutions."""
+"""Draw the symbols of kernels, and the accuracy of networks at other image resolutions."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
 
 
 def mean_symbol(rows: Rows, kind: str) -> float:
-    """The mean of a column ``symbol_KIND``, kernels weighted by the squares of their norms."""
+    """Return the mean of the column ``symbol_KIND`` over kernels, weighted by their squared norms."""
     values, weights = columns_of(rows, f"symbol_{kind}", "squared_norm")
     return float(np.average(values, weights=weights))
 
 
 def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
-    """A panel for each network: the mean squared symbol of each band and the odd share, by unit and time step."""
+    """Draw for each network the mean squared symbol in each band and the odd share, by unit and time step."""
     figure = Figure(figsize=(4.2 * len(subjects) + 0.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
     for axis, subject in zip(axes, subjects, strict=True):
@@ -56,19 +56,18 @@ def symbols(subjects: Sequence[Subject], terms: Rows) -> Picture:
 
 
 def _title(axis: Axes, subject: Subject) -> None:
-    """Write the network's name above a panel, a long name in smaller letters and two lines."""
     name, size = (subject.name, 12) if len(subject.name) <= 33 else (subject.name.replace(", ", ",\n"), 9)
     axis.set_title(name, color=colours([subject.dynamic])[subject.dynamic], fontweight="bold", fontsize=size)
 
 
-def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
-    """A panel for each network: test accuracy against the image side, with unchanged and with rescaled stencils."""
+def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
+    """Draw for each network the test accuracy against the side of the images, for unchanged and rescaled stencils."""
     figure = Figure(figsize=(3.6 * len(subjects) + 0.8, 4.0), layout="constrained")
     axes = figure.subplots(1, len(subjects), squeeze=False, sharey=True)[0]
-    sides = sorted({row["side_pixels"] for row in moved})
+    sides = sorted({row["side_pixels"] for row in resolutions})
     for axis, subject in zip(axes, subjects, strict=True):
         colour = colours([subject.dynamic])[subject.dynamic]
-        rows = sorted(where(moved, network=subject.name), key=lambda row: row["side_pixels"])
+        rows = sorted(where(resolutions, network=subject.name), key=lambda row: row["side_pixels"])
         for stencils, style, face, shift in (("unchanged", "--", "white", -0.05), ("rescaled", "-", colour, 0.05)):
             chosen = [row for row in rows if row["stencils"] in ("native", stencils)]
             at = [sides.index(row["side_pixels"]) + shift * (row["stencils"] != "native") for row in chosen]
@@ -83,7 +82,7 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
         axis.set_xlim(-0.4, len(sides) - 0.6)
         axis.set_xlabel("side of the images in pixels")
         percent_axis(axis)
-        axis.set_ylim(0, 1.05 * max(row["high_95"] for row in moved))
+        axis.set_ylim(0, 1.05 * max(row["high_95"] for row in resolutions))
         draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
     handles = [
@@ -96,8 +95,8 @@ def accuracies(subjects: Sequence[Subject], moved: Rows) -> Picture:
     figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(subjects) > 1 else 1, frameon=False)
     return Picture(
         figure,
-        "Networks moved to other resolutions",
-        f"Test accuracy on {moved[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
+        "Networks at other image resolutions",
+        f"Test accuracy on {resolutions[0]['test_images']} test images resized to other meshes (exact 95 % intervals), with the "
         f"stencils of {IMAGE_SIDE} pixels, and with stencils of the same differential operators at the new mesh size and time "
-        "steps as short as it needs; batch norms with new statistics at every size.",
+        "steps as short as that mesh needs; batch norms have new statistics at every size.",
     )

@@ -1,11 +1,11 @@
-"""Kind ``stencils``: kernels of networks as differential operators, and the same networks at other image resolutions.
+"""Kind ``stencils``: describe kernels as differential operators, and measure networks at other image resolutions.
 
-The 3x3 kernels of a unit are described by their symbols: how large they are at low and at high frequencies, and which share of
-them is odd, like a first derivative. Then images are resampled to coarser and finer meshes, and every 3x3 kernel (opening and
-units) is replaced by the stencil of the same differential operator at the new mesh size dx. On a finer mesh the time steps are
-refined too, as the CFL condition of explicit schemes requires: ``h ~ dx^2`` for first-order equations, ``h ~ dx`` for
-second-order and Hamiltonian ones. Pooling, the mean over pixels and 1x1 kernels do not depend on the mesh. The batch norms get
-new statistics from training images at the new mesh, for unchanged stencils as well.
+The symbols of a unit's 3x3 kernels say how large the kernels are at low and at high frequencies, and which share of them is odd
+like a first derivative. Then images are resampled to coarser and finer meshes, and every 3x3 kernel (opening and units) is
+replaced by the stencil of the same differential operator at the new mesh size dx. On a finer mesh the time steps are refined
+too, as the CFL condition of explicit schemes requires: ``h ~ dx^2`` for first-order equations, ``h ~ dx`` for second-order and
+Hamiltonian ones. Pooling, the mean over pixels and 1x1 kernels do not depend on the mesh. The statistics of batch norms are
+computed again on training images at the new mesh, for unchanged stencils too.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import about_batches, scores_depend_on_batch
+from pdenet_repro.analysis.options import batch_dependence_note, scores_depend_on_batch
 from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
@@ -40,20 +40,18 @@ from pdenet_repro.system.errors import InvalidConfig
 IMAGES = 1000
 OPTIONS = {
     "--sides": {
-        "default": "48,72,144", "metavar": "N,N", "help": "pixels of a side of the resized images (default %(default)s)",
+        "default": "48,72,144", "metavar": "N,N", "help": "sides of the resized images in pixels (default %(default)s)",
     }
 }  # fmt: skip
-VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32, of which some ten are in memory at a time
-TOGETHER = (
-    32  # least number of images in a batch, for a norm over them; 3 GB in the paper's network at the largest side
-)
+BATCH_VALUES = 2**22  # in the largest features of a batch: 16 MiB in float32; about ten of that size are in memory
+LEAST_BATCH = 32  # images, for a norm over the batch; they take 3 GB in the paper's network at the largest side
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
-    """Measure the symbols of the kernels, and the accuracy at every resolution with unchanged and rescaled stencils."""
+    """Measure the symbols of the kernels, and the accuracy at every resolution for unchanged and for rescaled stencils."""
     sides = _sides(given.sides, max(len(subject.config.network.widths) for subject in subjects))
     batch = _batch(subjects, sides)
-    result = Result(sentences=about_batches(subjects, given.images, batch))
+    result = Result(sentences=batch_dependence_note(subjects, given.images, batch))
     terms: list[Row] = []
     resolutions: list[Row] = []
     for subject in subjects:
@@ -68,7 +66,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _sides(value: str, units: int) -> list[int]:
-    """The resolutions in the option's value without the images' own; InvalidConfig for one that pooling cannot halve."""
+    """Parse the sides in the option's value, leaving out the images' own; pooling must be able to halve each."""
     step = 2 ** (units - 1)
     try:
         sides = sorted({int(part) for part in value.split(",")})
@@ -76,7 +74,7 @@ def _sides(value: str, units: int) -> list[int]:
         sides = [0]
     if any(side < 2 * step or side % step or side > 4 * IMAGE_SIDE for side in sides):
         raise InvalidConfig(
-            f"--sides {value}: must be numbers of pixels with commas between, multiples of {step} from {2 * step} to "
+            f"--sides {value}: must be numbers of pixels separated by commas, multiples of {step} from {2 * step} to "
             f"{4 * IMAGE_SIDE}, for example 48,192"
         )
     others = [side for side in sides if side != IMAGE_SIDE]
@@ -88,14 +86,14 @@ def _sides(value: str, units: int) -> list[int]:
 
 
 def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
-    """Images in a batch, the same for all networks and sides, as scores may depend on it."""
+    """Return the number of images in a batch: one for all networks and sides, because scores may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
-    batch = VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
-    return max(batch, TOGETHER if any(map(scores_depend_on_batch, subjects)) else 1)
+    batch = BATCH_VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
+    return max(batch, LEAST_BATCH if any(map(scores_depend_on_batch, subjects)) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
-    """A row for each unit, time step and kernel; the unit of length of the coefficients is a pixel of the images."""
+    """Return a row for each unit, time step and kernel; coefficients have a pixel of the images as unit of length."""
     rows: list[Row] = []
     for unit, module in enumerate(subject.network.units):
         h = 2.0**unit  # each pooling doubles the mesh
@@ -114,36 +112,36 @@ def _terms(subject: Subject) -> list[Row]:
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """Images (N, 3, H, W) resampled to ``side`` x ``side`` pixels: averages over areas (coarser), bilinear (finer)."""
+    """Resample images (N, 3, H, W) to ``side`` x ``side`` pixels: by averages over areas (coarser), bilinearly (finer)."""
     if side <= images.shape[-1]:
         return F.interpolate(images, size=(side, side), mode="area")
     return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
 
 
-def moved(network: PDENet, factor: float) -> PDENet:
-    """A copy whose 3x3 kernels are the same differential operators on a mesh of ``factor`` times the size."""
+def with_rescaled_stencils(network: PDENet, factor: float) -> PDENet:
+    """Return a copy whose 3x3 kernels are the same differential operators on a mesh of ``factor`` times the size."""
     other = copy.deepcopy(network)
     with torch.no_grad():
         for name, parameter in other.named_parameters():
-            # the shape alone does not decide: scales (steps, channels) of three steps and three channels are 3x3 too
+            # the shape does not suffice: scales (steps, channels) of three steps and three channels are 3x3 too
             if name.rpartition(".")[2].startswith("kernel") and parameter.shape[-2:] == (3, 3):
                 parameter.copy_(rescaled(parameter, factor))
     return other
 
 
 def steps_for_one(network: PDENet, side: int) -> int:
-    """The number of time steps for one that the CFL condition requires at ``side`` pixels; 1 on a mesh coarser than 96."""
+    """Return how many time steps must replace one at ``side`` pixels by the CFL condition; 1 on coarser meshes."""
     ratio = max(1.0, side / IMAGE_SIDE)
     waves = isinstance(network.units[0].dynamic, Hamiltonian | SecondOrder)
     return math.ceil(ratio if waves else ratio**2)
 
 
 def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
-    """A row for the images' own resolution, then two for each other side: with unchanged and with rescaled stencils."""
+    """Return a row for the images' own side, then two for each other side: for unchanged and for rescaled stencils."""
     network, (images, labels) = subject.network, subject.test_images(count, seed)
     truth = labels.cpu().numpy()
 
-    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardise first: the image is then the same function
+    def at(side: int) -> Callable[[Tensor], Tensor]:  # standardised first, so that all sides sample one function
         return lambda part: resized(network.standardize(part), side)
 
     def row(side: int, stencils: str, steps: int, predicted: np.ndarray) -> Row:
@@ -158,7 +156,7 @@ def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int,
     for side in progress(sides, f"other resolutions, {subject.name}"):
         steps = steps_for_one(network, side)
         found = []
-        for changed in (copy.deepcopy(network), moved(refined(network, steps), IMAGE_SIDE / side)):
+        for changed in (copy.deepcopy(network), with_rescaled_stencils(refined(network, steps), IMAGE_SIDE / side)):
             renew_statistics(subject, changed, STATISTICS_IMAGES, seed, at(side))
             found.append(predictions(subject, changed, images, batch, at(side)))
         unchanged, rescaled = found
@@ -184,8 +182,9 @@ def _sentences(name: str, terms: Sequence[Row], resolutions: Sequence[Row]) -> l
         sentences.append(
             f"{name}: test accuracy {_percent(native)} at {IMAGE_SIDE} pixels; at {changed['side_pixels']} pixels "
             f"{_percent(unchanged)} with unchanged, {_percent(changed)} with rescaled stencils and {changed['steps_for_one']} "
-            f"time steps for one, statistics renewed for both; {changed['right_only_rescaled']} images are right only with the "
-            f"second, {changed['right_only_unchanged']} only with the first (McNemar p = {changed['mcnemar_p']:.2g})."
+            f"time steps in place of one, both with renewed batch statistics; {changed['right_only_rescaled']} images are right "
+            f"only with rescaled, {changed['right_only_unchanged']} only with unchanged ones (McNemar p = "
+            f"{changed['mcnemar_p']:.2g})."
         )
     return sentences
 

@@ -1,4 +1,4 @@
-"""Norms of the features, conserved quantities and forces in the units of a network, as functions of time."""
+"""Compute norms of the features, conserved quantities and forces in the units of a network at every time step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,52 +9,55 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.analysis.energy import invariants
-from pdenet_repro.analysis.jacobian import of_layers
+from pdenet_repro.analysis.jacobian import measure_layers
 from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
-FEW = 8  # images whose states at all times of a unit are stored at a time
+BATCH = 8  # images whose states at all times of a unit are in memory together
 
 
 @dataclass(frozen=True)
-class Course:
-    """Norm and energies of features in a unit, arrays (times, images); energies are divided by ``|K Y_0|^2 / 2``."""
+class TimeSeries:
+    """Norm and energies of features in a unit as arrays (times, images); the energies are divided by ``|K Y_0|^2 / 2``."""
 
     times: np.ndarray  # (times,), in time steps of the network
-    norm: np.ndarray  # of the features, divided by that at the start
-    invariant: np.ndarray | None = None  # `invariants.invariant` at a state; None for a dynamic without one
-    centred: np.ndarray | None = None  # the same with all parts of a state at one time; NaN at the last time
+    norm: np.ndarray  # Euclidean norm of the features over that at the start
+    invariant: np.ndarray | None = None  # `invariants.invariant` of the states; None for a dynamic without one
+    centred: np.ndarray | None = None  # the same with both parts of a state at one time; NaN at the last time
     energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
 
     def deviations(self) -> list[float]:
-        """Largest difference of the invariant, and of its centred form, from its first value, relative to that."""
+        """Return the largest relative deviation from the first value, of the invariant and of its centred form."""
         known = [values for values in (self.invariant, self.centred) if values is not None]
         return [float(np.nanmax(np.abs(values / values[0] - 1))) for values in known]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The courses of one network in one setting, one for each unit."""
+class NetworkSeries:
+    """The time series of each unit of one network in one setting."""
 
     subject: Subject
     setting: str
-    units: Sequence[Course]
+    units: Sequence[TimeSeries]
 
 
 @torch.no_grad()
-def course(flow: Flow, Y: Tensor, activation: str = "") -> Course:
-    """The course of features Y (N, C, H, W) in a unit; with its ``activation`` also of energies, for a flow without norm."""
-    parts = [_course(flow, some, activation) for some in Y.split(FEW)]
+def time_series(flow: Flow, Y: Tensor, activation: str = "") -> TimeSeries:
+    """Compute the time series of a unit into which features Y (N, C, H, W) enter.
+
+    Energies are computed if the unit's ``activation`` is given, which needs a flow without norm.
+    """
+    parts = [_time_series(flow, some, activation) for some in Y.split(BATCH)]
     found = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
-    return Course(np.arange(len(found["norm"])) / flow.refined, **found)
+    return TimeSeries(np.arange(len(found["norm"])) / flow.refined, **found)
 
 
-def _course(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
+def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     dynamic, theta = flow.dynamic, flow.thetas[0]
-    states = invariants.states(dynamic, Y, flow.thetas)
+    states = invariants.unit_states(dynamic, Y, flow.thetas)
     norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
     found = {"norm": norm / norm[0]}
     if activation and isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder):
@@ -71,10 +74,10 @@ def _course(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def forces(subject: Subject, entering: Sequence[Tensor]) -> list[Row]:
-    """For each layer median and largest ``|F|`` at the features ``entering`` the units, and the bound that the norm gives."""
+    """Return a row for each layer: median and largest ``|F|`` for features ``entering`` the units, and its bound."""
     rows, activation = [], subject.config.network.activation
     for number, (unit, Y) in enumerate(zip(units(subject.network), entering, strict=True), start=1):
-        measured = of_layers(unit, Y, FEW, lambda each: euclidean_norms(each.F(each.Y, each.theta)))
+        measured = measure_layers(unit, Y, BATCH, lambda each: euclidean_norms(each.F(each.Y, each.theta)))
         for (step, layer), (force, each) in measured.items():
             rows.append(
                 {**subject.columns, "unit": number, "step": step, "layer": layer, "images": len(force),
