@@ -1,9 +1,9 @@
-"""What the signals to stop do: while a run trains, it finishes its step, saves and leaves; otherwise the command leaves.
+"""Handles the signals that ask a program to stop: a run that trains finishes its step, saves and exits; else it just exits.
 
-SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost connection) and SIGUSR1 are such orders. One order may arrive twice: ``timeout``,
-``make`` and ``systemctl stop`` send it to a whole process group and pass it on as well. So signals within ``ONE_ORDER``
-seconds are one order, and a later one is a second order: the process leaves at once. A signal that was ignored when the
-process started (``nohup``, a background job of a script) stays ignored.
+SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost connection) and SIGUSR1 are the stop signals. One request to stop may arrive twice:
+``timeout``, ``make`` and ``systemctl stop`` signal a whole process group, whose members pass the signal on as well. So stop
+signals within ``ONE_ORDER`` seconds are one request. A later signal is a second request: the process exits at once. A signal
+that was ignored when the process started (``nohup``, a background job of a script) stays ignored.
 """
 
 import os
@@ -16,19 +16,19 @@ from types import FrameType, TracebackType
 from typing import Any
 
 ORDERS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-ONE_ORDER = 2.0  # seconds
+ONE_ORDER = 2.0  # seconds within which stop signals count as one request
 
 Handlers = dict[signal.Signals, Any]
 
 
 class Interrupted(BaseException):
-    """The run was told to stop and has saved what it had. Like KeyboardInterrupt it is no ``Exception``."""
+    """A stop signal came, and the run has saved its state. Like KeyboardInterrupt this is no ``Exception``."""
 
-    exit_code = 75  # EX_TEMPFAIL: the same command goes on
+    exit_code = 75  # EX_TEMPFAIL: the same command continues the run
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came while nothing was being trained: there is nothing to save."""
+    """A stop signal came while nothing was being trained, so that there is nothing to save."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -36,9 +36,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class _Orders:
-    """Signal handler that calls ``react`` at the first order, and ends the process at the second."""
+    """Signal handler that calls ``react`` at the first request to stop, and ends the process at the second."""
 
-    first: float | None = None  # when the first order came; of the process, whichever handler it met
+    first: float | None = None  # time of the first request; one for the process, whichever handler received it
 
     def __init__(self, react: Callable[[int], None]) -> None:
         self.react = react
@@ -53,7 +53,7 @@ class _Orders:
 
 
 def _install(handler: Callable[[int, FrameType | None], None], numbers: tuple[signal.Signals, ...]) -> Handlers:
-    """Install a handler for signals that are not ignored; returns the handlers before. Only the main thread can."""
+    """Install a handler for signals that are not ignored; return the former ones. Outside the main thread: do nothing."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     ignored = (signal.SIG_IGN, None)  # None: another library handles it
@@ -67,7 +67,7 @@ def _restore(handlers: Handlers) -> None:
 
 @contextmanager
 def raising_stopped() -> Iterator[None]:
-    """Context in which a signal raises ``Stopped`` wherever nothing else is arranged."""
+    """Context in which a stop signal raises ``Stopped``, except within `StopRequest`."""
 
     def leave(number: int) -> None:
         raise Stopped(number)
@@ -81,14 +81,14 @@ def raising_stopped() -> Iterator[None]:
 
 
 def ignore_orders() -> None:
-    """For the end of a process: an interpreter that is interrupted while it shuts down prints a traceback."""
+    """Ignore stop signals from now on, at the end of a process: Python prints a traceback if it is interrupted there."""
     _install(signal.SIG_IGN, ORDERS)  # type: ignore[arg-type]
 
 
 class StopRequest:
-    """Context in which the first order is noted in ``received`` instead of ending the process. May be nested.
+    """Context in which the first stop signal sets ``received`` to its name and does not end the process. May be nested.
 
-    ``signals``: which signals are orders; a job of a cluster has another one.
+    ``signals``: the stop signals; a job of a cluster has another one.
     """
 
     def __init__(self) -> None:
@@ -114,12 +114,12 @@ class StopRequest:
         self.received = signal.Signals(number).name
 
 
-stop_request = StopRequest()  # of this process, as its signals are
+stop_request = StopRequest()  # the only one, since signal handlers belong to the whole process
 
 
 @contextmanager
 def orders_blocked() -> Iterator[None]:
-    """Context in which orders wait. A process that is started within it never gets them, unless it allows them again."""
+    """Context in which stop signals wait; a process that is started within it has them blocked until ``allow_orders``."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
     try:
         yield
@@ -128,5 +128,5 @@ def orders_blocked() -> Iterator[None]:
 
 
 def allow_orders() -> None:
-    """In a process that was started within ``orders_blocked``: have orders delivered from now on."""
+    """Unblock the stop signals in a process that was started within ``orders_blocked``."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
