@@ -1,4 +1,4 @@
-"""Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
+"""Trains and evaluates one network, can be stopped and resumed at any step, and writes the results into the run folder."""
 
 import json
 import time
@@ -33,12 +33,12 @@ from pdenet_repro.training.interruptible import StoppedWhileCompiling
 class TrainingRun:
     """One run, in the process that holds its folder's lock.
 
-    The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
+    An unfinished run continues from its checkpoint alone: the CSV files are written anew from it.
     """
 
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
-        provenance.git_commit()  # remembered for the summary
+        provenance.git_commit()  # for the summary: keeps the commit of the code that runs
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = draw_subset(dataset.train.labels, config.data, config.seed, dataset.folds)
@@ -53,13 +53,13 @@ class TrainingRun:
         self.history = History()
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
-        self.started = time.monotonic()  # or when a run without a stop would have
+        self.started = time.monotonic()  # earlier by wall_seconds once a checkpoint is restored
         self.evaluator = Evaluator(
             config, self.network, {"train": self.train, "validation": self.validation, "test": test}, self.autocast
         )
 
     def execute(self) -> dict[str, Any]:
-        """Train what is still to train, evaluate, write the results; returns the summary."""
+        """Train the epochs that are left, evaluate, write the results and return the summary; Interrupted when stopped."""
         self.log.say(self._plan())
         self._resume()
         trainer, epochs = self.trainer, self.config.schedule.epochs
@@ -103,7 +103,7 @@ class TrainingRun:
         )
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one, and begin the record of this attempt."""
+        """Restore the newest checkpoint, if there is one, and begin the record of this attempt."""
         checkpoint = self.checkpoints.load(self.log.warn)
         if checkpoint is not None:
             try:
@@ -128,13 +128,13 @@ class TrainingRun:
     def _restore(self, checkpoint: Checkpoint) -> None:
         values = checkpoint.values
         images = dict(self.dataset.checksums)
-        if values.get("data_md5", images) != images:  # version 0.1 did not keep them
+        if values.get("data_md5", images) != images:  # version 0.1 did not save them
             raise CheckpointError(
                 f"the checkpoints in {self.checkpoints.folder} are of a run on other images of {self.config.data.name}; train on "
                 f"those (data.root=...), or give this run its own name=..."
             )
         self.trainer.restore(checkpoint.tensors, values["progress"])
-        # version 0.1 kept neither attempts nor wall_seconds, and called a column otherwise
+        # version 0.1 saved neither attempts nor wall_seconds, and had another name for a column
         self.history = History(**{entry.name: values[entry.name] for entry in fields(History) if entry.name in values})
         self.history.rows = [with_present_names(row) for row in self.history.rows]
         self.started -= self.history.wall_seconds
@@ -174,7 +174,7 @@ class TrainingRun:
 
     def _after_evaluated_batch(self, split: str, done: int, total: int) -> None:
         self.bars.evaluated(split, done, total)
-        self._leave_if_stopped()  # an evaluation changes nothing, so that all is saved
+        self._leave_if_stopped()  # saves the state before this evaluation, which changes nothing
 
     def _train_epoch(self) -> None:
         trainer, history = self.trainer, self.history
@@ -187,9 +187,9 @@ class TrainingRun:
             if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
                 self._save()
             clock = time.monotonic()
-        device.synchronize(self.device)  # the last step's backward pass
+        device.synchronize(self.device)  # waits for the last step's backward pass
         history.seconds += time.monotonic() - clock
-        # Before the epoch is closed: a stop while evaluating comes back to this point.
+        # Before finish_epoch, so that a run that is stopped while it evaluates is resumed at this point.
         accuracies = self._epoch_accuracies()
         row = trainer.finish_epoch() | accuracies | trainer.weight_columns()
         images = self.config.schedule.images_per_epoch(len(self.train))
@@ -206,7 +206,7 @@ class TrainingRun:
         self._report_epoch(row, timing)
 
     def _report_epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
-        """Write and show an epoch. No failure ends the training: the checkpoint has all of it."""
+        """Write and print the results of an epoch. A file that cannot be written ends no training: checkpoints have it all."""
         drift, precision = timing["reversal_drift"], self.config.precision
         if drift is not None and not drift <= (tolerated := memory.TOLERATED_DRIFT[precision]):
             self.log.warn(
@@ -221,12 +221,12 @@ class TrainingRun:
             self.log.warn(f"{error}; the training goes on")
         epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
         self.log.say(epoch_line(row, timing, epochs, seconds_left))
-        with suppress(StorageError):  # of interest while the run goes on, no part of its result
+        with suppress(StorageError):  # it is no part of the result, and only shows how the run goes on
             progress = {"epoch": row["epoch"], "epochs": epochs, "seconds_left": round(seconds_left)}
             self.folder.write(PROGRESS, json.dumps(progress) + "\n")
 
     def _seconds_left(self) -> float:
-        """Until the run is finished, evaluation included, at the mean speeds so far."""
+        """Return the seconds until the run is finished, evaluation included, at the mean speeds so far."""
         left = work_left(self.config, self.trainer.steps_taken)
         timings = self.history.timings
         images = len(timings) * self.config.schedule.images_per_epoch(len(self.train))
@@ -235,7 +235,7 @@ class TrainingRun:
         return float(left.train * training + left.evaluate * evaluation)
 
     def _epoch_accuracies(self) -> dict[str, float | None]:
-        """The columns of ``metrics.csv`` for validation and test accuracy; None where that is not evaluated now."""
+        """Return validation and test accuracies as columns of ``metrics.csv``; None for what is not evaluated this epoch."""
         epoch, evaluation, best = self.trainer.progress.epoch, self.config.evaluation, self.history.best
         columns = ("validation_accuracy", "test_accuracy", *(f"test_accuracy_{kind}" for kind in STATISTICS))
         found: dict[str, float | None] = dict.fromkeys(columns)
@@ -248,7 +248,7 @@ class TrainingRun:
         if last or (evaluation.every and epoch % evaluation.every == 0):
             self.test_probabilities = self.evaluator.probabilities("test")
             found["test_accuracy"] = value = accuracy(self.test_probabilities, self.dataset.test.labels)
-            if last or self.device.type == "cuda":  # where it costs seconds, or is done once
+            if last or self.device.type == "cuda":  # evaluating again takes seconds, or happens once
                 by_statistics = self.evaluator.accuracy_by_statistics(value)
             else:
                 by_statistics = {evaluation.statistics: value} if batch_norms(self.network) else {}
@@ -256,7 +256,7 @@ class TrainingRun:
         return found
 
     def _outcome(self) -> Outcome:
-        """Everything the results are made of, with the network at the iterate to report."""
+        """Return everything that the results are made of, with the network at the iterate that is reported."""
         epoch = self.config.schedule.epochs
         if self.config.evaluation.iterate == "best":
             epoch = self.history.best["epoch"]
@@ -271,7 +271,7 @@ class TrainingRun:
             test_accuracy = accuracy(self.test_probabilities, self.dataset.test.labels)
             by_statistics = self.evaluator.accuracy_by_statistics(test_accuracy)
         if self.config.evaluation.statistics == "reestimated":
-            self.evaluator.reestimate()  # into the weights that are saved
+            self.evaluator.reestimate()  # the new statistics are saved with the weights
         return Outcome(
             config=self.config,
             network=self.network,
