@@ -1,4 +1,4 @@
-"""What a sweep still has to do and how long that takes here, from a short calibration; starts nothing."""
+"""Prints what a sweep still has to do, and how long that takes here, judged by a few training steps; starts no run."""
 
 import time
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from pdenet_repro.sweeps.state import State, counted, state_of, work_to_do
 from pdenet_repro.system.formatting import aligned, duration
 from pdenet_repro.system.surroundings import load_torch
 
-STEPS = 2  # measured, after one to warm up
-CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a small batch
+STEPS = 2  # measured steps, after one to warm up
+CPU_IMAGES = 8  # in a measured step: on a CPU an image costs the same in a small batch
 
 
 def seconds_an_image(config: Config) -> tuple[float, float]:
-    """Measured seconds to train on an image and to evaluate one, on random images, on the device of the configuration."""
+    """Measure the seconds to train on an image and to evaluate one, with random images on the configuration's device."""
     load_torch()
     import numpy as np
 
@@ -36,7 +36,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     )
     schedule = replace(
         config.schedule, batch_size=batch, learning_rate=1e-6
-    )  # whatever the rate, this must not diverge
+    )  # a small rate, so that the measurement does not diverge
     trainer = make_trainer(replace(config, schedule=schedule, performance="eager"), images, device)
 
     def wait() -> float:
@@ -46,7 +46,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     marks = [wait() for _ in trainer.epoch()]
     training = (marks[-1] - marks[0]) / (STEPS * batch)
     autocast = devices.autocast(device, config.precision)
-    if device.type == "cuda":  # the first evaluation there also chooses the fastest of the convolutions
+    if device.type == "cuda":  # the first evaluation also searches for the fastest convolutions
         class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
     begin = wait()
     class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
@@ -54,7 +54,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
 
 
 def show(configs: Sequence[Config]) -> None:
-    """Print every run with its state, image passes and seconds left, then the sums."""
+    """Print for each run its state and the image passes and the time that are left, then their sums."""
     name, speeds = names(configs), dict[str, tuple[float, float]]()
     rows, states, failed = [("run", "state", "passes to train", "to evaluate", "time")], [], []
     train = evaluate = 0
@@ -86,6 +86,6 @@ def show(configs: Sequence[Config]) -> None:
 
 
 def _network(config: Config) -> str:
-    """Runs with the same key take the same time an image."""
+    """Return a key that is equal for runs that take the same time for an image."""
     parts = (config.network, config.precision, config.schedule.batch_size, config.objective.smoothness)
     return f"{config.dynamic} {parts}"
