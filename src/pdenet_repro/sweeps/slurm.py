@@ -94,7 +94,8 @@ def _submit(configs: Sequence[Config], launcher: Slurm, command: str) -> dict[Pa
         (study / place).mkdir(mode=0o700)
     folder = study_of(configs[0]).absolute() / place
     print(f"submitting {len(configs)} jobs, which print into {folder}", flush=True)
-    renamed = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")  # have other names in submitit, or none
+    # settings that submitit gets below, under other names, or not at all
+    renamed = ("give_up_after", "max_num_timeout", "mem_gb", "n", "timeout_min")
     parameters = {k: value for k, value in vars(launcher).items() if value not in (None, [], {}) and k not in renamed}
     if launcher.mem_gb:
         parameters["mem"] = f"{launcher.mem_gb}GB"
