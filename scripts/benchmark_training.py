@@ -101,7 +101,7 @@ def compare(
     """Rows of the plain loop and of all variants, for one dynamic and batch size."""
     where = torch.device(given.device)
     # the CPU's memory has no room for all of them in batches of 128, a large GPU's has; their first steps have it for themselves
-    together = where.type == "cuda" and device.whole_memory(where) > ROOM
+    together = where.type == "cuda" and device.total_memory(where) > ROOM
     if together:
         compile_all(words, chosen, given)
     plain = Party("plain", words, True, given.workers, stack)

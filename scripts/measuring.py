@@ -80,7 +80,7 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
     For the CPU start the process with the environment ``RETURN_FREED``: every tensor is then mapped by itself and goes back
     to the system when it is freed, so that resident memory is what is in use.
     """
-    device.forget_peak_memory(where)
+    device.reset_peak_memory(where)
     before = torch.cuda.memory_allocated(where) / 2**20 if where.type == "cuda" else device.peak_memory(where)
     function()
     device.synchronize(where)

@@ -243,7 +243,7 @@ def test_a_write_that_fails_once_costs_nothing(tmp_path, dataset, monkeypatch, i
     for number in range(1, total + 1):
         config = configuration(tmp_path / str(number), "checkpoint.seconds=0")
         writes, fail_at = 0, number
-        if number <= 3:  # the sign of life, config.yaml, command.txt
+        if number <= 3:  # the heartbeat, config.yaml, command.txt
             with pytest.raises(StorageError, match="No space left on device"):
                 go(config, dataset)
         path, _ = go(config, dataset)

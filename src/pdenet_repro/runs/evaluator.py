@@ -40,7 +40,7 @@ class Evaluator:
         self.evaluated, self.seconds = 0, 0.0  # evaluated images, and the seconds that they took
 
     @property
-    def seconds_an_image(self) -> float:
+    def seconds_per_image(self) -> float:
         """Mean seconds to evaluate an image; 0 before the first."""
         return self.seconds / self.evaluated if self.evaluated else 0.0
 

@@ -32,7 +32,7 @@ LARGEST_CHANGE = 0.001  # by which rounding may change the test accuracy: a tent
 
 
 @dataclass(frozen=True)
-class Rounded:
+class RoundedNetwork:
     """A run's network with rounded weights: the content of its weights file, and its results on the test images."""
 
     run: Path
@@ -44,7 +44,9 @@ class Rounded:
     accuracy_float32: float  # in float32, as a network of `load_pretrained` computes
 
 
-def rounded(run: Path, predicted: np.ndarray, data_root: str | None, say: Callable[[str], None]) -> Rounded:
+def round_weights(
+    run: Path, predicted: np.ndarray, data_root: str | None, say: Callable[[str], None]
+) -> RoundedNetwork:
     """Round the weights of a finished run to half precision and evaluate them on all test images.
 
     ``predicted``: (test images,) the classes that the run predicted. ``data_root``: the folder of the images if it has moved.
@@ -87,7 +89,7 @@ def rounded(run: Path, predicted: np.ndarray, data_root: str | None, say: Callab
             f"must be the same within {100 * LARGEST_CHANGE:g} points, so no pretrained network is made"
         )
     plain = found if config.precision == "float32" else evaluated("float32")
-    return Rounded(
+    return RoundedNetwork(
         run, config, save_tensors(state, {"config": config_digest(config)}), summary["files_sha256"][WEIGHTS], after,
         int((found.argmax(1) != predicted).sum()), accuracy(plain, dataset.test.labels),
     )  # fmt: skip
@@ -102,7 +104,7 @@ def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
     }
 
 
-def add_weights(folder: Path, network: Rounded) -> None:
+def add_weights(folder: Path, network: RoundedNetwork) -> None:
     """Write weights and card into a folder that holds the run's other files, and enter the weights into its summary."""
     write_atomically(folder / WEIGHTS, network.weights)
     summary = load_summary(folder)
@@ -116,7 +118,7 @@ def add_weights(folder: Path, network: Rounded) -> None:
     write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: `pretrained.names` looks for it
 
 
-def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any]:
+def _card(name: str, network: RoundedNetwork, summary: dict[str, Any]) -> dict[str, Any]:
     where = {key for key, entry in all_settings() if not entry.metadata["result"]}
     words = [word for word in shlex.split(summary["command"]) if word.partition("=")[0] not in where]
     return {

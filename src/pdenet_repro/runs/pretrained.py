@@ -40,7 +40,7 @@ def resolve(word: str) -> Path:
     return folder_of(word.removeprefix(PREFIX)) if word.startswith(PREFIX) else Path(word)
 
 
-def word_of(path: Path | None) -> str:
+def argument_for(path: Path | None) -> str:
     """Return how a command names a network's folder, the inverse of `resolve`; an empty string for None."""
     if path is None:
         return ""

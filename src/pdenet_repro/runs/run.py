@@ -8,11 +8,11 @@ from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.system.console import Log
-from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
+from pdenet_repro.system.environment import load_torch
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_out_of_memory
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.gpu_driver import refuse_missing_gpu
 from pdenet_repro.system.signals import stop_request
-from pdenet_repro.system.surroundings import load_torch
 
 
 def refuse_unusable(config: Config, here: bool = True) -> None:
@@ -77,7 +77,7 @@ def run(config: Config, command: str, name: str = "") -> None:
 
 def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
     """Return an error that says which settings need less memory, if an allocation failed; None for any other error."""
-    if not is_of_memory(error):
+    if not is_out_of_memory(error):
         return None
     return OutOfMemory(
         f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="

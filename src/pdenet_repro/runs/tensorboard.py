@@ -11,7 +11,7 @@ import numpy as np
 from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 from pdenet_repro.system.errors import first_line
-from pdenet_repro.system.pictures import load_matplotlib, own_settings
+from pdenet_repro.system.pictures import load_matplotlib, matplotlib_defaults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ class Events:
             self.warn(f"no more events for TensorBoard are written into {self.folder}: {first_line(error)}")
 
 
-@own_settings()
+@matplotlib_defaults()
 def _write_result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
     from torch.utils.tensorboard.summary import hparams
 
@@ -129,7 +129,7 @@ def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
 
 def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
     """Draw counts (classes, classes) as a figure: its rows are the true classes, its columns the predicted ones."""
-    from matplotlib.figure import Figure  # own_settings, around the caller, has loaded matplotlib
+    from matplotlib.figure import Figure  # matplotlib_defaults, around the caller, has loaded matplotlib
 
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()

@@ -19,11 +19,11 @@ from pdenet_repro.runs.evaluator import Evaluator
 from pdenet_repro.runs.folder import PROGRESS, RunFolder, with_present_names
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
-from pdenet_repro.runs.work import EVALUATION, work_left
+from pdenet_repro.runs.work import EVALUATION_COST, work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Bars, Log, epoch_line
 from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
-from pdenet_repro.system.files import remove, write_persistently
+from pdenet_repro.system.files import remove, write_with_retries
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import STATISTICS, accuracy, batch_norms
@@ -73,7 +73,7 @@ class TrainingRun:
                 events.epoch(self.history.rows[-1], self.history.timings[-1])
             self._save()
             outcome = self._outcome()
-            summary = write_persistently(lambda: write_results(outcome, self.folder, self.device), self.log.warn)
+            summary = write_with_retries(lambda: write_results(outcome, self.folder, self.device), self.log.warn)
             summary["wall_seconds"] = round(time.monotonic() - self.started, 3)
             events.result(self.config, summary, outcome.confusion, self.network)
         except StoppedWhileCompiling as stop:
@@ -84,7 +84,7 @@ class TrainingRun:
         finally:
             self.bars.close()
             events.close()
-        write_persistently(lambda: self.folder.finish(summary), self.log.warn)
+        write_with_retries(lambda: self.folder.finish(summary), self.log.warn)
         self.checkpoints.clear()
         remove(self.folder.path / PROGRESS)
         return summary
@@ -159,7 +159,7 @@ class TrainingRun:
             self.folder.confirm()
             self.checkpoints.save(checkpoint)
 
-        write_persistently(write, self.log.warn)
+        write_with_retries(write, self.log.warn)
         self.saved_at = time.monotonic()
 
     def _leave_if_stopped(self) -> None:
@@ -231,7 +231,7 @@ class TrainingRun:
         timings = self.history.timings
         images = len(timings) * self.config.schedule.images_per_epoch(len(self.train))
         training = sum(timing["seconds"] for timing in timings) / images
-        evaluation = self.evaluator.seconds_an_image or EVALUATION * training
+        evaluation = self.evaluator.seconds_per_image or EVALUATION_COST * training
         return float(left.train * training + left.evaluate * evaluation)
 
     def _epoch_accuracies(self) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from pdenet_repro.data import source, subset
 from pdenet_repro.networks.cost import forward_flops, training_flops
 
 # Time to evaluate an image as a multiple of the time to train on it, until it is measured: a forward pass, no backward pass.
-EVALUATION = 1 / 3
+EVALUATION_COST = 1 / 3
 
 
 @dataclass(frozen=True)

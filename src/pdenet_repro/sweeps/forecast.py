@@ -9,14 +9,14 @@ from pdenet_repro.runs.folder import path_of
 from pdenet_repro.runs.work import Work
 from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, counted, state_of, work_to_do
+from pdenet_repro.system.environment import load_torch
 from pdenet_repro.system.formatting import aligned, duration
-from pdenet_repro.system.surroundings import load_torch
 
 STEPS = 2  # measured steps, after one to warm up
 CPU_IMAGES = 8  # in a measured step: on a CPU an image costs the same in a small batch
 
 
-def seconds_an_image(config: Config) -> tuple[float, float]:
+def seconds_per_image(config: Config) -> tuple[float, float]:
     """Measure the seconds to train on an image and to evaluate one, with random images on the configuration's device."""
     load_torch()
     import numpy as np
@@ -63,7 +63,7 @@ def show(configs: Sequence[Config]) -> None:
         found, path = state_of(config), path_of(config)
         work = Work(0, 0) if found.state is State.DONE else work_to_do(config)
         if work != Work(0, 0) and _network(config) not in speeds:
-            speeds[_network(config)] = seconds_an_image(config)
+            speeds[_network(config)] = seconds_per_image(config)
         training, evaluation = speeds.get(_network(config), (0.0, 0.0))
         left = work.train * training + work.evaluate * evaluation
         rows.append((name[path], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(left)))

@@ -26,27 +26,27 @@ from pdenet_repro.system import lock, signals
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import duration
 
-SAVING = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
-LEAVING = 10.0  # seconds for which a run whose command was killed may still hold its folder
+SAVE_TIMEOUT = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
+EXIT_TIMEOUT = 10.0  # seconds for which a run whose command was killed may still hold its folder
 
 
 class Failures:
-    """The reasons why runs of a sweep failed; the sweep gives up if its first ``most`` runs failed for the same reason."""
+    """Why runs of a sweep failed; the sweep gives up if its first ``give_up_after`` runs failed for the same reason."""
 
-    def __init__(self, most: int | None) -> None:
-        self.most, self.ended = most, 0
+    def __init__(self, give_up_after: int | None) -> None:
+        self.give_up_after, self.ended = give_up_after, 0
         self.reasons: dict[Path, str] = {}
 
-    def note(self, config: Config, reason: str) -> None:
+    def record(self, config: Config, reason: str) -> None:
         """Record that a run has ended; ``reason``: why it failed, empty if it did not."""
         self.ended += 1
         if reason:
             self.reasons[path_of(config)] = reason
 
     @property
-    def hopeless(self) -> bool:
+    def give_up(self) -> bool:
         """Whether the sweep should start no more runs."""
-        if self.most is None or not self.most <= self.ended == len(self.reasons):
+        if self.give_up_after is None or not self.give_up_after <= self.ended == len(self.reasons):
             return False
         # paths and numbers differ between runs that fail for the same reason
         return len({re.sub(r"\S*/\S*|\d+", "", reason) for reason in self.reasons.values()}) == 1
@@ -70,7 +70,7 @@ class Child:
             outcome: tuple[int, str] = self.pipe.recv()
             return outcome
         except (EOFError, OSError):
-            folder, reason = RunFolder(self.config), _death(self.process.exitcode)
+            folder, reason = RunFolder(self.config), _why_it_ended(self.process.exitcode)
             if not lock.held(folder.path):
                 folder.record_failure(UserError(reason))
             print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
@@ -79,7 +79,7 @@ class Child:
             self.pipe.close()
 
 
-def _death(exit_code: int) -> str:
+def _why_it_ended(exit_code: int) -> str:
     if exit_code >= 0:
         return f"its process ended with exit code {exit_code} and without a word"
     name = signal.Signals(-exit_code).name
@@ -108,7 +108,7 @@ class LocalSweep:
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
-                    elif self.failures.hopeless or time.monotonic() - idle_since > LEAVING:
+                    elif self.failures.give_up or time.monotonic() - idle_since > EXIT_TIMEOUT:
                         break  # other processes train the waiting runs
                     self._wait(0.5)
                 if stop.received:
@@ -119,7 +119,7 @@ class LocalSweep:
 
     def _next(self) -> Config | None:
         """Take the next run that can start from ``waiting`` and return it; None if there is none now."""
-        for config in [] if self.failures.hopeless else list(self.waiting):
+        for config in [] if self.failures.give_up else list(self.waiting):
             state = state_of(config).state
             if state is State.RUNNING:  # in another process, which may be about to exit
                 continue
@@ -135,8 +135,8 @@ class LocalSweep:
         print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
         ours, theirs = self.context.Pipe()
         arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
-        process = self.context.Process(target=worker.work, args=arguments)
-        with signals.orders_blocked():
+        process = self.context.Process(target=worker.train_in_child, args=arguments)
+        with signals.stop_signals_blocked():
             process.start()
         theirs.close()
         self.running.append(Child(config, name, process, ours, flops))
@@ -150,29 +150,29 @@ class LocalSweep:
             if code == 0:
                 self.flops_done += child.flops
                 self.seconds += time.monotonic() - child.begun
-            self.failures.note(child.config, reason if code != signals.Interrupted.exit_code else "")
+            self.failures.record(child.config, reason if code != signals.Interrupted.exit_code else "")
             self.where = reason if code == signals.Interrupted.exit_code else f"after the run {child.name}"
 
-    def _stop(self, order: str) -> str:
+    def _stop(self, signal_name: str) -> str:
         """Have the runs save and exit, wait for them, and return the sentence for the user."""
         for child in self.running:
             with suppress(OSError):  # the run has just ended
-                child.pipe.send(order)
-        until = time.monotonic() + SAVING
+                child.pipe.send(signal_name)
+        until = time.monotonic() + SAVE_TIMEOUT
         while self.running and time.monotonic() < until:
             self._wait(0.5)
         for child in self.running:
             child.process.kill()
         if self.running:
             return (
-                f"stopped by {order}: {len(self.running)} runs did not answer within {SAVING:.0f} s and were ended; the "
-                f"same command goes on from their last checkpoints"
+                f"stopped by {signal_name}: {len(self.running)} runs did not answer within {SAVE_TIMEOUT:.0f} s and were ended; "
+                f"the same command goes on from their last checkpoints"
             )
         if self.at_a_time > 1:
-            return f"stopped by {order}: the runs have saved; the same command goes on"
+            return f"stopped by {signal_name}: the runs have saved; the same command goes on"
         if self.where.startswith("stopped by"):
             return self.where
-        return f"stopped by {order} {self.where}; the same command goes on from there"
+        return f"stopped by {signal_name} {self.where}; the same command goes on from there"
 
     def _time_left(self, flops: int) -> str:
         """Return the estimated time until the sweep ends as words, judged by its finished runs; empty before the first."""
@@ -192,6 +192,6 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pdenet_repro.sweeps.preload"])
     resource_tracker.ensure_running()  # its start unblocks signals, so it must come before the next lines
-    with signals.orders_blocked():
+    with signals.stop_signals_blocked():
         forkserver.ensure_running()
     return context

@@ -4,8 +4,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from pdenet_repro.system.environment import load_torch
 from pdenet_repro.system.errors import UserError
-from pdenet_repro.system.surroundings import load_torch
 
 # With a GPU the compiler and MORE are left out: they may open its driver, which a forked process could not use then.
 HAS_GPU = Path("/proc/driver/nvidia").exists()

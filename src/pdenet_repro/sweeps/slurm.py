@@ -23,7 +23,7 @@ from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.sweeps.launch import Failures
 from pdenet_repro.sweeps.plan import study_of
 from pdenet_repro.sweeps.state import JOB_NAME, SUBMITTED, State, counted, jobs_in_queue, state_of, submitted_jobs
-from pdenet_repro.sweeps.worker import attempt
+from pdenet_repro.sweeps.worker import run_with_exit_code
 from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import InvalidConfig, UserError
 from pdenet_repro.system.files import make_folder, write_atomically
@@ -41,7 +41,7 @@ class Job:
         requeue = getattr(signal, "SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2"))
         signals.stop_request.signals = (requeue,)  # at preemption SIGTERM comes first, which submitit ignores
         with signals.stop_request as stop:
-            code, reason = attempt(config, command)
+            code, reason = run_with_exit_code(config, command)
         if code == signals.Interrupted.exit_code:
             print(reason, file=sys.stderr, flush=True)
         if stop.received == requeue.name:
@@ -132,18 +132,18 @@ def _wait(
                     states[path] = State.QUEUED
             elif found.state in (State.DONE, State.FAILED):
                 left.remove(path)
-                failures.note(configs[path], found.reason)
+                failures.record(configs[path], found.reason)
             elif time.monotonic() - gone.setdefault(path, time.monotonic()) > GRACE:
                 left.remove(path)
                 reason = f"its job {jobs[path]} ended before the run did, cancelled or lost"
-                failures.note(configs[path], reason)
+                failures.record(configs[path], reason)
                 if found.state is not State.RUNNING:
                     states[path] = State.FAILED
                     RunFolder(configs[path]).record_failure(UserError(reason))
         if (count := counted(states.values())) != said:
             print(count, flush=True)
             said = count
-        if failures.hopeless and left:
+        if failures.give_up and left:
             subprocess.run(["scancel", "--state=PENDING", *(jobs[path] for path in left)], capture_output=True)
         until = time.monotonic() + POLL
         while left and not stop.received and time.monotonic() < until:

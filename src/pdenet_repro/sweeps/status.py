@@ -72,11 +72,11 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if summary:
         seconds = summary.get("wall_seconds", summary.get("training_seconds", 0))
         return RunStatus(folder, State.DONE, f"test accuracy {summary['test_accuracy']:.2%}, {duration(seconds)}", size)
-    found, sign, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
-    state, host, steps = found.state, read_mapping(sign).get("host", ""), steps_saved(folder)
+    found, heartbeat, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
+    state, host, steps = found.state, read_mapping(heartbeat).get("host", ""), steps_saved(folder)
     epoch = [f"epoch {progress['epoch']} of {progress['epochs']} done"] if "epochs" in progress else []
     waits = (queue or {}).get(job, "")  # the state of the job, in SLURM's words
-    if host not in ("", platform.node()) and time.time() - sign.stat().st_mtime < FRESH:
+    if host not in ("", platform.node()) and time.time() - heartbeat.stat().st_mtime < FRESH:
         state = State.RUNNING
     elif waits and state is not State.RUNNING:
         state = State.QUEUED

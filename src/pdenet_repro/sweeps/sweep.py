@@ -111,10 +111,10 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
             code = code or 1
     for path, found in missing.items():
         print(f"{found.state}: {name[path]}: {found.reason}", file=sys.stderr)
-    if failures.hopeless:
+    if failures.give_up:
         print(
             f"the first {failures.ended} runs failed for the same reason, so no more were started "
-            f"(launcher.give_up_after={failures.most})",
+            f"(launcher.give_up_after={failures.give_up_after})",
             file=sys.stderr,
         )
     if missing:

@@ -15,7 +15,7 @@ from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import UserError
 
 
-def attempt(config: Config, command: str, name: str = "") -> tuple[int, str]:
+def run_with_exit_code(config: Config, command: str, name: str = "") -> tuple[int, str]:
     """Train and evaluate one network; return an exit code and why it failed or stopped, empty after success."""
     try:
         run(config, command, name)
@@ -30,7 +30,7 @@ def attempt(config: Config, command: str, name: str = "") -> tuple[int, str]:
     return 0, ""
 
 
-def work(config: Config, command: str, name: str, share: int, parent: Connection) -> None:
+def train_in_child(config: Config, command: str, name: str, share: int, parent: Connection) -> None:
     """Train one run in this process, which a sweep on this machine has started, and exit with the run's exit code.
 
     ``parent``: a pipe to the sweep's command. The run saves and exits if the name of a signal arrives through it, or if it
@@ -39,13 +39,13 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
     console.ignore_failed_output()
     tqdm.set_lock(threading.RLock())  # tqdm's default, shared by processes, leaves a semaphore after a kill
     with signals.stop_request as stop:
-        signals.allow_orders()
-        threading.Thread(target=_obey, args=(parent, stop), daemon=True).start()
+        signals.unblock_stop_signals()
+        threading.Thread(target=_wait_for_stop, args=(parent, stop), daemon=True).start()
         if share > 1 and "OMP_NUM_THREADS" not in os.environ:
             import torch
 
             torch.set_num_threads(max(1, torch.get_num_threads() // share))
-        code, reason = attempt(config, command, name)
+        code, reason = run_with_exit_code(config, command, name)
     try:
         parent.send((code, reason))
     except OSError:  # the command is gone
@@ -54,12 +54,12 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
     sys.exit(code)
 
 
-def _obey(parent: Connection, stop: signals.StopRequest) -> None:
+def _wait_for_stop(parent: Connection, stop: signals.StopRequest) -> None:
     """Wait for a signal's name or the end of the pipe, and send this process that signal, which also ends compilations."""
     try:
-        order = str(parent.recv())
+        name = str(parent.recv())
     except (EOFError, OSError):
-        order = "SIGTERM"
+        name = "SIGTERM"
     if not stop.received:  # the signal may have reached the whole process group
-        os.kill(os.getpid(), getattr(signal, order))
+        os.kill(os.getpid(), getattr(signal, name))
     stop.received = stop.received or "the end of the command that started it"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pdenet_repro.system.environment import refuse_missing_working_folder
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 # Patterns of argparse's messages, and the sentence that takes the place of each.
 SENTENCES = (

@@ -47,7 +47,7 @@ def set_up(config: Settings) -> torch.device:
         )
     if device.type == "cpu":
         _keep_freed_memory()
-    forget_peak_memory(device)
+    reset_peak_memory(device)
     tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
@@ -109,7 +109,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def forget_peak_memory(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """Reset ``peak_memory`` for the next run in this process; works on GPUs and on Linux, elsewhere nothing happens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -131,13 +131,13 @@ def available_memory(device: torch.device) -> int:
     """Return how many bytes can still be allocated, as far as the system reports it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    machine = whole_memory(device)
+    machine = total_memory(device)
     with suppress(OSError), open("/proc/meminfo") as file:
         machine = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
     return min([machine, *(max(0, limit - used) for limit, used in memory_limits())])
 
 
-def whole_memory(device: torch.device) -> int:
+def total_memory(device: torch.device) -> int:
     """Return the bytes of memory of a GPU; for the CPU those of the machine, or of this process's control group if less."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory

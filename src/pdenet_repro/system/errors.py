@@ -60,7 +60,7 @@ class RunFolderBusy(UserError):
 NO_MEMORY = "OutOfMemoryError|out of memory|ALLOC_FAILED|can't allocate memory"
 
 
-def is_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error says that memory could not be allocated."""
     return isinstance(error, MemoryError) or bool(re.search(NO_MEMORY, repr(error)))
 

@@ -15,7 +15,7 @@ from pdenet_repro.system.errors import StorageError
 
 Result = TypeVar("Result")
 
-RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt of write_persistently
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt of write_with_retries
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_persistently(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
+def write_with_retries(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
     """Call ``write`` and return its result; after a StorageError call ``warn`` with a line, wait and try again.
 
     The StorageError of the eighth attempt, which comes after about four minutes, is raised.

@@ -26,10 +26,10 @@ from typing import Any
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.files import storage_errors, write_atomically
 
-BEAT = 10.0  # seconds between two heartbeats
-PATIENCE = 75.0  # seconds without a heartbeat until another host's process is taken for dead; NFS caches names for 60
-LEASE = 300.0  # seconds for which a file server may keep the lock of a host that died
-GLANCE = 0.5  # seconds for which another process may hold the lock just to test whether it is free
+HEARTBEAT = 10.0  # seconds between two heartbeats
+HEARTBEAT_TIMEOUT = 75.0  # seconds without heartbeat after which a process counts as dead; NFS caches files for 60
+LOCK_TIMEOUT = 300.0  # seconds for which a file server may keep the lock of a host that died
+PROBE_TIME = 0.5  # seconds for which another process may hold the lock just to test whether it is free
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # errors of a file system without locks
 
 
@@ -50,13 +50,13 @@ class FolderLock:
     """Context in which this process holds the lock of ``folder``.
 
     Entering it raises RunFolderBusy if another process holds the lock. The lock of a process that died on this host is free
-    at once. After a death on another host it takes ``PATIENCE`` seconds, or until the lock is free, at most ``LEASE``
-    seconds; ``say`` is called with a line about this wait.
+    at once. After a death on another host entering takes ``HEARTBEAT_TIMEOUT`` seconds, or until the lock is free, at most
+    ``LOCK_TIMEOUT`` seconds; ``say`` is called with a line about this wait.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
         self.folder, self.say, self.token = folder, say, secrets.token_hex(8)
-        self.path, self.sign = folder / "run.lock", folder / "running.json"
+        self.path, self.heartbeat = folder / "run.lock", folder / "running.json"
         self.stopped = threading.Event()
 
     def __enter__(self) -> "FolderLock":
@@ -64,20 +64,20 @@ class FolderLock:
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             self._acquire()
-            self._write_sign(0)
+            self._write_heartbeat(0)
         except BaseException:
             os.close(self.descriptor)
             raise
-        self.beating = threading.Thread(target=self._beat, daemon=True)
-        self.beating.start()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+        self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
-        self.beating.join()
+        self.thread.join()
         with suppress(OSError, RunFolderError, RunFolderBusy, StorageError):
             self.confirm()
-            self.sign.unlink(missing_ok=True)
+            self.heartbeat.unlink(missing_ok=True)
         os.close(self.descriptor)
 
     def confirm(self) -> None:
@@ -113,46 +113,46 @@ class FolderLock:
                 granted = try_lock(self.descriptor)
             now, waited = self._holder(), time.monotonic() - begin
             watched = bool(now) and (granted is None or now.get("host") not in (None, platform.node()))
-            if granted is not False and (not watched or waited >= PATIENCE):
+            if granted is not False and (not watched or waited >= HEARTBEAT_TIMEOUT):
                 return
             if watched and first and now != first:
                 raise RunFolderBusy(self._busy(now))
-            if not watched and waited >= GLANCE:
+            if not watched and waited >= PROBE_TIME:
                 raise RunFolderBusy(self._busy(now))
-            if waited >= LEASE:
+            if waited >= LOCK_TIMEOUT:
                 raise RunFolderBusy(
-                    f"{self._busy(now)}; it has shown no sign of life for {LEASE:.0f} s, but its lock is not free: if that "
-                    f"process is gone, remove {self.path}"
+                    f"{self._busy(now)}; it has shown no sign of life for {LOCK_TIMEOUT:.0f} s, but its lock is not free: if "
+                    f"that process is gone, remove {self.path}"
                 )
             if watched and not told:
                 told = True
+                longest = HEARTBEAT_TIMEOUT if granted else LOCK_TIMEOUT
                 self.say(
-                    f"{self.folder} was held on {now['host']}; watching for {PATIENCE if granted else LEASE:.0f} s at most "
-                    f"whether it still is"
+                    f"{self.folder} was held on {now['host']}; watching for {longest:.0f} s at most whether it still is"
                 )
-            time.sleep(min(1.0, PATIENCE / 10, GLANCE / 5))
+            time.sleep(min(1.0, HEARTBEAT_TIMEOUT / 10, PROBE_TIME / 5))
 
     def _beat(self) -> None:
         count = 0
-        while not self.stopped.wait(BEAT):
+        while not self.stopped.wait(HEARTBEAT):
             count += 1
             with suppress(Exception):  # a full disk is no reason to stop; a lost folder ends the run at its next write
                 self.confirm()
-                self._write_sign(count)
+                self._write_heartbeat(count)
 
-    def _write_sign(self, count: int) -> None:
-        sign = {"host": platform.node(), "process": os.getpid(), "token": self.token, "beat": count}
-        write_atomically(self.sign, json.dumps(sign))
+    def _write_heartbeat(self, count: int) -> None:
+        content = {"host": platform.node(), "process": os.getpid(), "token": self.token, "beat": count}
+        write_atomically(self.heartbeat, json.dumps(content))
 
     def _holder(self) -> dict[str, Any]:
         """Return the content of ``running.json``, empty if it is missing; StorageError if it exists and cannot be read."""
         try:
-            found = json.loads(self.sign.read_bytes())
+            found = json.loads(self.heartbeat.read_bytes())
             return found if isinstance(found, dict) else {}
         except (FileNotFoundError, ValueError):
             return {}
         except OSError as error:
-            raise StorageError(f"cannot read {self.sign}: {error.strerror or error}; make it readable") from error
+            raise StorageError(f"cannot read {self.heartbeat}: {error.strerror or error}; make it readable") from error
 
     def _busy(self, holder: dict[str, Any]) -> str:
         who = f" (process {holder.get('process')} on {holder['host']})" if holder.get("host") else ""

@@ -1,6 +1,6 @@
 """Imports matplotlib and gives it its default settings, whatever a notebook, a shell or a matplotlibrc file has set.
 
-A figure depends on the settings when it is made and again when it is saved: both must happen within ``own_settings``.
+A figure depends on the settings when it is made and again when it is saved: both must happen within ``matplotlib_defaults``.
 """
 
 import os
@@ -35,7 +35,7 @@ def load_matplotlib() -> None:
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
+def matplotlib_defaults() -> Iterator[None]:
     """Context (and decorator) in which matplotlib has its default settings; the user's settings return afterwards."""
     load_matplotlib()
     import matplotlib

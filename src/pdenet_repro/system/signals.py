@@ -2,7 +2,7 @@
 
 SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost connection) and SIGUSR1 are the stop signals. One request to stop may arrive twice:
 ``timeout``, ``make`` and ``systemctl stop`` signal a whole process group, whose members pass the signal on as well. So stop
-signals within ``ONE_ORDER`` seconds are one request. A later signal is a second request: the process exits at once. A signal
+signals within ``ONE_REQUEST`` seconds are one request. A later signal is a second request: the process exits at once. A signal
 that was ignored when the process started (``nohup``, a background job of a script) stays ignored.
 """
 
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-ORDERS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-ONE_ORDER = 2.0  # seconds within which stop signals count as one request
+STOP_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+ONE_REQUEST = 2.0  # seconds within which stop signals count as one request
 
 Handlers = dict[signal.Signals, Any]
 
@@ -35,7 +35,7 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
-class _Orders:
+class _StopHandler:
     """Signal handler that calls ``react`` at the first request to stop, and ends the process at the second."""
 
     first: float | None = None  # time of the first request; one for the process, whichever handler received it
@@ -45,10 +45,10 @@ class _Orders:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if _Orders.first is None:
-            _Orders.first = now
+        if _StopHandler.first is None:
+            _StopHandler.first = now
             self.react(number)
-        elif now - _Orders.first > ONE_ORDER:
+        elif now - _StopHandler.first > ONE_REQUEST:
             os._exit(128 + number)
 
 
@@ -72,17 +72,17 @@ def raising_stopped() -> Iterator[None]:
     def leave(number: int) -> None:
         raise Stopped(number)
 
-    _Orders.first = None
-    before = _install(_Orders(leave), ORDERS)
+    _StopHandler.first = None
+    before = _install(_StopHandler(leave), STOP_SIGNALS)
     try:
         yield
     finally:
         _restore(before)
 
 
-def ignore_orders() -> None:
+def ignore_stop_signals() -> None:
     """Ignore stop signals from now on, at the end of a process: Python prints a traceback if it is interrupted there."""
-    _install(signal.SIG_IGN, ORDERS)  # type: ignore[arg-type]
+    _install(signal.SIG_IGN, STOP_SIGNALS)  # type: ignore[arg-type]
 
 
 class StopRequest:
@@ -92,15 +92,15 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.signals = ORDERS
+        self.signals = STOP_SIGNALS
         self.received: str | None = None
         self.depth = 0
 
     def __enter__(self) -> "StopRequest":
         self.depth += 1
         if self.depth == 1:
-            self.received = _Orders.first = None
-            self.before = _install(_Orders(self._note), self.signals)
+            self.received = _StopHandler.first = None
+            self.before = _install(_StopHandler(self._note), self.signals)
         return self
 
     def __exit__(
@@ -118,15 +118,15 @@ stop_request = StopRequest()  # the only one, since signal handlers belong to th
 
 
 @contextmanager
-def orders_blocked() -> Iterator[None]:
-    """Context in which stop signals wait; a process that is started within it has them blocked until ``allow_orders``."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
+def stop_signals_blocked() -> Iterator[None]:
+    """Context in which stop signals wait; a process that is started within it has them blocked until ``unblock_stop_signals``."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def allow_orders() -> None:
-    """Unblock the stop signals in a process that was started within ``orders_blocked``."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
+def unblock_stop_signals() -> None:
+    """Unblock the stop signals in a process that was started within ``stop_signals_blocked``."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
