@@ -51,12 +51,12 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
         )
     if before["device"].startswith("cuda") and now["device"] == "cpu" and config.device == "auto":
         raise CheckpointError(
-            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; device=cpu goes on "
-            f"without one"
+            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; give device=cpu to go "
+            f"on without one"
         )
     return (
-        f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of a run without a stop, "
-        f"which resume=exact would have refused"
+        f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of an uninterrupted run; "
+        f"with resume=exact it would not go on"
     )
 
 

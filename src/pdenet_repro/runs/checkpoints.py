@@ -176,8 +176,8 @@ def refuse_non_finite(tensors: Mapping[str, Tensor], when: str) -> None:
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if wrong:
         raise NonFiniteNumbers(
-            f"{', '.join(wrong[:3])}{' and others' * (len(wrong) > 3)} hold infinite or NaN numbers {when}: nothing of that is "
-            f"saved; choose a smaller schedule.learning_rate or network.step_size, or another network.norm"
+            f"{', '.join(wrong[:3])}{' and others' * (len(wrong) > 3)} hold infinite or NaN numbers {when}, so they "
+            f"are not saved; choose a smaller schedule.learning_rate or network.step_size, or another network.norm"
         )
 
 

@@ -69,7 +69,7 @@ def round_weights(
     dataset = source.load(config.data, say)
     if dict(dataset.checksums) != summary["data_md5"]:
         raise RunFolderError(
-            f"{run}: was trained on other images than those in {config.data.root}; name theirs with --data-root"
+            f"{run}: was trained on other images than those in {config.data.root}; give the folder of its images with --data-root"
         )
     state = half_precision(network)
     network.load_state_dict(state)

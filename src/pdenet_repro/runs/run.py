@@ -25,7 +25,7 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
     images = CLASSES * learned
     if config.schedule.batch_size > images:
         raise InvalidConfig(
-            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
+            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the number of training images"
         )
     if (
         config.network.connector_norm == "batch_per_pixel"
@@ -33,7 +33,7 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
         and images % config.schedule.batch_size == 1
     ):
         raise InvalidConfig(
-            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, and "
+            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, but "
             f"network.connector_norm=batch_per_pixel normalises over the images of a batch; choose another size, or "
             f"schedule.last_batch=drop"
         )

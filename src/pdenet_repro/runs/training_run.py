@@ -78,8 +78,8 @@ class TrainingRun:
             events.result(self.config, summary, outcome.confusion, self.network)
         except StoppedWhileCompiling as stop:
             raise Interrupted(
-                f"stopped by {stop} while compiling, before anything else was computed that is not saved in "
-                f"{self.folder.path}: the same command goes on from there"
+                f"stopped by {stop} while compiling; everything that was computed before is saved in {self.folder.path}: "
+                f"the same command goes on from there"
             ) from None
         finally:
             self.bars.close()
@@ -110,7 +110,7 @@ class TrainingRun:
                 self._restore(checkpoint)
             except (KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise CheckpointError(
-                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} is not one of this version "
+                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} cannot be used by this version "
                     f"({first_line(error)}); go on with the version that wrote it, or move that folder away"
                 ) from error
         attempt = attempts.begin(
@@ -210,8 +210,8 @@ class TrainingRun:
         drift, precision = timing["reversal_drift"], self.config.precision
         if drift is not None and not drift <= (tolerated := memory.TOLERATED_DRIFT[precision]):
             self.log.warn(
-                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm, more than "
-                f"the {tolerated:.0e} that is usual for precision={precision}: the gradients are not to be trusted; use "
+                f"in epoch {row['epoch']} features that were computed backwards had a relative error of {drift:.1e}, more than "
+                f"the {tolerated:.0e} that is tolerated for precision={precision}: the gradients are not to be trusted; use "
                 f"network.memory=recompute, or a smaller network.step_size"
             )
         try:

@@ -79,8 +79,8 @@ def show(configs: Sequence[Config]) -> None:
         hardware = devices.hardware(devices.set_up(configs[0]))
         where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
         print(
-            f"about {duration(seconds)} on {where}, one run after the other, judged from {STEPS} steps of each network "
-            f"that are not compiled (long runs are, and take less)"
+            f"about {duration(seconds)} on {where}, one run after the other, judged by {STEPS} steps of each network "
+            f"that are not compiled (long runs are compiled, and take less time)"
         )
     print("\n".join(failed), end="\n" * bool(failed))
 

@@ -81,9 +81,9 @@ class Child:
 
 def _why_it_ended(exit_code: int) -> str:
     if exit_code >= 0:
-        return f"its process ended with exit code {exit_code} and without a word"
+        return f"its process ended with exit code {exit_code} and without a message"
     name = signal.Signals(-exit_code).name
-    perhaps = ", perhaps because the memory ran out (the system's log tells)" if name == "SIGKILL" else ""
+    perhaps = ", perhaps because the memory ran out (see the system's log)" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{perhaps}"
 
 

@@ -53,7 +53,7 @@ def state_of_unfinished(folder: Path) -> RunState:
         return RunState(State.RUNNING, f"{folder} is being trained by another process")
     if os.path.exists(folder / "failure.json"):  # unlike Path.exists False for a folder that may not be read
         reason = read_mapping(folder / "failure.json").get(
-            "reason", "of an unknown reason: its failure.json is damaged"
+            "reason", "its failure.json is damaged, so that the reason is unknown"
         )
         return RunState(State.FAILED, str(reason))
     if steps_saved(folder):

@@ -105,7 +105,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
         except Exception as error:  # a fault of this program; the runs are trained all the same
             traceback.print_exception(error)
             print(
-                f"the report of {study} failed; its runs are finished, and the same command reports again",
+                f"the report of {study} failed; its runs are finished, and the same command draws it again",
                 file=sys.stderr,
             )
             code = code or 1

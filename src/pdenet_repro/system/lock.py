@@ -128,7 +128,7 @@ class FolderLock:
                 told = True
                 longest = HEARTBEAT_TIMEOUT if granted else LOCK_TIMEOUT
                 self.say(
-                    f"{self.folder} was held on {now['host']}; watching for {longest:.0f} s at most whether it still is"
+                    f"{self.folder} was held on {now['host']}; waiting for at most {longest:.0f} s to see whether it still is"
                 )
             time.sleep(min(1.0, HEARTBEAT_TIMEOUT / 10, PROBE_TIME / 5))
 
