@@ -172,7 +172,7 @@ class Checkpoints:
 
 
 def refuse_non_finite(tensors: Mapping[str, Tensor], when: str) -> None:
-    """Raise NonFiniteNumbers, which names the tensors, if one has infinite or NaN numbers; ``when`` ends its sentence."""
+    """Raise NonFiniteNumbers, which names the tensors, if one has infinite or NaN numbers; ``when``: as ``at step 5``."""
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if wrong:
         raise NonFiniteNumbers(

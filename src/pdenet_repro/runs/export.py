@@ -96,7 +96,7 @@ def round_weights(
 
 
 def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
-    """Return a network's state, on the CPU, with weights in float16; running statistics, which may be large, keep theirs."""
+    """Return a network's state on the CPU, with weights in float16; running statistics, which may be large, keep their type."""
     weights = {name for name, _ in network.named_parameters()}
     return {
         name: (tensor.half() if name in weights else tensor).cpu().contiguous()

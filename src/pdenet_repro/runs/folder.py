@@ -1,4 +1,4 @@
-"""The folder of a run, through which alone training hands its results on: training writes it, all other code reads it.
+"""The folder of a run: training writes it, and reports, analyses and sweeps learn of the run from this folder alone.
 
 Its path ``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration; ``variation=VARIATION`` makes it
 ``fraction-0.10-VARIATION``. The folder holds
@@ -44,7 +44,7 @@ EARLIER_NAMES = {"train_accuracy": "running_train_accuracy"}  # earlier and pres
 
 
 def path_of(config: Config) -> Path:
-    """Return the path of a configuration's run folder; in it the fraction has two decimals, or as many as it needs."""
+    """Return the path of a configuration's run folder; it has the fraction with two decimals, or more if it needs them."""
     data = config.data
     fraction = Decimal(f"{data.fraction:.10f}").normalize()
     decimals = max(2, -int(fraction.as_tuple().exponent))

@@ -15,7 +15,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safeten
 
 
 def command(module: str = "pdenet_repro") -> str:
-    """Return the command that was typed, or that started another program such as a script, ready to be typed again."""
+    """Return the command that was typed, ready to be typed again; in a script or a notebook, the command that started it."""
     started = sys.orig_argv[1:]
     if "-m" in started and started[started.index("-m") + 1 :][:1] == [module]:
         return shlex.join(["python", "-m", module, *sys.argv[1:]])

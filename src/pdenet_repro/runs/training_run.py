@@ -53,7 +53,7 @@ class TrainingRun:
         self.history = History()
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
-        self.started = time.monotonic()  # earlier by wall_seconds once a checkpoint is restored
+        self.started = time.monotonic()  # _restore sets it back by the time of earlier attempts
         self.evaluator = Evaluator(
             config, self.network, {"train": self.train, "validation": self.validation, "test": test}, self.autocast
         )
@@ -221,7 +221,7 @@ class TrainingRun:
             self.log.warn(f"{error}; the training goes on")
         epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
         self.log.say(epoch_line(row, timing, epochs, seconds_left))
-        with suppress(StorageError):  # it is no part of the result, and only shows how the run goes on
+        with suppress(StorageError):  # the file only shows the progress, and is no part of the result
             progress = {"epoch": row["epoch"], "epochs": epochs, "seconds_left": round(seconds_left)}
             self.folder.write(PROGRESS, json.dumps(progress) + "\n")
 
@@ -248,7 +248,7 @@ class TrainingRun:
         if last or (evaluation.every and epoch % evaluation.every == 0):
             self.test_probabilities = self.evaluator.probabilities("test")
             found["test_accuracy"] = value = accuracy(self.test_probabilities, self.dataset.test.labels)
-            if last or self.device.type == "cuda":  # evaluating again takes seconds, or happens once
+            if last or self.device.type == "cuda":  # on a GPU two more evaluations take seconds
                 by_statistics = self.evaluator.accuracy_by_statistics(value)
             else:
                 by_statistics = {evaluation.statistics: value} if batch_norms(self.network) else {}

@@ -12,7 +12,7 @@ EVALUATION_COST = 1 / 3
 
 @dataclass(frozen=True)
 class Work:
-    """Numbers of images that a run still has to pass through its network, with repetitions."""
+    """Numbers of images, counted once in each pass, that a run still has to train on and to evaluate."""
 
     train: int
     evaluate: int
@@ -33,7 +33,7 @@ def work_left(config: Config, steps_done: int = 0) -> Work:
     at_the_end = evaluation.iterate == "best" or bool(epochs)
     if evaluation.iterate == "best" or (epochs and (not evaluation.every or schedule.epochs % evaluation.every)):
         tests += 1
-    if config.network.connector_norm == "batch" and at_the_end:  # the other two kinds of statistics
+    if config.network.connector_norm == "batch" and at_the_end:  # the other two kinds of batch-norm statistics
         tests += 2
     return Work(
         train=len(epochs) * schedule.images_per_epoch(learned) - steps_done % steps * schedule.batch_size,

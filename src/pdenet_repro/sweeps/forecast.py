@@ -34,9 +34,8 @@ def seconds_per_image(config: Config) -> tuple[float, float]:
         random.randint(0, 10, (STEPS + 1) * batch),
         device,
     )
-    schedule = replace(
-        config.schedule, batch_size=batch, learning_rate=1e-6
-    )  # a small rate, so that the measurement does not diverge
+    # with a small learning rate the measurement cannot diverge
+    schedule = replace(config.schedule, batch_size=batch, learning_rate=1e-6)
     trainer = make_trainer(replace(config, schedule=schedule, performance="eager"), images, device)
 
     def wait() -> float:

@@ -175,7 +175,7 @@ class LocalSweep:
         return f"stopped by {signal_name} {self.where}; the same command goes on from there"
 
     def _time_left(self, flops: int) -> str:
-        """Return the estimated time until the sweep ends as words, judged by its finished runs; empty before the first."""
+        """Return words on the time until the sweep ends, estimated from its finished runs; empty before the first of them."""
         if not self.flops_done:
             return ""
         flops += sum(work_to_do(config).flops(config) for config in self.waiting)
@@ -186,7 +186,7 @@ class LocalSweep:
 
 
 def _context() -> Any:
-    """Return the context that starts processes: on Linux forked from one with PyTorch imported and stop signals blocked."""
+    """Return the multiprocessing context: on Linux it forks from a process with PyTorch imported and stop signals blocked."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -24,7 +24,7 @@ class State(StrEnum):
 
     DONE = "done"
     RUNNING = "running"
-    QUEUED = "queued"  # its job waits in a cluster's queue
+    QUEUED = "queued"  # the run's job waits in a cluster's queue
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"

@@ -99,7 +99,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
     for study in dict.fromkeys(study_of(config) for config in configs if path_of(config) not in missing):
         try:
             write_report(study, gaps=[gap for gap in gaps if study in gap.folder.parents])
-        except UserError as error:  # the other studies have reports too, and what is missing is still to be named
+        except UserError as error:  # the other studies still get reports, and missing runs are still printed
             print(error, file=sys.stderr)
             code = code or error.exit_code
         except Exception as error:  # a fault of this program; the runs are trained all the same
@@ -123,7 +123,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
 
 
 def _with_failure(config: Config, failures: Failures) -> RunState:
-    """Return the state of a run; if its folder could not record a failure (full disk), the one of ``failures`` counts."""
+    """Return the state of a run; a failure that its folder does not record (full disk) is taken from ``failures``."""
     found, reason = state_of(config), failures.reasons.get(path_of(config))
     if reason is None or found.state not in (State.TO_DO, State.INTERRUPTED):
         return found

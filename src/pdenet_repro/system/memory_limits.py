@@ -15,7 +15,8 @@ FILES = {
 def memory_limits(root: Path = Path("/")) -> list[tuple[int, int]]:
     """Return limit and use in bytes of this process's control group and of each group above it that has a limit.
 
-    Pages of files that were not read lately do not count as used, since the kernel frees them when memory is needed.
+    Pages of files that were not read lately do not count as used, since the kernel frees them when memory is needed. ``root``:
+    the root of the file system, another one in tests.
     """
     found = []
     for version, mount, path in _memberships(root):

@@ -22,9 +22,8 @@ def load_matplotlib() -> None:
         for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
             del sys.modules[name]
         (package,) = find_spec("matplotlib").submodule_search_locations  # type: ignore[union-attr, misc]
-        with chdir(
-            os.path.join(package, "mpl-data")
-        ):  # a matplotlibrc in the working folder is read in place of others
+        # a matplotlibrc in the working folder is read in place of others
+        with chdir(os.path.join(package, "mpl-data")):
             import matplotlib
     finally:
         if backend is not None:

@@ -1,4 +1,4 @@
-"""Handles the signals that ask a program to stop: a run that trains finishes its step, saves and exits; else it just exits.
+"""Handles the signals that ask a program to stop: while it trains, it finishes its step and saves first; then it exits.
 
 SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost connection) and SIGUSR1 are the stop signals. One request to stop may arrive twice:
 ``timeout``, ``make`` and ``systemctl stop`` signal a whole process group, whose members pass the signal on as well. So stop
