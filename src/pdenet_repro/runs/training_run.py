@@ -90,8 +90,7 @@ class TrainingRun:
         return summary
 
     def _plan(self) -> str:
-        config, hardware, batches = self.config, device.hardware(self.device), self.trainer.batches
-        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        config, batches = self.config, self.trainer.batches
         sizes = f"of {batches.batch_size} images"
         if rest := len(self.train) % batches.batch_size:
             sizes += f", the last of {rest}" if self.config.schedule.last_batch == "keep" else f"; {rest} are left out"
@@ -99,7 +98,7 @@ class TrainingRun:
         return (
             f"{config.dynamic} network of {self.network.weight_count():,} weights, recipe {config.recipe}; "
             f"{len(self.train)} training images of {config.data.name}{held_out}; "
-            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {where}"
+            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {device.description(self.device)}"
         )
 
     def _resume(self) -> None:

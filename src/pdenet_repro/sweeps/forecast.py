@@ -75,8 +75,7 @@ def show(configs: Sequence[Config]) -> None:
     if speeds:
         from pdenet_repro.system import device as devices
 
-        hardware = devices.hardware(devices.set_up(configs[0]))
-        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        where = devices.description(devices.set_up(configs[0]))
         print(
             f"about {duration(seconds)} on {where}, one run after the other, judged by {STEPS} steps of each network "
             f"that are not compiled (long runs are compiled, and take less time)"

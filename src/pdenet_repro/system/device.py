@@ -167,6 +167,12 @@ def hardware(device: torch.device) -> dict[str, Any]:
     }
 
 
+def description(device: torch.device) -> str:
+    """Return the name of the GPU, or the processor and its number of threads, for messages."""
+    found = hardware(device)
+    return str(found["gpu"] or f"{found['cpu']} with {found['threads']} threads")
+
+
 def _processor() -> str:
     with suppress(OSError), open("/proc/cpuinfo") as file:
         if found := re.search(r"^model name\s*:\s*(.+?)\s*$", file.read(), re.MULTILINE):
