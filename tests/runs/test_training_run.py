@@ -331,7 +331,7 @@ def test_a_run_on_a_gpu_goes_on_without_one_only_if_that_is_typed(tmp_path, data
         patch.setattr(device, "hardware", lambda where: real(where) | {"device": "cuda:0", "gpu": "some GPU"})
         with pytest.raises(Interrupted):
             go(config, dataset, Stop(at=8))
-    with pytest.raises(CheckpointError, match=r"device=auto: .*computed on cuda:0 so far.*device=cpu goes on"):
+    with pytest.raises(CheckpointError, match=r"device=auto: .*computed on cuda:0 so far.*give device=cpu to go on"):
         go(replace(config, device="auto"), dataset)
     path, _ = go(config, dataset)
     assert "device: cuda:0 before, cpu now" in (path / "run.log").read_text()
