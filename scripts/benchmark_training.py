@@ -101,7 +101,7 @@ def compare(
     """Measure the plain loop and all variants for one dynamic and batch size; return their rows."""
     where = torch.device(given.device)
     # A large GPU holds all variants at once, the CPU's memory does not in batches of 128. First steps run one at a time.
-    all_at_once = where.type == "cuda" and device.whole_memory(where) > ROOM
+    all_at_once = where.type == "cuda" and device.total_memory(where) > ROOM
     if all_at_once:
         compile_all(words, chosen, given)
     plain = TrainingProcess("plain", words, True, given.workers, stack)

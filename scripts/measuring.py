@@ -81,7 +81,7 @@ def peak_growth(function: Callable[[], Any], where: torch.device) -> float:
     On the CPU, the process must run with the environment variables ``RETURN_FREED``: freed tensors then go back to the system
     at once, so that resident memory is the memory in use.
     """
-    device.forget_peak_memory(where)
+    device.reset_peak_memory(where)
     before = torch.cuda.memory_allocated(where) / 2**20 if where.type == "cuda" else device.peak_memory(where)
     function()
     device.synchronize(where)

@@ -20,5 +20,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    atexit.register(signals.ignore_orders)
+    atexit.register(signals.ignore_stop_signals)
     sys.exit(main())

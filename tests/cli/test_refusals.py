@@ -115,7 +115,7 @@ CASES = [
     (["dynamic=hamiltonian", "network.widths=[16,33]"], "network.widths=[16, 33]: must be multiples of 2"),
     (["network.widths=[]"], "network.widths=[]: must name at least one unit's channels"),
     (["network.widths=[2,2,2,2,2,2,2,2]"], "8 units halve a 96-pixel image to nothing; must be at most 6 units"),
-    (["data.fraction=0.02"], "schedule.batch_size=128: must be at most 100, the images to learn from"),
+    (["data.fraction=0.02"], "schedule.batch_size=128: must be at most 100, the number of training images"),
     (["evaluation.iterate=best"], "evaluation.iterate=best: must have validation images to choose by"),
     (["device=gpu"], "device=gpu: must be auto, cpu, cuda or cuda:N"),
     (["device=cpu", "precision=tf32"], "precision=tf32: must be float32, bfloat16 or float64 on device=cpu"),

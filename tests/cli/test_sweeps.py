@@ -60,7 +60,7 @@ def wait_for_new_checkpoint(folder, process):
 
 
 def training_process(folder, process):
-    """The number of a process that trains for this command, not of one that was killed and left its sign of life."""
+    """The number of a process that trains for this command, not of one that was killed and left its heartbeat."""
     found = []
 
     def look():

@@ -124,9 +124,9 @@ def test_damaged_weights_are_refused(exported):
 
 
 def test_a_folder_of_the_package_is_called_by_its_word(tmp_path):
-    assert pretrained.word_of(pretrained.folder_of("hamiltonian")) == "pretrained:hamiltonian"
-    assert pretrained.word_of(tmp_path) == str(tmp_path)
-    assert pretrained.word_of(None) == ""
+    assert pretrained.argument_for(pretrained.folder_of("hamiltonian")) == "pretrained:hamiltonian"
+    assert pretrained.argument_for(tmp_path) == str(tmp_path)
+    assert pretrained.argument_for(None) == ""
 
 
 def test_weights_that_predict_worse_make_no_network(run, package, monkeypatch, capsys):

@@ -7,7 +7,7 @@ SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "
 
 
 def test_a_forecast_starts_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(forecast, "seconds_an_image", lambda config: (0.5, 0.25))
+    monkeypatch.setattr(forecast, "seconds_per_image", lambda config: (0.5, 0.25))
     words = [*SMALL, f"output_root={tmp_path}", "dynamic=parabolic,resnet", "data.fraction=0.1"]
     forecast.show(sweep.configurations(words))
     out = capsys.readouterr().out
@@ -19,6 +19,6 @@ def test_a_forecast_starts_nothing(tmp_path, capsys, monkeypatch):
 
 
 def test_the_calibration_measures(tmp_path):
-    training, evaluation = forecast.seconds_an_image(compose(*SMALL, "device=cpu"))
+    training, evaluation = forecast.seconds_per_image(compose(*SMALL, "device=cpu"))
     assert evaluation > 0
     assert training > 0

@@ -9,33 +9,33 @@ import sys
 import pytest
 
 from pdenet_repro.config.compose import compose_sweep
-from pdenet_repro.sweeps.launch import Failures, _death
+from pdenet_repro.sweeps.launch import Failures, _why_it_ended
 
 SMALL = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=4", "name=sweep")
 
 
-def test_it_is_hopeless_when_the_first_runs_fail_for_the_same_reason():
+def test_a_sweep_gives_up_when_the_first_runs_fail_for_the_same_reason():
     configs = compose_sweep([*SMALL, "seed=range(0,4)"])
 
-    def hopeless(*reasons, most=3):
+    def gives_up(*reasons, most=3):
         failures = Failures(most)
         for config, reason in zip(configs, reasons, strict=False):
-            failures.note(config, reason)
-        return failures.hopeless
+            failures.record(config, reason)
+        return failures.give_up
 
-    assert hopeless("cannot write /a/1: full", "cannot write /a/2: full", "cannot write /a/3: full")
-    assert not hopeless("loss is nan at step 1", "loss is nan at step 2")
-    assert not hopeless("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
-    assert not hopeless("loss is nan", "out of memory", "loss is nan")
-    assert not hopeless("x", "x", "x", "x", most=None)
+    assert gives_up("cannot write /a/1: full", "cannot write /a/2: full", "cannot write /a/3: full")
+    assert not gives_up("loss is nan at step 1", "loss is nan at step 2")
+    assert not gives_up("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
+    assert not gives_up("loss is nan", "out of memory", "loss is nan")
+    assert not gives_up("x", "x", "x", "x", most=None)
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT"])
 def test_a_process_that_a_signal_ended_is_named_with_it(name):
-    said = _death(-getattr(signal, name))
+    said = _why_it_ended(-getattr(signal, name))
     assert name in said
     assert ("memory" in said) == (name == "SIGKILL")
-    assert "exit code 3" in _death(3)
+    assert "exit code 3" in _why_it_ended(3)
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_a_failure_that_could_not_be_written_down_is_remembered(swept, capsys, m
     configs, reports = swept
     monkeypatch.setattr(worker, "run", run)
     failures = Failures(None)
-    failures.note(configs[1], worker.attempt(configs[1], "")[1])
+    failures.record(configs[1], worker.run_with_exit_code(configs[1], "")[1])
     assert sweep.finish(configs, failures) == 1
     assert reports[0] == ("a", [f"failed: {reason}"])
     assert f"failed: a, parabolic, fraction 1, seed 1: {reason}" in capsys.readouterr().err

@@ -17,8 +17,8 @@ from pdenet_repro.system.lock import FolderLock, held
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.05)
-    monkeypatch.setattr(lock, "PATIENCE", 0.5)
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(lock, "HEARTBEAT_TIMEOUT", 0.5)
 
 
 def test_held_and_free_again(tmp_path):
@@ -48,18 +48,18 @@ def test_the_holder_shows_signs_of_life(tmp_path):
 
 
 def test_a_living_holder_on_another_host_is_respected_where_locks_are_not_passed_on(tmp_path):
-    sign, stop = tmp_path / "running.json", threading.Event()
+    heartbeat, stop = tmp_path / "running.json", threading.Event()
 
     def live():
         count = 0
         while not stop.wait(0.05):
             count += 1
-            sign.write_text(json.dumps({"host": "elsewhere", "process": 1, "beat": count}))
+            heartbeat.write_text(json.dumps({"host": "elsewhere", "process": 1, "beat": count}))
 
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        wait_until(sign.exists)
+        wait_until(heartbeat.exists)
         with pytest.raises(RunFolderBusy, match="process 1 on elsewhere"), FolderLock(tmp_path):
             pass
     finally:
@@ -92,11 +92,11 @@ def test_where_the_file_system_has_no_locks_the_sign_of_life_serves(tmp_path, mo
 
 
 def test_a_lock_that_outlives_a_dead_node_is_waited_for(tmp_path, monkeypatch):
-    """The file server keeps the lock for a while; the sign of the dead holder does not change."""
+    """The file server keeps the lock for a while; the heartbeat of the dead holder does not change."""
     (tmp_path / "running.json").write_text(json.dumps({"host": "elsewhere", "process": 1, "token": "t", "beat": 7}))
     other = os.open(tmp_path / "run.lock", os.O_RDWR | os.O_CREAT)
     assert lock.try_lock(other)
-    monkeypatch.setattr(lock, "LEASE", 60.0)
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT", 60.0)
 
     def released(line):
         os.close(other)
@@ -109,7 +109,7 @@ def test_a_lock_that_is_never_free_is_named(tmp_path, monkeypatch):
     (tmp_path / "running.json").write_text(json.dumps({"host": "elsewhere", "process": 1, "token": "t", "beat": 7}))
     other = os.open(tmp_path / "run.lock", os.O_RDWR | os.O_CREAT)
     assert lock.try_lock(other)
-    monkeypatch.setattr(lock, "LEASE", 0.5)
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT", 0.5)
     with pytest.raises(RunFolderBusy, match=r"no sign of life.*if that process is gone, remove .*run\.lock"):
         FolderLock(tmp_path).__enter__()
     os.close(other)
@@ -122,7 +122,7 @@ def test_a_holder_that_was_taken_for_dead_notices_before_it_writes(tmp_path):
         (tmp_path / "running.json").write_text(json.dumps(taken))
         with pytest.raises(RunFolderBusy, match=r"process 2 on elsewhere.*took the folder over"):
             first.confirm()
-    assert json.loads((tmp_path / "running.json").read_text()) == taken  # nor does its end undo the other's sign
+    assert json.loads((tmp_path / "running.json").read_text()) == taken  # nor does its end undo the other's heartbeat
 
 
 @pytest.mark.parametrize("again", [False, True])

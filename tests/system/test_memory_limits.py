@@ -56,9 +56,9 @@ def test_no_control_groups(tmp_path):
 def test_the_device_has_no_more_than_the_group_allows(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(device, "memory_limits", lambda: [(2**62, 0), (900 * MIB, 895 * MIB)])
-    assert device.whole_memory(cpu) == 900 * MIB
+    assert device.total_memory(cpu) == 900 * MIB
     assert device.available_memory(cpu) == 5 * MIB
     monkeypatch.setattr(device, "memory_limits", lambda: [(900 * MIB, 1000 * MIB)])
     assert device.available_memory(cpu) == 0
     monkeypatch.setattr(device, "memory_limits", lambda: [(2**62, 0)])
-    assert 900 * MIB < device.whole_memory(cpu) < 2**62
+    assert 900 * MIB < device.total_memory(cpu) < 2**62

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pdenet_repro.runs.tensorboard import confusion_figure, pixels
-from pdenet_repro.system.pictures import own_settings
+from pdenet_repro.system.pictures import matplotlib_defaults
 
 
 def picture():
-    with own_settings():
+    with matplotlib_defaults():
         return pixels(confusion_figure(np.arange(4).reshape(2, 2), ["one", "two"]))
 
 
@@ -37,8 +37,8 @@ def test_a_backend_that_is_not_here_and_an_unreadable_matplotlibrc_disturb_no_re
     code = (
         "import os; import pdenet_repro.report.figures; import numpy as np\n"
         "from pdenet_repro.runs.tensorboard import confusion_figure, pixels\n"
-        "from pdenet_repro.system.pictures import own_settings\n"
-        "with own_settings(): print(pixels(confusion_figure(np.eye(2), ['a', 'b'])).shape, os.environ['MPLBACKEND'])"
+        "from pdenet_repro.system.pictures import matplotlib_defaults\n"
+        "with matplotlib_defaults(): print(pixels(confusion_figure(np.eye(2), ['a', 'b'])).shape, os.environ['MPLBACKEND'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -14,27 +14,27 @@ from pdenet_repro.system.signals import Stopped, raising_stopped, stop_request
 
 @pytest.fixture
 def handlers():
-    before = {number: signal.getsignal(number) for number in signals.ORDERS}
+    before = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}
     yield before
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("order", signals.ORDERS)
-def test_an_order_is_noted_and_its_repetitions_are_the_same_order(handlers, order):
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
+def test_a_stop_signal_is_noted_and_its_repetitions_are_the_same_request(handlers, number):
     with stop_request as stop:
         for _ in range(3):
-            signal.raise_signal(order)
-        assert stop.received == order.name
+            signal.raise_signal(number)
+        assert stop.received == number.name
         with stop_request:
             pass
-        assert stop.received == order.name
-    assert {number: signal.getsignal(number) for number in signals.ORDERS} == handlers
+        assert stop.received == number.name
+    assert {number: signal.getsignal(number) for number in signals.STOP_SIGNALS} == handlers
     with stop_request as stop:
         assert stop.received is None
 
 
-def test_a_second_order_ends_the_process(monkeypatch):
+def test_a_second_request_ends_the_process(monkeypatch):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
     now = [100.0]
@@ -49,13 +49,13 @@ def test_a_second_order_ends_the_process(monkeypatch):
     assert ended == [128 + signal.SIGINT]
 
 
-def test_where_nothing_is_trained_an_order_is_raised_once(handlers):
+def test_where_nothing_is_trained_a_stop_signal_is_raised_once(handlers):
     with raising_stopped():
         with pytest.raises(Stopped) as stopped:
             signal.raise_signal(signal.SIGHUP)
-        signal.raise_signal(signal.SIGHUP)  # the same order
+        signal.raise_signal(signal.SIGHUP)  # the same request
     assert (str(stopped.value), stopped.value.exit_code) == ("SIGHUP", 128 + signal.SIGHUP)
-    assert {number: signal.getsignal(number) for number in signals.ORDERS} == handlers
+    assert {number: signal.getsignal(number) for number in signals.STOP_SIGNALS} == handlers
 
 
 def test_what_the_parent_ignores_stays_ignored(handlers):
@@ -72,7 +72,7 @@ def test_a_command_in_a_notebook_leaves_streams_and_handlers_as_they_were(handle
     monkeypatch.setattr(sys, "argv", ["pdenet_repro", "dynamic=wave"])
     assert command_line.main() == 2
     assert (sys.stdout, sys.stderr) == streams
-    assert {number: signal.getsignal(number) for number in signals.ORDERS} == handlers
+    assert {number: signal.getsignal(number) for number in signals.STOP_SIGNALS} == handlers
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pdenet_repro.runs import pretrained
 from pdenet_repro.system.arguments import Parser, folder, whole_number
-from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_of_memory, show
+from pdenet_repro.system.environment import load_torch, refuse_missing_working_folder
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, UserError, is_out_of_memory, show
 from pdenet_repro.system.files import make_folder
-from pdenet_repro.system.pictures import own_settings
-from pdenet_repro.system.surroundings import load_torch, refuse_missing_working_folder
+from pdenet_repro.system.pictures import matplotlib_defaults
 
 if TYPE_CHECKING:
     from pdenet_repro.analysis.subjects import Subject
@@ -111,7 +111,7 @@ def _raising_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if is_of_memory(error):
+        if is_out_of_memory(error):
             raise OutOfMemory("the memory does not suffice: use fewer --images, or smaller networks") from error
         raise
 
@@ -129,7 +129,7 @@ def _subjects(given: argparse.Namespace) -> list["Subject"]:
     return subjects(given.networks, device.set_up(config), given.data_root)
 
 
-@own_settings()
+@matplotlib_defaults()
 @_raising_out_of_memory()
 def _analyse(given: argparse.Namespace) -> None:
     from pdenet_repro.analysis.result import write
@@ -150,7 +150,7 @@ def _analyse(given: argparse.Namespace) -> None:
         "command": provenance.command("pdenet_repro.analysis"),
         "git_commit": provenance.git_commit(),
         "versions": provenance.versions(),
-        "networks": [{"name": each.name, "folder": pretrained.word_of(each.folder)} for each in found],
+        "networks": [{"name": each.name, "folder": pretrained.argument_for(each.folder)} for each in found],
     }
     pictures = write(result, given.kind, output, meaning=KINDS[given.kind], **origin)
     print("\n".join(result.sentences))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pdenet_repro.config import compose
 from pdenet_repro.config.launchers import Slurm, launcher_of, split
 from pdenet_repro.system.arguments import Parser
+from pdenet_repro.system.environment import refuse_missing_working_folder
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
 from pdenet_repro.system.signals import Interrupted, Stopped
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
 from pdenet_repro.version import __version__
 
 

@@ -24,7 +24,7 @@ def _export(given: argparse.Namespace) -> None:
     from pdenet_repro.report.publish import publish_run
     from pdenet_repro.report.runs import collect
     from pdenet_repro.runs import pretrained, provenance
-    from pdenet_repro.runs.export import add_weights, rounded
+    from pdenet_repro.runs.export import add_weights, round_weights
     from pdenet_repro.system.files import remove
 
     provenance.git_commit()  # cached now, so that it is the commit of the code that evaluates
@@ -33,7 +33,7 @@ def _export(given: argparse.Namespace) -> None:
         reason = collection.missing[0].reason if collection.missing else "this is a study"
         raise InvalidConfig(f"{given.run}: must be the folder of one finished run; {reason}")
     (found,) = collection.runs
-    network = rounded(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))
+    network = round_weights(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))
     place = (given.output or pretrained.folder()) / (given.name or network.config.dynamic)
     if place.resolve() == given.run.resolve():
         raise InvalidConfig(f"{given.run}: must not be replaced by its own rounded weights; choose another --output")

@@ -5,8 +5,8 @@ import sys
 
 from pdenet_repro.runs import pretrained
 from pdenet_repro.system.arguments import Parser, folder, whole_number
+from pdenet_repro.system.environment import refuse_missing_working_folder
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
 
 def main(arguments: list[str]) -> int:

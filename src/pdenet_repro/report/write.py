@@ -27,7 +27,7 @@ from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.tables import Row, to_csv
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, remove, write_atomically
-from pdenet_repro.system.pictures import own_settings
+from pdenet_repro.system.pictures import matplotlib_defaults
 
 RECORD = "report.json"  # records the options, runs and figures of a report, which `refresh_page` reuses
 
@@ -53,7 +53,7 @@ class Drawn:
     absent: str = ""
 
 
-@own_settings()
+@matplotlib_defaults()
 def write_report(
     folders: Path | Sequence[Path],
     *,

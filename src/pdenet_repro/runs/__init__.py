@@ -1,1 +1,1 @@
-"""One run: its folder, checkpoints, training from top to bottom, results and where they come from."""
+"""One run: its folder, its checkpoints, training from start to end, its results and their provenance."""

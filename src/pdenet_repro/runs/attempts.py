@@ -1,4 +1,4 @@
-"""The attempts of a run: what computed which epochs. Each start of a command that trains is one; a checkpoint keeps them all."""
+"""Records which code and hardware computed which epochs of a run: one record for each attempt, a start of its command."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pdenet_repro.system.errors import CheckpointError
 
 
 def begin(hardware: Mapping[str, Any], command: str, epoch: int, *, compiled: bool, memory: str) -> dict[str, Any]:
-    """The record of an attempt that starts now in ``epoch``; `advance` moves its end."""
+    """Return the record of an attempt that starts now in ``epoch``; `advance` updates it, and checkpoints save it."""
     now = _now()
     return {
         "from": now,
@@ -28,18 +28,18 @@ def begin(hardware: Mapping[str, Any], command: str, epoch: int, *, compiled: bo
 
 
 def advance(attempt: dict[str, Any], epoch: int, *, compiled: bool) -> None:
-    """Note that the attempt has come to ``epoch``, and whether its steps were compiled as far as it has come."""
+    """Record that the attempt has reached ``epoch``, and whether its steps were compiled so far."""
     first = attempt["epochs"][0]
     attempt.update({"to": _now(), "epochs": [first, max(first, epoch)], "compiled": compiled})
 
 
 def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -> str | None:
-    """A sentence on what has changed since the attempt before, that may change the result's bytes; None if nothing has.
+    """Return a sentence on the changes since the attempt before that may change the result's bytes; None if there are none.
 
     Raises
     ------
     CheckpointError
-        Something has changed and ``resume=exact``; or the run was on a GPU and ``device=auto`` has found none.
+        Something has changed and ``resume=exact``; or the run was on a GPU, and ``device=auto`` finds none now.
     """
     was, new = _fingerprint(before), _fingerprint(now)
     changes = [f"{key}: {was.get(key)} before, {new[key]} now" for key in new if was.get(key) != new[key]]
@@ -51,17 +51,17 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
         )
     if before["device"].startswith("cuda") and now["device"] == "cpu" and config.device == "auto":
         raise CheckpointError(
-            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; device=cpu goes on "
-            f"without one"
+            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; give device=cpu to go "
+            f"on without one"
         )
     return (
-        f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of a run without a stop, "
-        f"which resume=exact would have refused"
+        f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of an uninterrupted run; "
+        f"with resume=exact it would not go on"
     )
 
 
 def _fingerprint(attempt: Mapping[str, Any]) -> dict[str, Any]:
-    """What the bytes of a result may depend on, beside the settings."""
+    """Return everything but the settings that the bytes of a result may depend on."""
     keys = ("git_commit", "device", "threads", "compiled", "memory")
     processor = attempt["hardware"]["gpu"] or attempt["hardware"]["cpu"]
     return {**{key: attempt[key] for key in keys}, **attempt["versions"], "processor": processor}

@@ -1,4 +1,4 @@
-"""The state of an unfinished run on disk: atomic, verified, the previous one kept."""
+"""Saves and loads the state of an unfinished run: written atomically, verified when read, the previous one kept."""
 
 import hashlib
 import json
@@ -26,31 +26,31 @@ NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.safetensors")
 
 @dataclass
 class Checkpoint:
-    """All a run needs to go on as if it had never stopped: tensors by name, and plain values."""
+    """The state from which a run continues as if it had never stopped: tensors by name, and values for JSON."""
 
-    step: int  # steps taken since the beginning of the run
+    step: int  # training steps since the beginning of the run
     tensors: dict[str, Tensor]
     values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class History:
-    """What a run has measured so far; each checkpoint holds it under these names."""
+    """Everything that a run has measured so far; the values of a checkpoint hold it under these names."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)  # of metrics.csv
+    rows: list[dict[str, Any]] = field(default_factory=list)  # rows of metrics.csv
     timings: list[dict[str, Any]] = field(default_factory=list)  # rows of timings.csv
     attempts: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "accuracy": -1.0})  # on the validation images
-    seconds: float = 0.0  # of training in the current epoch
-    wall_seconds: float = 0.0  # of all attempts
+    seconds: float = 0.0  # of training so far in the current epoch
+    wall_seconds: float = 0.0  # of all attempts together
 
 
 class Checkpoints:
     """Checkpoints of one run, in one folder; the last two are kept.
 
-    A file is named after its step and the start of its SHA-256, so that one rename puts both in place and damage
-    shows. It holds the run's configuration, so that no run goes on from another's. Safetensors, not pickle: loading a file
-    from elsewhere runs no code.
+    The name of a file holds its step and the start of its SHA-256, so that one rename sets both and damage is noticed. The
+    file also holds the run's configuration, so that no run goes on from a checkpoint of another. Its format is safetensors,
+    not pickle: loading a file from elsewhere runs no code.
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
@@ -61,7 +61,7 @@ class Checkpoints:
         return to_yaml(self.config)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write, read back, and only then drop all but the last two.
+        """Write a checkpoint, read it back, and only then delete all but the last two.
 
         Raises
         ------
@@ -84,20 +84,20 @@ class Checkpoints:
                     remove(old)
 
     def load(self, warn: Callable[[str], None]) -> Checkpoint | None:
-        """The newest usable checkpoint, None where there never was one.
+        """Return the newest usable checkpoint, or None if there never was one.
 
-        A damaged one is set aside, and ``warn`` is told, where an older one is good. The folder is not made: an attempt that
-        fails before it saves anything must leave no trace of a run.
+        If an older one is usable, a damaged one is renamed, and ``warn`` is called with a line. The folder is not created:
+        an attempt that fails before it saves anything must leave no trace of a run.
 
         Raises
         ------
         CheckpointError
-            There are checkpoints, and none can be used, or the newest is of another configuration.
+            There are checkpoints but none is usable, or the newest is of another configuration.
         StorageError
-            No checkpoint could be saved: a run must not find that out when it has trained for a while.
+            The folder is not writable: a run must not find that out only when it has trained for a while.
         """
         if self.folder.is_dir():
-            make_folder(self.folder)  # whether it can be written
+            make_folder(self.folder)  # StorageError if it is not writable
             remove_leftovers(self.folder)
         elif os.path.lexists(self.folder):
             raise StorageError(f"{self.folder} is no folder, and must be one for checkpoints; move it away")
@@ -120,7 +120,7 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, path: Path) -> Checkpoint:
-        """One checkpoint; ValueError if it is damaged, CheckpointError if it is not this run's or cannot be read."""
+        """Read one checkpoint; ValueError if it is damaged, CheckpointError if it is another run's or cannot be read."""
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -133,7 +133,7 @@ class Checkpoints:
             values, tensors = json.loads(metadata["values"]), load_tensors(data)
         except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise ValueError(first_line(error)) from error
-        if "configuration" in metadata:  # those of version 0.1 have none; config.yaml beside them was compared
+        if "configuration" in metadata:  # version 0.1 wrote none; RunFolder has compared config.yaml
             try:
                 different = differences(from_yaml(metadata["configuration"]), self.config)
             except ValueError as error:
@@ -149,7 +149,7 @@ class Checkpoints:
         return Checkpoint(step, tensors, values)
 
     def _set_aside(self, path: Path, reason: object, warn: Callable[[str], None]) -> None:
-        """Rename a damaged checkpoint, to a name that nothing has yet; nothing set aside is ever deleted."""
+        """Rename a damaged checkpoint to an unused name; it is never deleted."""
         aside, number = path.with_name(f"{path.name}.damaged"), 1
         while os.path.lexists(aside):
             number += 1
@@ -159,11 +159,11 @@ class Checkpoints:
             path.rename(aside)
 
     def clear(self) -> None:
-        """Remove them when the run is finished. What was set aside, or cannot be removed, stays."""
+        """Delete the checkpoints of a run that is finished. Damaged ones, and those that cannot be deleted, stay."""
         for _, path in self._found():
             with suppress(OSError):
                 path.unlink()
-        with suppress(OSError):  # it holds something else, or was never made
+        with suppress(OSError):  # the folder holds other files, or does not exist
             self.folder.rmdir()
 
     def _found(self) -> list[tuple[int, Path]]:
@@ -172,12 +172,12 @@ class Checkpoints:
 
 
 def refuse_non_finite(tensors: Mapping[str, Tensor], when: str) -> None:
-    """Raise NonFiniteNumbers, naming the tensors, where one holds infinite or NaN numbers."""
+    """Raise NonFiniteNumbers, which names the tensors, if one has infinite or NaN numbers; ``when``: as ``at step 5``."""
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if wrong:
         raise NonFiniteNumbers(
-            f"{', '.join(wrong[:3])}{' and others' * (len(wrong) > 3)} hold infinite or NaN numbers {when}: nothing of that is "
-            f"saved; choose a smaller schedule.learning_rate or network.step_size, or another network.norm"
+            f"{', '.join(wrong[:3])}{' and others' * (len(wrong) > 3)} hold infinite or NaN numbers {when}, so they "
+            f"are not saved; choose a smaller schedule.learning_rate or network.step_size, or another network.norm"
         )
 
 

@@ -1,4 +1,4 @@
-"""Evaluating the network of a run on its parts of the data, with each kind of statistics of the batch norms."""
+"""Evaluates the network of a run on its images, with each kind of statistics of the batch norms (docs/readings.md)."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,9 +23,9 @@ from pdenet_repro.training.interruptible import StoppedWhileCompiling
 
 
 class Evaluator:
-    """Evaluates a network on ``images``, its training, validation and test images by the names of these parts.
+    """Evaluates ``network`` on ``images``: a mapping of ``train``, ``validation`` and ``test`` to the images of that part.
 
-    ``after_batch(part, done, total)`` is called with the numbers of images, and may raise to stop.
+    ``after_batch(part, done, total)`` is called after each batch with the numbers of images; it may raise an error to stop.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class Evaluator:
     ) -> None:
         self.config, self.network, self.images, self.autocast = config, network, images, autocast
         self.after_batch: Callable[[str, int, int], None] = lambda part, done, total: None
-        self.evaluated, self.seconds = 0, 0.0  # images, and how long they took
+        self.evaluated, self.seconds = 0, 0.0  # evaluated images, and the seconds that they took
 
     @property
-    def seconds_an_image(self) -> float:
-        """Mean time of an image; 0 before the first."""
+    def seconds_per_image(self) -> float:
+        """Mean seconds to evaluate an image; 0 before the first."""
         return self.seconds / self.evaluated if self.evaluated else 0.0
 
     def probabilities(self, part: str, statistics: str | None = None) -> np.ndarray:
-        """Class probabilities (N, classes) of a part of the data; ``statistics`` of the batch norms, None: as configured."""
+        """Return class probabilities (N, classes) of a part; ``statistics``: a kind of `STATISTICS`, None: as configured."""
         images, begin = self.images[part], time.monotonic()
         try:
             with using_statistics(self.network, statistics or self.config.evaluation.statistics, self.reestimate):
@@ -64,18 +64,21 @@ class Evaluator:
         return found
 
     def accuracy(self, part: str, statistics: str | None = None) -> float:
-        """Share of a part's images whose class is predicted."""
+        """Return the share (0 to 1) of a part's images whose class is predicted; ``statistics`` as in `probabilities`."""
         return accuracy(self.probabilities(part, statistics), self.images[part].labels.cpu().numpy())
 
     def reestimate(self) -> None:
-        """Estimate the statistics of the batch norms anew, from training images at the weights as they are."""
+        """Estimate the statistics of the batch norms anew, from training images with the present weights."""
         batch_size, seed = self.config.schedule.batch_size, self.config.seed
         reestimate_statistics(self.network, self.images["train"], batch_size, seed, self.autocast)
 
     def accuracy_by_statistics(self, configured: float) -> dict[str, float]:
-        """Test accuracy by statistics of the batch norms, of which ``configured`` is known; empty without such norms."""
+        """Return the test accuracy for each kind of statistics of the batch norms; empty for a network without such norms.
+
+        ``configured``: the test accuracy with the configured kind, which is not computed a second time.
+        """
         if not batch_norms(self.network):
             return {}
         known = self.config.evaluation.statistics
-        with not_compiled():  # too few batches to compile the norms once more
+        with not_compiled():  # for these few batches compiling the norms once more is not worth it
             return {kind: configured if kind == known else self.accuracy("test", kind) for kind in STATISTICS}

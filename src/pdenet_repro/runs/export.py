@@ -1,7 +1,7 @@
-"""Makes a pretrained network of a finished run: its weights in half precision, once they are shown to predict as well.
+"""Makes a pretrained network of a finished run: its weights in half precision, if they have the run's test accuracy.
 
-The folder that is made is itself a run folder (`pdenet_repro.runs.pretrained`); the other files of the run are copied by
-`pdenet_repro.report.publish`, without those that are large.
+The result is itself a run folder (`pdenet_repro.runs.pretrained`). `pdenet_repro.report.publish` copies the other files of
+the run, except for large ones.
 """
 
 import json
@@ -27,47 +27,49 @@ from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import sha256, write_atomically
 from pdenet_repro.training.evaluation import accuracy, class_probabilities
 
-COMMAND = "python -m pdenet_repro.export RUN"  # without the paths of the machine that it was typed on
-LARGEST_CHANGE = 0.001  # of the test accuracy by rounding: a tenth of a percentage point
+COMMAND = "python -m pdenet_repro.export RUN"  # for the card: the typed command has paths of one machine
+LARGEST_CHANGE = 0.001  # by which rounding may change the test accuracy: a tenth of a percentage point
 
 
 @dataclass(frozen=True)
-class Rounded:
-    """A run's network with rounded weights: the content of its file, and what the test images say of it."""
+class RoundedNetwork:
+    """A run's network with rounded weights: the content of its weights file, and its results on the test images."""
 
     run: Path
     config: Config
     weights: bytes
-    original_sha256: str  # of the run's own file
-    accuracy: float  # in the arithmetic of the run
+    original_sha256: str  # of the run's own weights file
+    accuracy: float  # in the run's precision
     changed: int  # test images whose predicted class is not the run's
-    accuracy_float32: float  # as `load_pretrained` gives the network
+    accuracy_float32: float  # in float32, as a network of `load_pretrained` computes
 
 
-def rounded(run: Path, predicted: np.ndarray, data_root: str | None, say: Callable[[str], None]) -> Rounded:
+def round_weights(
+    run: Path, predicted: np.ndarray, data_root: str | None, say: Callable[[str], None]
+) -> RoundedNetwork:
     """Round the weights of a finished run to half precision and evaluate them on all test images.
 
-    ``predicted``: the classes that the run predicted, (test images,).
+    ``predicted``: (test images,) the classes that the run predicted. ``data_root``: the folder of the images if it has moved.
 
     Raises
     ------
     RunFolderError
-        The run is unfinished or damaged; its images are others; or rounding moves its test accuracy by more than 0.1 point.
+        The run is unfinished or damaged; it had other images; or rounding changes its test accuracy by more than 0.1 point.
     InvalidConfig
-        The run has a dynamic of a user's own file, which the package does not have.
+        The run's dynamic is in a user's own file, which the package does not have.
     DataError
         The data set is missing or damaged.
     """
     network, config = load_run(run)
     summary = load_summary(run)
-    assert summary is not None  # or load_run had refused
+    assert summary is not None  # load_run raises an error otherwise
     if config.dynamic_file:
         raise InvalidConfig(f"{run}: dynamic={config.dynamic} is a user's own file; must be a dynamic that is built in")
     config.data.root = data_root or config.data.root
     dataset = source.load(config.data, say)
     if dict(dataset.checksums) != summary["data_md5"]:
         raise RunFolderError(
-            f"{run}: was trained on other images than those in {config.data.root}; name theirs with --data-root"
+            f"{run}: was trained on other images than those in {config.data.root}; give the folder of its images with --data-root"
         )
     state = half_precision(network)
     network.load_state_dict(state)
@@ -87,14 +89,14 @@ def rounded(run: Path, predicted: np.ndarray, data_root: str | None, say: Callab
             f"must be the same within {100 * LARGEST_CHANGE:g} points, so no pretrained network is made"
         )
     plain = found if config.precision == "float32" else evaluated("float32")
-    return Rounded(
+    return RoundedNetwork(
         run, config, save_tensors(state, {"config": config_digest(config)}), summary["files_sha256"][WEIGHTS], after,
         int((found.argmax(1) != predicted).sum()), accuracy(plain, dataset.test.labels),
     )  # fmt: skip
 
 
 def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
-    """The state of a network with its weights in float16; running statistics, which may be large, stay as they are."""
+    """Return a network's state on the CPU, with weights in float16; running statistics, which may be large, keep their type."""
     weights = {name for name, _ in network.named_parameters()}
     return {
         name: (tensor.half() if name in weights else tensor).cpu().contiguous()
@@ -102,8 +104,8 @@ def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
     }
 
 
-def add_weights(folder: Path, network: Rounded) -> None:
-    """Write weights and card into a folder that holds the run's other files, and list the weights in its summary."""
+def add_weights(folder: Path, network: RoundedNetwork) -> None:
+    """Write weights and card into a folder that holds the run's other files, and enter the weights into its summary."""
     write_atomically(folder / WEIGHTS, network.weights)
     summary = load_summary(folder)
     assert summary is not None  # it was just written
@@ -113,10 +115,10 @@ def add_weights(folder: Path, network: Rounded) -> None:
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     card = _card(folder.name, network, summary)
     write_atomically(folder / "README.md", _as_markdown(card))
-    write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: with it the network can be loaded
+    write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: `pretrained.names` looks for it
 
 
-def _card(name: str, network: Rounded, summary: dict[str, Any]) -> dict[str, Any]:
+def _card(name: str, network: RoundedNetwork, summary: dict[str, Any]) -> dict[str, Any]:
     where = {key for key, entry in all_settings() if not entry.metadata["result"]}
     words = [word for word in shlex.split(summary["command"]) if word.partition("=")[0] not in where]
     return {

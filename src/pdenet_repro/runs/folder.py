@@ -1,15 +1,17 @@
-"""The run folder is the contract: training writes it, everything else reads it.
+"""The folder of a run: training writes it, and reports, analyses and sweeps learn of the run from this folder alone.
 
-``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration alone; with ``variation=VARIATION`` it is
-``fraction-0.10-VARIATION``. It holds
+Its path ``OUTPUT_ROOT/NAME/DYNAMIC/fraction-0.10/seed-0`` follows from the configuration; ``variation=VARIATION`` makes it
+``fraction-0.10-VARIATION``. The folder holds
 
-- ``config.yaml``: the resolved configuration; ``command.txt``: what was typed
-- ``metrics.csv``: a row an epoch, the same bytes whenever the run is repeated; ``timings.csv``: what is not
-- ``summary.json``: the result, written last: a folder that has it is finished
+- ``config.yaml``: the resolved configuration; ``command.txt``: the command that was typed
+- ``metrics.csv``: a row for each epoch, with the same bytes whenever the run is repeated
+- ``timings.csv``: a row for each epoch, with times and memory, which differ whenever the run is repeated
+- ``summary.json``: the result; it is written last, so that a folder that has it is finished
 - ``weights.safetensors``, ``predictions.npz``, ``confusion.csv``, ``tensorboard/``, ``run.log``
-- ``examples.npz``: a few test images, so that Figure 1 can be drawn where the data are not
+- ``examples.npz``: a few test images, so that Figure 1 can be drawn without the data set
 - ``dynamic.py``: a copy of the file of ``dynamic=FILE.py:CLASS``, for a dynamic that is not built in
 - ``checkpoints/`` and ``progress.json`` while the run is unfinished, ``failure.json`` after an attempt that failed
+- ``run.lock``, and ``running.json`` while a process holds the folder (`pdenet_repro.system.lock`)
 """
 
 import hashlib
@@ -37,12 +39,12 @@ from pdenet_repro.system.lock import FolderLock
 CHECKSUM_KEY = "summary_sha256"
 OWN_DYNAMIC = "dynamic.py"
 PROGRESS = "progress.json"  # epochs done and time left
-SEED_LINE = re.compile(r"^seed: (0|[1-9][0-9]*)$", re.MULTILINE)  # of config.yaml, the run's own key
-EARLIER_NAMES = {"train_accuracy": "running_train_accuracy"}  # of columns of metrics.csv: what they are called now
+SEED_LINE = re.compile(r"^seed: (0|[1-9][0-9]*)$", re.MULTILINE)  # of config.yaml
+EARLIER_NAMES = {"train_accuracy": "running_train_accuracy"}  # earlier and present names of columns of metrics.csv
 
 
 def path_of(config: Config) -> Path:
-    """Where the run of a configuration lives; the fraction with at least two decimals, and no more than it needs."""
+    """Return the path of a configuration's run folder; it has the fraction with two decimals, or more if it needs them."""
     data = config.data
     fraction = Decimal(f"{data.fraction:.10f}").normalize()
     decimals = max(2, -int(fraction.as_tuple().exponent))
@@ -55,20 +57,20 @@ def path_of(config: Config) -> Path:
 
 
 def has_standard_path(folder: Path, config: Config) -> bool:
-    """Whether a run's folder is called what its configuration calls it: ``DYNAMIC/fraction-0.10/seed-0``."""
+    """Return whether a run's folder is named as its configuration says: ``DYNAMIC/fraction-0.10/seed-0``."""
     return folder.absolute().parts[-3:] == path_of(config).parts[-3:]
 
 
 def to_yaml(config: Config) -> str:
-    """The configuration as it is saved."""
+    """Return a configuration as the content of ``config.yaml``."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def load_config(folder: Path) -> Config:
-    """The configuration of a run folder; RunFolderError if there is none or it is damaged.
+    """Return the configuration of a run folder; RunFolderError if there is none or it is damaged.
 
-    A dynamic that is not built in is the folder's copy of its file, or where there is none the file that was typed. Its
-    facts are read, as far as it is there; the file is not executed.
+    For a dynamic that is not built in, ``dynamic_file`` is the folder's copy of its file or, if there is no copy, the file
+    that was typed. The dynamic's facts are read from the file, which is not executed; it is no error if the file is missing.
     """
     path = folder / "config.yaml"
     try:
@@ -86,13 +88,13 @@ def load_config(folder: Path) -> Config:
     if loaded.dynamic_file:
         copy = folder.absolute() / OWN_DYNAMIC
         loaded.dynamic_file = str(copy) if copy.is_file() else loaded.dynamic_file
-        with suppress(InvalidConfig):  # whoever needs the file says what is missing
+        with suppress(InvalidConfig):  # the code that needs the file reports that
             facts_of(loaded.dynamic, loaded.dynamic_file)
     return loaded
 
 
 def from_yaml(content: str) -> Config:
-    """A saved configuration. A key that it lacks has its default. ValueError if it is damaged or of another version."""
+    """Return a saved configuration; missing keys have their defaults. ValueError if it is damaged or of another version."""
     seeds = SEED_LINE.findall(content)
     if len(seeds) != 1:
         return deepcopy(_parsed(content))
@@ -101,7 +103,7 @@ def from_yaml(content: str) -> Config:
     return config
 
 
-@lru_cache(256)  # parsing takes 17 ms: the seeds of a study are parsed once, which have the same file but for one line
+@lru_cache(256)  # parsing takes 17 ms; configurations of a study that differ in the seed alone are parsed once
 def _parsed(content: str) -> Config:
     try:
         loaded = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(content)))
@@ -113,14 +115,14 @@ def _parsed(content: str) -> Config:
 
 
 def differences(saved: Config, config: Config) -> list[str]:
-    """The settings that tell a saved run and one to be trained apart, as ``key: saved value there, value in this command``."""
+    """Return the settings that differ and may change a result, as ``key: saved value there, value in this command``."""
     keys = [key for key, entry in all_settings() if entry.metadata["result"]]
     pairs = [(key, value_of(saved, key), value_of(config, key)) for key in keys]
     return [f"{key}: {there} there, {now} in this command" for key, there, now in pairs if there != now]
 
 
 class RunFolder:
-    """Files of one run, for the process that holds its lock."""
+    """The folder of one run: tells whether the run is finished, holds its lock, and writes its files."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -128,12 +130,12 @@ class RunFolder:
         self.lock: FolderLock | None = None
 
     def finished(self) -> dict[str, Any] | None:
-        """The summary of a finished run of this configuration, None if it is still to do.
+        """Return the summary of a finished run of this configuration, None if the run is not finished.
 
         Raises
         ------
         RunFolderError
-            The folder holds a run of another configuration, or a file that decides this is damaged or cannot be read.
+            The folder holds a run of another configuration, or a file that is needed to know this is damaged or unreadable.
         """
         try:
             return self._finished()
@@ -160,7 +162,7 @@ class RunFolder:
             )
         summary = load_summary(self.path)
         if summary:
-            # digests of summaries without attempts, which version 0.1 wrote, were made in another way
+            # version 0.1, whose summaries have no attempts, computed this digest in another way
             if "attempts" in summary and summary["configuration_sha256"] != config_digest(self.config):
                 raise RunFolderError(
                     f"{self.path / 'summary.json'} is of another configuration than config.yaml beside it; remove that folder, "
@@ -170,13 +172,13 @@ class RunFolder:
         return summary
 
     def _nothing_to_lose(self) -> bool:
-        """Whether an attempt failed here before it saved anything: the next one may have other settings."""
+        """Return whether all attempts failed before they saved anything: the next one may have other settings."""
         saved = ("checkpoints", "metrics.csv", "weights.safetensors", "summary.json")
         return (self.path / "failure.json").is_file() and not any((self.path / name).exists() for name in saved)
 
     @contextmanager
     def locked(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
-        """Hold the folder; RunFolderBusy if another process does."""
+        """Context that holds the folder's lock (`FolderLock`); RunFolderBusy if another process holds it."""
         make_folder(self.path)
         with FolderLock(self.path, say) as self.lock:
             try:
@@ -186,12 +188,12 @@ class RunFolder:
                 self.lock = None
 
     def confirm(self) -> None:
-        """Make sure that the folder is still this process's, where it holds it (`FolderLock.confirm`)."""
+        """Raise an error if this process has locked the folder and has lost it since (`FolderLock.confirm`)."""
         if self.lock is not None:
             self.lock.confirm()
 
     def begin(self, command: str) -> None:
-        """Write down the configuration, and the file of a dynamic that is not built in, before anything else."""
+        """Write configuration, command and the file of a dynamic that is not built in, before anything else is written."""
         if self.config.dynamic_file:
             self.write(OWN_DYNAMIC, read_source(Path(self.config.dynamic_file), self.config.dynamic))
         self.write("config.yaml", to_yaml(self.config))
@@ -199,35 +201,35 @@ class RunFolder:
         remove(self.path / "failure.json")
 
     def record_failure(self, error: Exception) -> None:
-        """Write why this attempt failed, for the sweep it belongs to; nothing where that cannot be written."""
+        """Write why this attempt failed, for the sweep that it belongs to, if the folder can be written."""
         code = error.exit_code if isinstance(error, UserError) else 1
         with suppress(UserError):
             self.write("failure.json", json.dumps({"reason": str(error), "exit_code": code}, indent=2) + "\n")
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary, which makes the run a finished one: after everything else; with a checksum of its own."""
+        """Write the summary with its own checksum, after everything else, since it makes the run a finished one."""
         self.write("summary.json", json.dumps({**summary, CHECKSUM_KEY: checksum_of(summary)}, indent=2) + "\n")
 
     def write(self, name: str, content: bytes | str) -> None:
-        """Put a whole file in place, if the folder is still this process's."""
+        """Write a file atomically, if this process has not lost the folder (`confirm`)."""
         self.confirm()
         write_atomically(self.path / name, content)
 
     def write_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """Put a CSV file in place: a header and a row for each entry; numbers as Python writes them, exactly."""
-        columns = list(rows[-1]) if rows else []  # an earlier version may have written fewer into a checkpoint
+        """Write a CSV file: a header and a line for each row, with all digits of each number."""
+        columns = list(rows[-1]) if rows else []  # the first rows may be of an earlier version, which had fewer columns
         lines = [",".join(columns)] if rows else []
         lines += [",".join("" if row.get(name) is None else str(row[name]) for name in columns) for row in rows]
         self.write(name, "".join(line + "\n" for line in lines))
 
 
 def with_present_names(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ``metrics.csv`` that an earlier version may have written, with the names that columns have now."""
+    """Return a row of ``metrics.csv``, perhaps of an earlier version, with the present names of its columns."""
     return {EARLIER_NAMES.get(name, name): value for name, value in row.items()}
 
 
 def load_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of a finished run, None for an unfinished one; RunFolderError if it is damaged."""
+    """Return the summary of a finished run, None for an unfinished one; RunFolderError if it is damaged."""
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_bytes())
@@ -245,15 +247,15 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def checksum_of(summary: Mapping[str, Any]) -> str:
-    """SHA-256 of all entries of a summary but this one."""
+    """Return the SHA-256 of all entries of a summary but ``summary_sha256``, where it is kept."""
     entries = {key: value for key, value in summary.items() if key != CHECKSUM_KEY}
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def verify(folder: Path, summary: Mapping[str, Any], names: Sequence[str] = ()) -> None:
-    """Compare files of a finished run with their checksums, all where none is named.
+    """Compare files of a finished run with the checksums in its summary, all of them if ``names`` is empty.
 
-    RunFolderError names the first that is damaged or gone.
+    RunFolderError names the first file that is damaged or missing.
     """
     remedy = "restore it from a copy, or remove the run's folder to have it trained again"
     for name in names or summary["files_sha256"]:
@@ -269,9 +271,9 @@ def verify(folder: Path, summary: Mapping[str, Any], names: Sequence[str] = ()) 
 
 
 def config_digest(config: Config) -> str:
-    """SHA-256 of the settings that tell two runs apart, as far as they differ from the schema's defaults.
+    """Return the SHA-256 of those settings that may change the result and differ from the schema's defaults.
 
-    So a new setting whose default is what was done before changes no digest.
+    So a new setting changes no digest of an older run, if its default is what was done before.
     """
     settings = {
         key: value_of(config, key)

@@ -1,4 +1,4 @@
-"""Where a result comes from: command, commit, versions."""
+"""Finds the provenance of a result: the command, the commit and the versions that computed it."""
 
 import hashlib
 import importlib.metadata
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "safeten
 
 
 def command(module: str = "pdenet_repro") -> str:
-    """What was typed, ready to be typed again; for another program, such as a script or a notebook, how that was started."""
+    """Return the command that was typed, ready to be typed again; in a script or a notebook, the command that started it."""
     started = sys.orig_argv[1:]
     if "-m" in started and started[started.index("-m") + 1 :][:1] == [module]:
         return shlex.join(["python", "-m", module, *sys.argv[1:]])
@@ -23,17 +23,17 @@ def command(module: str = "pdenet_repro") -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, this package and what it computes with."""
+    """Return the versions of Python, of this package and of the packages that it computes with."""
     found = {"python": platform.python_version(), "pdenet-repro": __version__}
     return found | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from; None outside a checkout.
+    """Return the commit of the checkout that this package runs from; None outside a checkout.
 
-    Local changes are appended as ``+changes-HASH``, the start of the SHA-256 of their ``git diff``. The answer is that of
-    the first call in this process, which must come before work that takes long: the checkout may move on meanwhile, the code
+    Local changes are appended as ``+changes-HASH``, the start of the SHA-256 of their ``git diff``. The first result is kept
+    for this process. The first call must come before work that takes long: meanwhile the checkout may change, and the code
     that runs does not.
     """
     folder = Path(__file__).parent
@@ -49,7 +49,7 @@ def git_commit() -> str | None:
         ).stdout.strip()
 
     try:
-        if not git("ls-files", Path(__file__).name):  # an environment inside somebody else's repository
+        if not git("ls-files", Path(__file__).name):  # installed inside the repository of another project
             return None
         changes = git("diff", "HEAD", "--binary")
         mark = f"+changes-{hashlib.sha256(changes.encode(errors='replace')).hexdigest()[:8]}" if changes else ""

@@ -1,4 +1,4 @@
-"""What a finished run leaves: weights, predictions, confusion matrix, summary; and reading them again."""
+"""Writes the results of a run (weights, predictions, confusion matrix, summary) and loads its trained network again."""
 
 import io
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ ARTEFACTS = (
 
 @dataclass
 class Outcome:
-    """What training and evaluation found; the network is at the iterate of ``epoch``, which is the one reported."""
+    """Everything that training and evaluation computed; the network has its weights after ``epoch``, which are reported."""
 
     config: Config
     network: PDENet
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:
-    """Write everything but the summary, and return that."""
+    """Write all results but the summary, and return the summary; ``where``: the device that computed them."""
     names = list(outcome.dataset.class_names)
     folder.write_rows("metrics.csv", outcome.history.rows)
     folder.write_rows("timings.csv", outcome.history.timings)
@@ -130,20 +130,20 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
 
 
 def load_run(folder: str | Path) -> tuple[PDENet, Config]:
-    """The trained network of a finished run, on the CPU in evaluation mode, and its configuration.
+    """Return the trained network of a finished run, on the CPU in evaluation mode, and its configuration.
 
-    Call the network with raw images, a tensor (N, 3, 96, 96) uint8, for class scores (N, 10), or its ``probabilities``.
-    Both can be differentiated by the weights: within ``torch.no_grad()`` they take less memory, and ``.numpy()``.
+    Call the network, or its ``probabilities``, with raw images, a uint8 tensor (N, 3, 96, 96), for class scores or
+    probabilities (N, 10). Within ``torch.no_grad()`` both take less memory, and ``.numpy()`` works on the result.
 
-    A run of a dynamic in a user's own file holds a copy of it, ``dynamic.py``, which is **executed** where its SHA-256 is
-    that of the configuration: load only folders whose authors you trust, as you would run only their programs.
+    If the run's dynamic is in a user's own file, the folder holds a copy of it, ``dynamic.py``, which is **executed** if its
+    SHA-256 is that of the configuration: load only folders of authors whose programs you would run.
 
     Raises
     ------
     RunFolderError
         The folder is no finished run, or its weights are damaged.
     InvalidConfig
-        The file of its dynamic is missing or cannot be used.
+        The file of the run's dynamic is missing or cannot be used.
     """
     path = Path(folder)
     config, summary = load_config(path), load_summary(path)

@@ -1,4 +1,4 @@
-"""One run, top to bottom: configuration, data, run folder, then the training and evaluation."""
+"""Executes one run: checks its configuration, reads the data, locks the run folder, and has the network trained."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ from pdenet_repro.config.schema import CLASSES, Config
 from pdenet_repro.data import source, subset
 from pdenet_repro.runs.folder import RunFolder
 from pdenet_repro.system.console import Log
-from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_of_memory
+from pdenet_repro.system.environment import load_torch
+from pdenet_repro.system.errors import InvalidConfig, OutOfMemory, is_out_of_memory
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.gpu_driver import refuse_missing_gpu
 from pdenet_repro.system.signals import stop_request
-from pdenet_repro.system.surroundings import load_torch
 
 
 def refuse_unusable(config: Config, here: bool = True) -> None:
-    """Everything about a configuration that can be judged in milliseconds; InvalidConfig names key, value and remedy.
+    """Check everything in a configuration that can be checked in milliseconds; InvalidConfig names key, value and remedy.
 
-    ``here=False``: the run will train on another machine, which may have a GPU.
+    ``here=False``: the run will train on another machine, so that this one needs no GPU.
     """
     check(config)
     learned, _ = subset.counts(config.data, source.images_per_class(config.data))
     images = CLASSES * learned
     if config.schedule.batch_size > images:
         raise InvalidConfig(
-            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the images to learn from"
+            f"schedule.batch_size={config.schedule.batch_size}: must be at most {images}, the number of training images"
         )
     if (
         config.network.connector_norm == "batch_per_pixel"
@@ -33,7 +33,7 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
         and images % config.schedule.batch_size == 1
     ):
         raise InvalidConfig(
-            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, and "
+            f"schedule.batch_size={config.schedule.batch_size}: leaves one of {images} images for an epoch's last batch, but "
             f"network.connector_norm=batch_per_pixel normalises over the images of a batch; choose another size, or "
             f"schedule.last_batch=drop"
         )
@@ -42,16 +42,16 @@ def refuse_unusable(config: Config, here: bool = True) -> None:
 
 
 def run(config: Config, command: str, name: str = "") -> None:
-    """Train and evaluate one network, or go on with it, or say that it is finished.
+    """Train and evaluate one network, from its checkpoint if there is one; print its result if it is finished already.
 
-    ``command``: what was typed, to be recorded. ``name`` stands before the run's lines where others train beside it.
+    ``command``: the command that was typed, to be recorded. ``name``: stands before the run's lines if others train at once.
 
     Raises
     ------
     UserError
-        For a reason the user can mend.
+        The run failed for a reason that the user can remove.
     Interrupted
-        A signal came; the state is saved.
+        A stop signal came; the state is saved.
     """
     refuse_unusable(config)
     log, folder = Log(name), RunFolder(config)
@@ -64,7 +64,7 @@ def run(config: Config, command: str, name: str = "") -> None:
             log.path = folder.path / "run.log"
             folder.begin(command)
             try:
-                load_torch(log.warn)  # it takes seconds: only now that it is needed
+                load_torch(log.warn)  # takes seconds, so it comes only when it is needed
                 from pdenet_repro.runs.training_run import TrainingRun
 
                 summary = TrainingRun(config, dataset, folder, log, stop).execute()
@@ -76,8 +76,8 @@ def run(config: Config, command: str, name: str = "") -> None:
 
 
 def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
-    """What to change in a run, where an allocation failed; None for any other error."""
-    if not is_of_memory(error):
+    """Return an error that says which settings need less memory, if an allocation failed; None for any other error."""
+    if not is_out_of_memory(error):
         return None
     return OutOfMemory(
         f"the memory does not suffice for schedule.batch_size={config.schedule.batch_size} and evaluation.batch_size="
@@ -87,10 +87,10 @@ def out_of_memory(error: Exception, config: Config) -> OutOfMemory | None:
 
 
 def result_line(summary: dict[str, Any], folder: RunFolder) -> str:
-    """The outcome of a run in one line."""
+    """Return one line with the result of a finished run."""
     right, of = round(summary["test_accuracy"] * summary["test_images"]), summary["test_images"]
     time = duration(summary["training_seconds"])
-    if "wall_seconds" in summary:  # from start to end without interruptions; not in summaries of version 0.1
+    if "wall_seconds" in summary:  # the time of all attempts; version 0.1 did not measure it
         time = f"{duration(summary['wall_seconds'])} ({time} of training)"
     return (
         f"{summary['dynamic']}, {summary['train_images']} training images, seed {summary['seed']}: "

@@ -1,4 +1,4 @@
-"""TensorBoard events of a run: scalars, settings, confusion matrix, kernels."""
+"""Writes TensorBoard events of a run: scalars, settings, confusion matrix, kernels."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from pdenet_repro.config.schema import Config, all_settings, value_of
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 from pdenet_repro.system.errors import first_line
-from pdenet_repro.system.pictures import load_matplotlib, own_settings
+from pdenet_repro.system.pictures import load_matplotlib, matplotlib_defaults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pdenet_repro.networks.pdenet import PDENet
 
 
-# On a study's folder each chart shows all runs, one line each.
+# Charts in which TensorBoard, started on a study's folder, shows all its runs, a line for each.
 CHARTS = {
     "study": {
         "test accuracy": ["Multiline", ["accuracy/test"]],
@@ -30,14 +30,14 @@ CHARTS = {
 
 
 class Events:
-    """Writes a run's events into ``folder``. They can be made again, so no failure here ends a training: ``warn`` is told.
+    """Writes a run's events into ``folder``. No result depends on them, so a failure calls ``warn`` and ends no training.
 
-    Readers discard what an earlier attempt wrote from ``first_epoch`` on.
+    TensorBoard discards what an earlier attempt wrote from ``first_epoch`` on.
     """
 
     def __init__(self, folder: Path, first_epoch: int, warn: Callable[[str], None]) -> None:
         self.folder, self.warn = folder, warn
-        self.writer: Any = None  # also after a failure, since TensorBoard's writer has then ended
+        self.writer: Any = None  # None after a failure too, since TensorBoard's writer thread has then ended
         threading.excepthook = _ignore_failed_writes
         with self._warning_of_failures():
             load_matplotlib()
@@ -47,20 +47,20 @@ class Events:
             self.writer.add_custom_scalars(CHARTS)
 
     def epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
-        """Write every number of an epoch that is there."""
+        """Write the numbers of an epoch, from its rows of ``metrics.csv`` and ``timings.csv``."""
         with self._warning_of_failures():
             for name, value in {**row, **timing}.items() if self.writer else ():
                 if name != "epoch" and value is not None:
                     self.writer.add_scalar(_group(name), value, row["epoch"])
 
     def result(self, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
-        """Write the settings with the accuracies they led to, the confusion matrix and the kernels of each unit."""
+        """Write the settings with the final accuracies, the confusion matrix and the kernels of each unit."""
         with self._warning_of_failures():
             if self.writer:
                 _write_result(self.writer, config, summary, matrix, network)
 
     def close(self) -> None:
-        """Close the file; everything is flushed already."""
+        """Close the file; all events are flushed already."""
         with suppress(Exception):
             self.writer.close()
         threading.excepthook = threading.__excepthook__
@@ -76,14 +76,14 @@ class Events:
             self.warn(f"no more events for TensorBoard are written into {self.folder}: {first_line(error)}")
 
 
-@own_settings()
+@matplotlib_defaults()
 def _write_result(writer: Any, config: Config, summary: dict[str, Any], matrix: np.ndarray, network: "PDENet") -> None:
     from torch.utils.tensorboard.summary import hparams
 
     settings = {key: value_of(config, key) for key, entry in all_settings() if entry.metadata["result"]}
     plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
     metrics = {f"result/{k}": summary[k] for k in ("test_accuracy", "train_accuracy")}
-    # Written as this run's own summaries: add_hparams would make a second run of them.
+    # Written as summaries of this run: add_hparams would show them as a second run.
     for part in hparams(plain, metrics):
         writer._get_file_writer().add_summary(part)
     epoch = config.schedule.epochs
@@ -99,7 +99,7 @@ def _write_result(writer: Any, config: Config, summary: dict[str, Any], matrix: 
 
 
 def _ignore_failed_writes(failure: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writer thread raises what happened to it in the calling thread again: one report is enough."""
+    """Print no traceback of a failed write in TensorBoard's thread: the calling thread gets the same error, and warns."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
 
@@ -113,7 +113,10 @@ def _group(name: str) -> str:
 
 
 def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
-    """The first kernels (steps, C_out, C_in, k, k) as one grey picture (H, W) in 0..1: a block a time step, zero is grey."""
+    """Return kernels (steps, C_out, C_in, k, k), of the first channels, as one picture (H, W) of grey values in 0 to 1.
+
+    It has a block for each time step; a weight of 0 is 0.5.
+    """
     steps, outputs, inputs, height, width = kernel.shape
     rows, columns = min(outputs, channels), min(inputs, channels)
     tiles = np.full((rows, height + 1, steps, columns, width + 1), 0.0)
@@ -125,8 +128,8 @@ def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
 
 
 def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
-    """Counts (classes, classes) as a picture: rows the true class, columns the predicted one."""
-    from matplotlib.figure import Figure  # within own_settings, which have loaded it
+    """Draw counts (classes, classes) as a figure: its rows are the true classes, its columns the predicted ones."""
+    from matplotlib.figure import Figure  # matplotlib_defaults, around the caller, has loaded matplotlib
 
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.add_subplot()
@@ -141,7 +144,7 @@ def confusion_figure(matrix: np.ndarray, class_names: list[str]) -> "Figure":
 
 
 def pixels(figure: "Figure") -> np.ndarray:
-    """A figure's pixels (H, W, 3) uint8, drawn without ``pyplot``, which would load the backend of a notebook's shell."""
+    """Return a figure's pixels (H, W, 3) uint8, drawn without ``pyplot``, which would load the backend of a notebook."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

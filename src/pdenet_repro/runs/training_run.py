@@ -1,4 +1,4 @@
-"""Training and evaluating one network, stopped and resumed at will; what it finds goes into the run folder."""
+"""Trains and evaluates one network, can be stopped and resumed at any step, and writes the results into the run folder."""
 
 import json
 import time
@@ -19,11 +19,11 @@ from pdenet_repro.runs.evaluator import Evaluator
 from pdenet_repro.runs.folder import PROGRESS, RunFolder, with_present_names
 from pdenet_repro.runs.results import Outcome, write_results
 from pdenet_repro.runs.tensorboard import Events
-from pdenet_repro.runs.work import EVALUATION, work_left
+from pdenet_repro.runs.work import EVALUATION_COST, work_left
 from pdenet_repro.system import device
 from pdenet_repro.system.console import Bars, Log, epoch_line
 from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
-from pdenet_repro.system.files import remove, write_persistently
+from pdenet_repro.system.files import remove, write_with_retries
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.evaluation import STATISTICS, accuracy, batch_norms
@@ -33,12 +33,12 @@ from pdenet_repro.training.interruptible import StoppedWhileCompiling
 class TrainingRun:
     """One run, in the process that holds its folder's lock.
 
-    The checkpoint is the truth about an unfinished run: the CSV files are written anew from it.
+    An unfinished run continues from its checkpoint alone: the CSV files are written anew from it.
     """
 
     def __init__(self, config: Config, dataset: Dataset, folder: RunFolder, log: Log, stop: StopRequest) -> None:
         self.config, self.dataset, self.folder, self.log, self.stop = config, dataset, folder, log, stop
-        provenance.git_commit()  # remembered for the summary
+        provenance.git_commit()  # for the summary: keeps the commit of the code that runs
         self.device = device.set_up(config)
         self.autocast = device.autocast(self.device, config.precision)
         self.chosen = draw_subset(dataset.train.labels, config.data, config.seed, dataset.folds)
@@ -53,13 +53,13 @@ class TrainingRun:
         self.history = History()
         self.best_weights: dict[str, Any] = {}
         self.test_probabilities: np.ndarray | None = None  # of the last iterate, once it is evaluated
-        self.started = time.monotonic()  # or when a run without a stop would have
+        self.started = time.monotonic()  # _restore sets it back by the time of earlier attempts
         self.evaluator = Evaluator(
             config, self.network, {"train": self.train, "validation": self.validation, "test": test}, self.autocast
         )
 
     def execute(self) -> dict[str, Any]:
-        """Train what is still to train, evaluate, write the results; returns the summary."""
+        """Train the epochs that are left, evaluate, write the results and return the summary; Interrupted when stopped."""
         self.log.say(self._plan())
         self._resume()
         trainer, epochs = self.trainer, self.config.schedule.epochs
@@ -73,25 +73,24 @@ class TrainingRun:
                 events.epoch(self.history.rows[-1], self.history.timings[-1])
             self._save()
             outcome = self._outcome()
-            summary = write_persistently(lambda: write_results(outcome, self.folder, self.device), self.log.warn)
+            summary = write_with_retries(lambda: write_results(outcome, self.folder, self.device), self.log.warn)
             summary["wall_seconds"] = round(time.monotonic() - self.started, 3)
             events.result(self.config, summary, outcome.confusion, self.network)
         except StoppedWhileCompiling as stop:
             raise Interrupted(
-                f"stopped by {stop} while compiling, before anything else was computed that is not saved in "
-                f"{self.folder.path}: the same command goes on from there"
+                f"stopped by {stop} while compiling; everything that was computed before is saved in {self.folder.path}: "
+                f"the same command goes on from there"
             ) from None
         finally:
             self.bars.close()
             events.close()
-        write_persistently(lambda: self.folder.finish(summary), self.log.warn)
+        write_with_retries(lambda: self.folder.finish(summary), self.log.warn)
         self.checkpoints.clear()
         remove(self.folder.path / PROGRESS)
         return summary
 
     def _plan(self) -> str:
-        config, hardware, batches = self.config, device.hardware(self.device), self.trainer.batches
-        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        config, batches = self.config, self.trainer.batches
         sizes = f"of {batches.batch_size} images"
         if rest := len(self.train) % batches.batch_size:
             sizes += f", the last of {rest}" if self.config.schedule.last_batch == "keep" else f"; {rest} are left out"
@@ -99,18 +98,18 @@ class TrainingRun:
         return (
             f"{config.dynamic} network of {self.network.weight_count():,} weights, recipe {config.recipe}; "
             f"{len(self.train)} training images of {config.data.name}{held_out}; "
-            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {where}"
+            f"{config.schedule.epochs} epochs of {batches.steps} steps {sizes}; on {device.description(self.device)}"
         )
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint, if there is one, and begin the record of this attempt."""
+        """Restore the newest checkpoint, if there is one, and begin the record of this attempt."""
         checkpoint = self.checkpoints.load(self.log.warn)
         if checkpoint is not None:
             try:
                 self._restore(checkpoint)
             except (KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise CheckpointError(
-                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} is not one of this version "
+                    f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} cannot be used by this version "
                     f"({first_line(error)}); go on with the version that wrote it, or move that folder away"
                 ) from error
         attempt = attempts.begin(
@@ -128,13 +127,13 @@ class TrainingRun:
     def _restore(self, checkpoint: Checkpoint) -> None:
         values = checkpoint.values
         images = dict(self.dataset.checksums)
-        if values.get("data_md5", images) != images:  # version 0.1 did not keep them
+        if values.get("data_md5", images) != images:  # version 0.1 did not save them
             raise CheckpointError(
                 f"the checkpoints in {self.checkpoints.folder} are of a run on other images of {self.config.data.name}; train on "
                 f"those (data.root=...), or give this run its own name=..."
             )
         self.trainer.restore(checkpoint.tensors, values["progress"])
-        # version 0.1 kept neither attempts nor wall_seconds, and called a column otherwise
+        # version 0.1 saved neither attempts nor wall_seconds, and had another name for a column
         self.history = History(**{entry.name: values[entry.name] for entry in fields(History) if entry.name in values})
         self.history.rows = [with_present_names(row) for row in self.history.rows]
         self.started -= self.history.wall_seconds
@@ -159,7 +158,7 @@ class TrainingRun:
             self.folder.confirm()
             self.checkpoints.save(checkpoint)
 
-        write_persistently(write, self.log.warn)
+        write_with_retries(write, self.log.warn)
         self.saved_at = time.monotonic()
 
     def _leave_if_stopped(self) -> None:
@@ -174,7 +173,7 @@ class TrainingRun:
 
     def _after_evaluated_batch(self, split: str, done: int, total: int) -> None:
         self.bars.evaluated(split, done, total)
-        self._leave_if_stopped()  # an evaluation changes nothing, so that all is saved
+        self._leave_if_stopped()  # saves the state before this evaluation, which changes nothing
 
     def _train_epoch(self) -> None:
         trainer, history = self.trainer, self.history
@@ -187,9 +186,9 @@ class TrainingRun:
             if time.monotonic() - self.saved_at >= self.config.checkpoint.seconds:
                 self._save()
             clock = time.monotonic()
-        device.synchronize(self.device)  # the last step's backward pass
+        device.synchronize(self.device)  # waits for the last step's backward pass
         history.seconds += time.monotonic() - clock
-        # Before the epoch is closed: a stop while evaluating comes back to this point.
+        # Before finish_epoch, so that a run that is stopped while it evaluates is resumed at this point.
         accuracies = self._epoch_accuracies()
         row = trainer.finish_epoch() | accuracies | trainer.weight_columns()
         images = self.config.schedule.images_per_epoch(len(self.train))
@@ -206,12 +205,12 @@ class TrainingRun:
         self._report_epoch(row, timing)
 
     def _report_epoch(self, row: dict[str, Any], timing: dict[str, Any]) -> None:
-        """Write and show an epoch. No failure ends the training: the checkpoint has all of it."""
+        """Write and print the results of an epoch. A file that cannot be written ends no training: checkpoints have it all."""
         drift, precision = timing["reversal_drift"], self.config.precision
         if drift is not None and not drift <= (tolerated := memory.TOLERATED_DRIFT[precision]):
             self.log.warn(
-                f"in epoch {row['epoch']} features that were computed backwards were off by {drift:.1e} of their norm, more than "
-                f"the {tolerated:.0e} that is usual for precision={precision}: the gradients are not to be trusted; use "
+                f"in epoch {row['epoch']} features that were computed backwards had a relative error of {drift:.1e}, more than "
+                f"the {tolerated:.0e} that is tolerated for precision={precision}: the gradients are not to be trusted; use "
                 f"network.memory=recompute, or a smaller network.step_size"
             )
         try:
@@ -221,21 +220,21 @@ class TrainingRun:
             self.log.warn(f"{error}; the training goes on")
         epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
         self.log.say(epoch_line(row, timing, epochs, seconds_left))
-        with suppress(StorageError):  # of interest while the run goes on, no part of its result
+        with suppress(StorageError):  # the file only shows the progress, and is no part of the result
             progress = {"epoch": row["epoch"], "epochs": epochs, "seconds_left": round(seconds_left)}
             self.folder.write(PROGRESS, json.dumps(progress) + "\n")
 
     def _seconds_left(self) -> float:
-        """Until the run is finished, evaluation included, at the mean speeds so far."""
+        """Return the seconds until the run is finished, evaluation included, at the mean speeds so far."""
         left = work_left(self.config, self.trainer.steps_taken)
         timings = self.history.timings
         images = len(timings) * self.config.schedule.images_per_epoch(len(self.train))
         training = sum(timing["seconds"] for timing in timings) / images
-        evaluation = self.evaluator.seconds_an_image or EVALUATION * training
+        evaluation = self.evaluator.seconds_per_image or EVALUATION_COST * training
         return float(left.train * training + left.evaluate * evaluation)
 
     def _epoch_accuracies(self) -> dict[str, float | None]:
-        """The columns of ``metrics.csv`` for validation and test accuracy; None where that is not evaluated now."""
+        """Return validation and test accuracies as columns of ``metrics.csv``; None for what is not evaluated this epoch."""
         epoch, evaluation, best = self.trainer.progress.epoch, self.config.evaluation, self.history.best
         columns = ("validation_accuracy", "test_accuracy", *(f"test_accuracy_{kind}" for kind in STATISTICS))
         found: dict[str, float | None] = dict.fromkeys(columns)
@@ -248,7 +247,7 @@ class TrainingRun:
         if last or (evaluation.every and epoch % evaluation.every == 0):
             self.test_probabilities = self.evaluator.probabilities("test")
             found["test_accuracy"] = value = accuracy(self.test_probabilities, self.dataset.test.labels)
-            if last or self.device.type == "cuda":  # where it costs seconds, or is done once
+            if last or self.device.type == "cuda":  # on a GPU two more evaluations take seconds
                 by_statistics = self.evaluator.accuracy_by_statistics(value)
             else:
                 by_statistics = {evaluation.statistics: value} if batch_norms(self.network) else {}
@@ -256,7 +255,7 @@ class TrainingRun:
         return found
 
     def _outcome(self) -> Outcome:
-        """Everything the results are made of, with the network at the iterate to report."""
+        """Return everything that the results are made of, with the network at the iterate that is reported."""
         epoch = self.config.schedule.epochs
         if self.config.evaluation.iterate == "best":
             epoch = self.history.best["epoch"]
@@ -271,7 +270,7 @@ class TrainingRun:
             test_accuracy = accuracy(self.test_probabilities, self.dataset.test.labels)
             by_statistics = self.evaluator.accuracy_by_statistics(test_accuracy)
         if self.config.evaluation.statistics == "reestimated":
-            self.evaluator.reestimate()  # into the weights that are saved
+            self.evaluator.reestimate()  # the new statistics are saved with the weights
         return Outcome(
             config=self.config,
             network=self.network,

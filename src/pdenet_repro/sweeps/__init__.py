@@ -1,6 +1,6 @@
-"""Many runs. `sweep` comes first: it composes them, has those that are missing launched, and draws the report.
+"""Sweeps of many runs. `sweep` composes the runs, launches those that are missing, and draws the report.
 
-`launch` starts each run as a process of this machine, which `worker` describes, `slurm` as a job of a cluster. `state` reads
-from a run's folder how far it has come, `plan` keeps which runs a study has, `status` shows both, `forecast` measures how long
-they take.
+`launch` starts each run in a process of this machine, which executes `worker`; `slurm` submits each run as a job of a cluster.
+`state` reads the state of a run from its folder, `plan` records which runs a study has, `status` reports both, and `forecast`
+estimates how long the runs take.
 """

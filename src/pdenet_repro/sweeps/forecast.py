@@ -1,4 +1,4 @@
-"""What a sweep still has to do and how long that takes here, from a short calibration; starts nothing."""
+"""Prints what a sweep still has to do, and how long that takes here, judged by a few training steps; starts no run."""
 
 import time
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from pdenet_repro.runs.folder import path_of
 from pdenet_repro.runs.work import Work
 from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, counted, state_of, work_to_do
+from pdenet_repro.system.environment import load_torch
 from pdenet_repro.system.formatting import aligned, duration
-from pdenet_repro.system.surroundings import load_torch
 
-STEPS = 2  # measured, after one to warm up
-CPU_IMAGES = 8  # of a calibration step: on a CPU an image costs the same in a small batch
+STEPS = 2  # measured steps, after one to warm up
+CPU_IMAGES = 8  # in a measured step: on a CPU an image costs the same in a small batch
 
 
-def seconds_an_image(config: Config) -> tuple[float, float]:
-    """Measured seconds to train on an image and to evaluate one, on random images, on the device of the configuration."""
+def seconds_per_image(config: Config) -> tuple[float, float]:
+    """Measure the seconds to train on an image and to evaluate one, with random images on the configuration's device."""
     load_torch()
     import numpy as np
 
@@ -34,9 +34,8 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
         random.randint(0, 10, (STEPS + 1) * batch),
         device,
     )
-    schedule = replace(
-        config.schedule, batch_size=batch, learning_rate=1e-6
-    )  # whatever the rate, this must not diverge
+    # with a small learning rate the measurement cannot diverge
+    schedule = replace(config.schedule, batch_size=batch, learning_rate=1e-6)
     trainer = make_trainer(replace(config, schedule=schedule, performance="eager"), images, device)
 
     def wait() -> float:
@@ -46,7 +45,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
     marks = [wait() for _ in trainer.epoch()]
     training = (marks[-1] - marks[0]) / (STEPS * batch)
     autocast = devices.autocast(device, config.precision)
-    if device.type == "cuda":  # the first evaluation there also chooses the fastest of the convolutions
+    if device.type == "cuda":  # the first evaluation also searches for the fastest convolutions
         class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
     begin = wait()
     class_probabilities(trainer.network, images, config.evaluation.batch_size, autocast)
@@ -54,7 +53,7 @@ def seconds_an_image(config: Config) -> tuple[float, float]:
 
 
 def show(configs: Sequence[Config]) -> None:
-    """Print every run with its state, image passes and seconds left, then the sums."""
+    """Print for each run its state and the image passes and the time that are left, then their sums."""
     name, speeds = names(configs), dict[str, tuple[float, float]]()
     rows, states, failed = [("run", "state", "passes to train", "to evaluate", "time")], [], []
     train = evaluate = 0
@@ -63,7 +62,7 @@ def show(configs: Sequence[Config]) -> None:
         found, path = state_of(config), path_of(config)
         work = Work(0, 0) if found.state is State.DONE else work_to_do(config)
         if work != Work(0, 0) and _network(config) not in speeds:
-            speeds[_network(config)] = seconds_an_image(config)
+            speeds[_network(config)] = seconds_per_image(config)
         training, evaluation = speeds.get(_network(config), (0.0, 0.0))
         left = work.train * training + work.evaluate * evaluation
         rows.append((name[path], str(found.state), f"{work.train:,}", f"{work.evaluate:,}", duration(left)))
@@ -76,16 +75,15 @@ def show(configs: Sequence[Config]) -> None:
     if speeds:
         from pdenet_repro.system import device as devices
 
-        hardware = devices.hardware(devices.set_up(configs[0]))
-        where = hardware["gpu"] or f"{hardware['cpu']} with {hardware['threads']} threads"
+        where = devices.description(devices.set_up(configs[0]))
         print(
-            f"about {duration(seconds)} on {where}, one run after the other, judged from {STEPS} steps of each network "
-            f"that are not compiled (long runs are, and take less)"
+            f"about {duration(seconds)} on {where}, one run after the other, judged by {STEPS} steps of each network "
+            f"that are not compiled (long runs are compiled, and take less time)"
         )
     print("\n".join(failed), end="\n" * bool(failed))
 
 
 def _network(config: Config) -> str:
-    """Runs with the same key take the same time an image."""
+    """Return a key that is equal for runs that take the same time for an image."""
     parts = (config.network, config.precision, config.schedule.batch_size, config.objective.smoothness)
     return f"{config.dynamic} {parts}"

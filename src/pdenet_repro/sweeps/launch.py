@@ -1,8 +1,8 @@
-"""The runs of a sweep on this machine: each in a process of its own, one after the other or several at a time.
+"""Launches the runs of a sweep on this machine, each in a process of its own, one after the other or several at a time.
 
-A run that dies ends no other run, and its memory is free again. The processes are started by one that has imported
-PyTorch already (multiprocessing's fork server), so that each begins at once. When the command is stopped it tells its
-runs, which save, and waits for them; when it is killed, the pipes to them close, which tells them as well.
+A process that dies ends no other run and frees its memory. The processes are forked from one that has imported PyTorch
+(multiprocessing's fork server), so that each begins at once. When the command gets a stop signal, it passes it to its runs,
+which save, and waits for them. When the command is killed, its pipes to the runs close, and the runs save and exit too.
 """
 
 import multiprocessing
@@ -26,27 +26,27 @@ from pdenet_repro.system import lock, signals
 from pdenet_repro.system.errors import UserError
 from pdenet_repro.system.formatting import duration
 
-SAVING = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
-LEAVING = 10.0  # seconds that a run whose command was killed may still hold its folder
+SAVE_TIMEOUT = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
+EXIT_TIMEOUT = 10.0  # seconds for which a run whose command was killed may still hold its folder
 
 
 class Failures:
-    """Why runs of this sweep failed, and whether it is hopeless: the first ``most`` all failed for the same reason."""
+    """Why runs of a sweep failed; the sweep gives up if its first ``give_up_after`` runs failed for the same reason."""
 
-    def __init__(self, most: int | None) -> None:
-        self.most, self.ended = most, 0
+    def __init__(self, give_up_after: int | None) -> None:
+        self.give_up_after, self.ended = give_up_after, 0
         self.reasons: dict[Path, str] = {}
 
-    def note(self, config: Config, reason: str) -> None:
-        """A run has ended; ``reason``: why it failed, empty if it did not."""
+    def record(self, config: Config, reason: str) -> None:
+        """Record that a run has ended; ``reason``: why it failed, empty if it did not."""
         self.ended += 1
         if reason:
             self.reasons[path_of(config)] = reason
 
     @property
-    def hopeless(self) -> bool:
-        """Whether no more runs should start."""
-        if self.most is None or not self.most <= self.ended == len(self.reasons):
+    def give_up(self) -> bool:
+        """Whether the sweep should start no more runs."""
+        if self.give_up_after is None or not self.give_up_after <= self.ended == len(self.reasons):
             return False
         # paths and numbers differ between runs that fail for the same reason
         return len({re.sub(r"\S*/\S*|\d+", "", reason) for reason in self.reasons.values()}) == 1
@@ -54,23 +54,23 @@ class Failures:
 
 @dataclass
 class Child:
-    """The process of one run."""
+    """A process that trains one run."""
 
     config: Config
     name: str
     process: Any
     pipe: connection.Connection
-    flops: int
+    flops: int  # of the whole work of this process
     begun: float = field(default_factory=time.monotonic)
 
     def outcome(self) -> tuple[int, str]:
-        """Exit code and a sentence, once the process has ended."""
+        """Wait for the end of the process; return its exit code and why it failed or stopped, empty after success."""
         self.process.join()
         try:
             outcome: tuple[int, str] = self.pipe.recv()
             return outcome
         except (EOFError, OSError):
-            folder, reason = RunFolder(self.config), _death(self.process.exitcode)
+            folder, reason = RunFolder(self.config), _why_it_ended(self.process.exitcode)
             if not lock.held(folder.path):
                 folder.record_failure(UserError(reason))
             print(f"{self.name}: {reason}", file=sys.stderr, flush=True)
@@ -79,27 +79,27 @@ class Child:
             self.pipe.close()
 
 
-def _death(exit_code: int) -> str:
+def _why_it_ended(exit_code: int) -> str:
     if exit_code >= 0:
-        return f"its process ended with exit code {exit_code} and without a word"
+        return f"its process ended with exit code {exit_code} and without a message"
     name = signal.Signals(-exit_code).name
-    perhaps = ", perhaps because the memory ran out (the system's log tells)" if name == "SIGKILL" else ""
+    perhaps = ", perhaps because the memory ran out (see the system's log)" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{perhaps}"
 
 
 class LocalSweep:
-    """Trains every run that is not done and that no other process trains, ``at_a_time`` of them at a time."""
+    """Trains every run that is not finished and that no other process trains, ``at_a_time`` of them at once."""
 
     def __init__(self, configs: Sequence[Config], at_a_time: int, command: str, failures: Failures) -> None:
         self.waiting, self.at_a_time, self.command, self.failures = list(configs), at_a_time, command, failures
         self.number, self.of, self.names = 0, len(configs), names(configs)
         self.running: list[Child] = []
-        self.flops_done, self.seconds = 0, 0.0  # of the runs that ended well
-        self.where = "before the first run"  # for the sentence of a stop between two runs
+        self.flops_done, self.seconds = 0, 0.0  # of the runs that succeeded
+        self.where = "before the first run"  # for the message after a stop between two runs
         self.context = _context()
 
     def launch(self) -> None:
-        """Returns when all have ended or more are hopeless; Interrupted when a signal came and the runs have saved."""
+        """Train until all runs have ended or the sweep gives up; Interrupted if a signal came and the runs have saved."""
         idle_since = time.monotonic()
         with signals.stop_request as stop:
             try:
@@ -108,8 +108,8 @@ class LocalSweep:
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
-                    elif self.failures.hopeless or time.monotonic() - idle_since > LEAVING:
-                        break  # what is waiting is trained by other processes
+                    elif self.failures.give_up or time.monotonic() - idle_since > EXIT_TIMEOUT:
+                        break  # other processes train the waiting runs
                     self._wait(0.5)
                 if stop.received:
                     raise signals.Interrupted(self._stop(stop.received))
@@ -118,10 +118,10 @@ class LocalSweep:
                     child.pipe.close()
 
     def _next(self) -> Config | None:
-        """The next run to start; it is no longer waiting. None while there is none."""
-        for config in [] if self.failures.hopeless else list(self.waiting):
+        """Take the next run that can start from ``waiting`` and return it; None if there is none now."""
+        for config in [] if self.failures.give_up else list(self.waiting):
             state = state_of(config).state
-            if state is State.RUNNING:  # in another process, which may be about to leave
+            if state is State.RUNNING:  # in another process, which may be about to exit
                 continue
             self.waiting.remove(config)
             if state is not State.DONE:
@@ -135,14 +135,14 @@ class LocalSweep:
         print(f"\n[{self.number} of {self.of}] {name}{self._time_left(flops)}", flush=True)
         ours, theirs = self.context.Pipe()
         arguments = (config, self.command, name if self.at_a_time > 1 else "", self.at_a_time, theirs)
-        process = self.context.Process(target=worker.work, args=arguments)
-        with signals.orders_blocked():
+        process = self.context.Process(target=worker.train_in_child, args=arguments)
+        with signals.stop_signals_blocked():
             process.start()
         theirs.close()
         self.running.append(Child(config, name, process, ours, flops))
 
     def _wait(self, seconds: float) -> None:
-        """Wait until a run ends, or so long; note how those that have ended did."""
+        """Wait at most ``seconds`` until a run ends, and record the outcome of each run that has ended."""
         ended = connection.wait([child.process.sentinel for child in self.running], seconds)
         for child in [child for child in self.running if child.process.sentinel in ended]:
             self.running.remove(child)
@@ -150,32 +150,32 @@ class LocalSweep:
             if code == 0:
                 self.flops_done += child.flops
                 self.seconds += time.monotonic() - child.begun
-            self.failures.note(child.config, reason if code != signals.Interrupted.exit_code else "")
+            self.failures.record(child.config, reason if code != signals.Interrupted.exit_code else "")
             self.where = reason if code == signals.Interrupted.exit_code else f"after the run {child.name}"
 
-    def _stop(self, order: str) -> str:
-        """Tell the runs to save and leave, and wait for them; returns the sentence to end with."""
+    def _stop(self, signal_name: str) -> str:
+        """Have the runs save and exit, wait for them, and return the sentence for the user."""
         for child in self.running:
-            with suppress(OSError):  # it has just ended
-                child.pipe.send(order)
-        until = time.monotonic() + SAVING
+            with suppress(OSError):  # the run has just ended
+                child.pipe.send(signal_name)
+        until = time.monotonic() + SAVE_TIMEOUT
         while self.running and time.monotonic() < until:
             self._wait(0.5)
         for child in self.running:
             child.process.kill()
         if self.running:
             return (
-                f"stopped by {order}: {len(self.running)} runs did not answer within {SAVING:.0f} s and were ended; the "
-                f"same command goes on from their last checkpoints"
+                f"stopped by {signal_name}: {len(self.running)} runs did not answer within {SAVE_TIMEOUT:.0f} s and were ended; "
+                f"the same command goes on from their last checkpoints"
             )
         if self.at_a_time > 1:
-            return f"stopped by {order}: the runs have saved; the same command goes on"
+            return f"stopped by {signal_name}: the runs have saved; the same command goes on"
         if self.where.startswith("stopped by"):
             return self.where
-        return f"stopped by {order} {self.where}; the same command goes on from there"
+        return f"stopped by {signal_name} {self.where}; the same command goes on from there"
 
     def _time_left(self, flops: int) -> str:
-        """Of the sweep from now on, judged by the runs that are done; nothing before the first."""
+        """Return words on the time until the sweep ends, estimated from its finished runs; empty before the first of them."""
         if not self.flops_done:
             return ""
         flops += sum(work_to_do(config).flops(config) for config in self.waiting)
@@ -186,12 +186,12 @@ class LocalSweep:
 
 
 def _context() -> Any:
-    """How processes are started: on Linux forked from one that has PyTorch imported and ignores what stops the command."""
+    """Return the multiprocessing context: on Linux it forks from a process with PyTorch imported and stop signals blocked."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pdenet_repro.sweeps.preload"])
-    resource_tracker.ensure_running()  # starting it allows orders again, so it must not be started below
-    with signals.orders_blocked():
+    resource_tracker.ensure_running()  # its start unblocks signals, so it must come before the next lines
+    with signals.stop_signals_blocked():
         forkserver.ensure_running()
     return context

@@ -1,8 +1,8 @@
-"""The plan of a study: which runs were ever wanted in its folder, so that status and report know which are missing.
+"""Writes and reads the plan of a study: all runs that its sweeps have had, so that status and report know which are missing.
 
 ``OUTPUT_ROOT/NAME/plan.json`` holds ``command``, the last sweep that was typed, and ``runs``, a list with an entry for each
-run of this sweep and of those before: ``folder`` relative to the study, ``name`` as people read it, ``configuration`` as
-{dotted key: value}, ``configuration_sha256``, the ``command`` that last wanted it, and since when it is ``planned``.
+run of this sweep and of those before: ``folder`` relative to the study, ``name`` for people, ``configuration`` as {dotted
+key: value}, ``configuration_sha256``, the ``command`` of its last sweep, and ``planned``, the time of its first sweep.
 """
 
 import json
@@ -22,23 +22,23 @@ NAME = "plan.json"
 
 
 def study_of(config: Config) -> Path:
-    """The folder of the study that a run belongs to."""
+    """Return the folder of the study that a run belongs to."""
     return path_of(config).parents[2]
 
 
 def names(configs: Sequence[Config]) -> dict[Path, str]:
-    """What the runs of a sweep are called, by run folder: with the study's name first where there are several studies."""
+    """Return the names of a sweep's runs for people, by run folder; if there are several studies, with the study's name."""
     several = len({config.name for config in configs}) > 1
     return {path_of(each): f"{each.name}, {each.short_name}" if several else each.short_name for each in configs}
 
 
 def write_plans(configs: Sequence[Config], command: str) -> None:
-    """Add the runs of a sweep to the plans of their studies; StorageError where nothing can be written."""
+    """Add the runs of a sweep to the plans of their studies; StorageError if a plan cannot be written."""
     for study in dict.fromkeys(map(study_of, configs)):
         make_folder(study)
         with ExitStack() as stack:
-            with suppress(OSError):  # a file system without locks; waiting in vain raises an OSError too
-                stack.enter_context(FileLock(study / ".plan.lock", timeout=60))  # two sweeps may start together
+            with suppress(OSError):  # the file system has no locks, or the lock stayed taken for 60 s
+                stack.enter_context(FileLock(study / ".plan.lock", timeout=60))  # two sweeps may start at once
             runs = {str(run["folder"]): run for run in planned_runs(study)}
             for config in configs:
                 if study_of(config) == study:
@@ -50,7 +50,7 @@ def write_plans(configs: Sequence[Config], command: str) -> None:
 
 
 def planned_runs(study: Path) -> list[dict[str, Any]]:
-    """The runs of a study's plan; none where it has no plan, or a damaged one, which the next sweep replaces."""
+    """Return the runs of a study's plan; none if the plan is missing or damaged. The next sweep replaces a damaged one."""
     try:
         runs = read_mapping(study / NAME)["runs"]
         return [run for run in runs if isinstance(run["folder"], str) and isinstance(run["name"], str)]

@@ -1,4 +1,4 @@
-"""How far a run has come, read from its folder, and whether its job still waits in a cluster's queue."""
+"""Determines the state of a run from its folder, and which jobs are in a cluster's queue."""
 
 import os
 import subprocess
@@ -20,11 +20,11 @@ SUBMITTED = "submitted.json"  # {job id: run folder} of one submission to SLURM,
 
 
 class State(StrEnum):
-    """How far a run has come."""
+    """States of a run."""
 
     DONE = "done"
     RUNNING = "running"
-    QUEUED = "queued"  # its job waits in a cluster's queue
+    QUEUED = "queued"  # the run's job waits in a cluster's queue
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     TO_DO = "to do"
@@ -32,14 +32,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class RunState:
-    """A state, and a reason where the run is not done."""
+    """The state of a run, and the reason for it if the run is not done."""
 
     state: State
     reason: str = ""
 
 
 def state_of(config: Config) -> RunState:
-    """The state of a run; one whose folder is damaged, or holds another configuration, has failed."""
+    """Return the state of a run; it is ``FAILED`` if the folder is damaged or holds another configuration."""
     folder = RunFolder(config)
     try:
         return RunState(State.DONE) if folder.finished() else state_of_unfinished(folder.path)
@@ -48,12 +48,12 @@ def state_of(config: Config) -> RunState:
 
 
 def state_of_unfinished(folder: Path) -> RunState:
-    """The state of a run that has no summary."""
+    """Return the state of a run without a summary, from its folder."""
     if lock.held(folder):
         return RunState(State.RUNNING, f"{folder} is being trained by another process")
-    if os.path.exists(folder / "failure.json"):  # False where that may not be known
+    if os.path.exists(folder / "failure.json"):  # unlike Path.exists False for a folder that may not be read
         reason = read_mapping(folder / "failure.json").get(
-            "reason", "of an unknown reason: its failure.json is damaged"
+            "reason", "its failure.json is damaged, so that the reason is unknown"
         )
         return RunState(State.FAILED, str(reason))
     if steps_saved(folder):
@@ -62,24 +62,24 @@ def state_of_unfinished(folder: Path) -> RunState:
 
 
 def steps_saved(folder: Path) -> int:
-    """Training steps in the newest checkpoint of a run folder, by its name; 0 if there is none."""
+    """Return the number of training steps of the newest checkpoint in a run folder, from its name; 0 if there is none."""
     names = [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*-*.safetensors")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def work_to_do(config: Config) -> Work:
-    """What is left of a run after its newest checkpoint."""
+    """Return what is left of a run after its newest checkpoint."""
     return work_left(config, steps_saved(path_of(config)))
 
 
 def counted(states: Iterable[State]) -> str:
-    """``3 done, 1 failed``."""
+    """Return how many runs have each state, as in ``3 done, 1 failed``."""
     count = Counter(states)
     return ", ".join(f"{count[state]} {state}" for state in State if count[state])
 
 
 def submitted_jobs(folders: Collection[Path]) -> dict[Path, str]:
-    """The ids of the jobs that were submitted last for these run folders; folders without a job are left out."""
+    """Return for each run folder the id of the job that was submitted last; folders without a job are left out."""
     jobs: dict[str, str] = {}
     for study in {folder.absolute().parents[2] for folder in folders}:
         for record in sorted(study.glob(f"jobs/*/{SUBMITTED}"), key=lambda path: path.stat().st_mtime):
@@ -88,7 +88,7 @@ def submitted_jobs(folders: Collection[Path]) -> dict[Path, str]:
 
 
 def jobs_in_queue() -> dict[str, str] | None:
-    """Jobs of this user that wait or run: {id: SLURM's word for that, as PENDING}; None where ``squeue`` does not answer."""
+    """Return this user's jobs that wait or run as {id: state in SLURM's words, such as PENDING}; None if ``squeue`` fails."""
     words = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={JOB_NAME}", "--format=%A %F_%K %T"]
     try:
         lines = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()

@@ -1,6 +1,6 @@
-"""The runs of a study, from its folder alone: how far each has come, where it trains, why it failed, what it takes on disk.
+"""Reports on the runs of a study from its folder alone: their states, hosts, reasons of failure and sizes on disk.
 
-Also what unfinished and failed attempts have left there, and its removal.
+It also finds the files that unfinished and failed attempts have left, and removes them.
 """
 
 import os
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdenet_repro.runs.folder import PROGRESS, load_summary
+from pdenet_repro.runs.folder import OWN_DYNAMIC, PROGRESS, load_summary
 from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
 from pdenet_repro.sweeps.state import State, jobs_in_queue, state_of_unfinished, steps_saved, submitted_jobs
@@ -20,18 +20,18 @@ from pdenet_repro.system.files import read_mapping, remove
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.lock import FolderLock
 
-FRESH = 300.0  # seconds: a run on another host that gave a sign of life since then counts as running
-# What a run writes into its folder; nothing else is ever removed.
+FRESH = 300.0  # seconds: a run on another host counts as running if its last heartbeat is no older
+# Patterns of the files that a run writes into its folder; no other file is ever removed.
 WRITTEN = (
     "config.yaml", "command.txt", "metrics.csv", "timings.csv", "run.log", "weights.safetensors", "predictions.npz",
-    "examples.npz", "confusion.csv", "failure.json", PROGRESS, "running.json", "tensorboard/events.out.tfevents.*",
+    "examples.npz", "confusion.csv", OWN_DYNAMIC, "failure.json", PROGRESS, "running.json", "tensorboard/events.out.tfevents.*",
     "checkpoints/step-*.safetensors*", ".*.tmp", "checkpoints/.*.tmp", "run.lock",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run: its folder, how far it has come, a few words on that, bytes on disk."""
+    """One run: its folder, its state, a few words on the state, and its size on disk in bytes."""
 
     folder: Path
     state: State
@@ -40,14 +40,14 @@ class RunStatus:
 
 
 def status(folder: Path) -> list[RunStatus]:
-    """Every run below a folder, those included that are only planned or somebody else's; RunFolderError where there is none."""
+    """Return every run below a folder, also planned ones and those that may not be read; RunFolderError if there is none."""
     folders, private = set[Path](), dict[Path, str]()
 
     def note(error: OSError) -> None:
         private[Path(error.filename)] = str(error.strerror)
 
     for name, inner, files in os.walk(folder, onerror=note):
-        inner[:] = set(inner) - {"jobs"}  # of a cluster; they are private, and hold no runs
+        inner[:] = set(inner) - {"jobs"}  # folders of submissions to SLURM, which are private and hold no runs
         if {"config.yaml", "failure.json"} & set(files):
             folders.add(Path(name))
         if PLAN in files:
@@ -63,7 +63,7 @@ def status(folder: Path) -> list[RunStatus]:
 
 
 def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatus:
-    """The status of one run; ``job``: the id of its last job on a cluster; ``queue``: None where that cannot be known."""
+    """Return the status of one run; ``job``: the id of its last job on a cluster; ``queue``: None if it is unknown."""
     size = sum(path.stat().st_size for path in _files(folder))
     try:
         summary = load_summary(folder)
@@ -72,11 +72,11 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if summary:
         seconds = summary.get("wall_seconds", summary.get("training_seconds", 0))
         return RunStatus(folder, State.DONE, f"test accuracy {summary['test_accuracy']:.2%}, {duration(seconds)}", size)
-    found, sign, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
-    state, host, steps = found.state, read_mapping(sign).get("host", ""), steps_saved(folder)
+    found, heartbeat, progress = state_of_unfinished(folder), folder / "running.json", read_mapping(folder / PROGRESS)
+    state, host, steps = found.state, read_mapping(heartbeat).get("host", ""), steps_saved(folder)
     epoch = [f"epoch {progress['epoch']} of {progress['epochs']} done"] if "epochs" in progress else []
-    waits = (queue or {}).get(job, "")  # how, in SLURM's word
-    if host not in ("", platform.node()) and time.time() - sign.stat().st_mtime < FRESH:
+    waits = (queue or {}).get(job, "")  # the state of the job, in SLURM's words
+    if host not in ("", platform.node()) and time.time() - heartbeat.stat().st_mtime < FRESH:
         state = State.RUNNING
     elif waits and state is not State.RUNNING:
         state = State.QUEUED
@@ -90,18 +90,18 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if state is State.QUEUED:
         words.append(f"job {job} is {waits.lower()}")
     elif job and queue is None and state is not State.RUNNING:
-        words.append(f"submitted as job {job}, and squeue does not say here whether that still waits")
+        words.append(f"submitted as job {job}; squeue cannot be asked here whether it still waits")
     return RunStatus(folder, state, ", ".join(words), size)
 
 
 def left_over(folder: Path) -> list[RunStatus]:
-    """The runs below a folder that are neither done nor running, as far as they have left files."""
+    """Return the runs below a folder that are neither done nor running and have left files."""
     unfinished = (State.INTERRUPTED, State.FAILED, State.TO_DO)
     return [run for run in status(folder) if run.state in unfinished and any(_written(run.folder))]
 
 
 def remove_run(run: RunStatus) -> str:
-    """Remove what an unfinished run has left; returns what happened in words. Files that no run writes stay."""
+    """Remove the files that an unfinished run has left, except those that no run writes; return what happened, in words."""
     try:
         with FolderLock(run.folder):
             if load_summary(run.folder):
@@ -120,7 +120,7 @@ def remove_run(run: RunStatus) -> str:
 
 
 def _written(folder: Path) -> Iterator[Path]:
-    if not os.path.exists(folder / "summary.json"):  # False where that may not be known
+    if not os.path.exists(folder / "summary.json"):  # unlike Path.exists False for a folder that may not be read
         for pattern in WRITTEN:
             yield from folder.glob(pattern)
 

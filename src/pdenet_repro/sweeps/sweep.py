@@ -1,6 +1,6 @@
-"""A sweep from its configurations to its report: which runs are missing, how they are launched, what is made of them.
+"""Executes a sweep: composes its configurations, launches the runs that are missing, and draws the report.
 
-A sweep that is started again skips what is finished, goes on with what was interrupted and tries again what failed.
+A sweep that is started again skips finished runs, goes on with interrupted ones and tries failed ones again.
 """
 
 import sys
@@ -20,17 +20,17 @@ from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFol
 
 
 def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
-    """The configuration of every run that the words of a command ask for, in the order in which they are launched.
+    """Return the configuration of every run of a sweep command, whose arguments are ``words``, in the order of launching.
 
-    The same point twice is one run. Everything that can be refused is refused here, before the first run starts.
-    ``here=False``: the runs will train on other machines, which may have GPUs.
+    Equal configurations are one run. Everything that can be checked is checked here, before the first run starts.
+    ``here=False``: the runs will train on other machines, so that this one needs no GPU.
 
     Raises
     ------
     InvalidConfig
-        A value that is not allowed in one of the runs, or two runs that would share a folder.
+        A value is not allowed in one of the runs, or two runs would share a folder.
     OtherConfiguration
-        A folder that holds a run of another configuration.
+        A folder holds a run of another configuration.
     """
     from pdenet_repro.runs.run import refuse_unusable
 
@@ -50,21 +50,21 @@ def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
         except OtherConfiguration:
             raise
         except RunFolderError:
-            pass  # a damaged run: the sweep names it and does the others
+            pass  # a damaged run: the sweep reports it and trains the others
     return list(configs.values())
 
 
 def execute(configs: Sequence[Config], launcher: Serial, command: str) -> int:
-    """Train what is missing, then draw figures and report; returns the exit code: 1 if a run is still missing.
+    """Train the missing runs, then draw figures and report; return the exit code, which is 1 if a run is still missing.
 
-    The data are read first, so that what is wrong with them is said once.
+    The data are read first, so that an error in them is reported once and not by every run.
 
     Raises
     ------
     UserError
-        No run can start: data are missing, nothing can be written.
+        No run can start, because data are missing or nothing can be written.
     Interrupted
-        A signal came; what was being trained on this machine has saved.
+        A stop signal came; the runs that were training on this machine have saved.
     """
     missing = [config for config in configs if state_of(config).state is not State.DONE]
     for data in {(each.data.name, each.data.root, each.data.fold is None): each.data for each in missing}.values():
@@ -83,7 +83,7 @@ def execute(configs: Sequence[Config], launcher: Serial, command: str) -> int:
 
 
 def finish(configs: Sequence[Config], failures: Failures) -> int:
-    """Draw figures and report of the runs that are done, name those that are missing; returns the exit code."""
+    """Draw figures and report of the finished runs, print the missing ones, and return the exit code."""
     from pdenet_repro.report.runs import Missing
     from pdenet_repro.report.write import write_report
 
@@ -99,22 +99,22 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
     for study in dict.fromkeys(study_of(config) for config in configs if path_of(config) not in missing):
         try:
             write_report(study, gaps=[gap for gap in gaps if study in gap.folder.parents])
-        except UserError as error:  # the other studies have reports too, and what is missing is still to be named
+        except UserError as error:  # the other studies still get reports, and missing runs are still printed
             print(error, file=sys.stderr)
             code = code or error.exit_code
-        except Exception as error:  # a fault of ours: the runs are trained all the same
+        except Exception as error:  # a fault of this program; the runs are trained all the same
             traceback.print_exception(error)
             print(
-                f"the report of {study} failed; its runs are finished, and the same command reports again",
+                f"the report of {study} failed; its runs are finished, and the same command draws it again",
                 file=sys.stderr,
             )
             code = code or 1
     for path, found in missing.items():
         print(f"{found.state}: {name[path]}: {found.reason}", file=sys.stderr)
-    if failures.hopeless:
+    if failures.give_up:
         print(
             f"the first {failures.ended} runs failed for the same reason, so no more were started "
-            f"(launcher.give_up_after={failures.most})",
+            f"(launcher.give_up_after={failures.give_up_after})",
             file=sys.stderr,
         )
     if missing:
@@ -123,7 +123,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
 
 
 def _with_failure(config: Config, failures: Failures) -> RunState:
-    """The state of a run, with the failure that its folder may know nothing of: a full disk keeps no word."""
+    """Return the state of a run; a failure that its folder does not record (full disk) is taken from ``failures``."""
     found, reason = state_of(config), failures.reasons.get(path_of(config))
     if reason is None or found.state not in (State.TO_DO, State.INTERRUPTED):
         return found

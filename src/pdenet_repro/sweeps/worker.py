@@ -1,4 +1,4 @@
-"""One run in a process of its own: what the process does, whoever started it."""
+"""Trains one run of a sweep in a process of its own: a child of the sweep's command, or a job of a cluster."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from pdenet_repro.system import console, signals
 from pdenet_repro.system.errors import UserError
 
 
-def attempt(config: Config, command: str, name: str = "") -> tuple[int, str]:
-    """Train and evaluate one network; returns an exit code and a sentence, empty where all went well."""
+def run_with_exit_code(config: Config, command: str, name: str = "") -> tuple[int, str]:
+    """Train and evaluate one network; return an exit code and why it failed or stopped, empty after success."""
     try:
         run(config, command, name)
     except UserError as error:
@@ -25,27 +25,27 @@ def attempt(config: Config, command: str, name: str = "") -> tuple[int, str]:
     except signals.Interrupted as stop:
         return stop.exit_code, str(stop)
     except Exception as error:
-        traceback.print_exception(error)  # ours to mend, not the user's
+        traceback.print_exception(error)  # a fault of this program, not of the user
         return 1, f"{type(error).__name__}: {error}"
     return 0, ""
 
 
-def work(config: Config, command: str, name: str, share: int, parent: Connection) -> None:
-    """One run of a sweep on this machine.
+def train_in_child(config: Config, command: str, name: str, share: int, parent: Connection) -> None:
+    """Train one run in this process, which a sweep on this machine has started, and exit with the run's exit code.
 
-    ``parent`` is the command's end of a pipe: the name of a signal that comes through it, or its end when the command is
-    gone, has the run save and leave; the outcome goes back through it. ``share``: how many runs share the cores.
+    ``parent``: a pipe to the sweep's command. The run saves and exits if the name of a signal arrives through it, or if it
+    closes because the command has ended; the outcome is sent back through it. ``share``: how many runs share the cores.
     """
     console.ignore_failed_output()
-    tqdm.set_lock(threading.RLock())  # its own is between processes, and whoever is killed would leave a semaphore
+    tqdm.set_lock(threading.RLock())  # tqdm's default, shared by processes, leaves a semaphore after a kill
     with signals.stop_request as stop:
-        signals.allow_orders()
-        threading.Thread(target=_obey, args=(parent, stop), daemon=True).start()
+        signals.unblock_stop_signals()
+        threading.Thread(target=_wait_for_stop, args=(parent, stop), daemon=True).start()
         if share > 1 and "OMP_NUM_THREADS" not in os.environ:
             import torch
 
             torch.set_num_threads(max(1, torch.get_num_threads() // share))
-        code, reason = attempt(config, command, name)
+        code, reason = run_with_exit_code(config, command, name)
     try:
         parent.send((code, reason))
     except OSError:  # the command is gone
@@ -54,12 +54,12 @@ def work(config: Config, command: str, name: str, share: int, parent: Connection
     sys.exit(code)
 
 
-def _obey(parent: Connection, stop: signals.StopRequest) -> None:
-    """Wait for the order to stop, and pass it on as the signal that it was, which ends a compilation as well."""
+def _wait_for_stop(parent: Connection, stop: signals.StopRequest) -> None:
+    """Wait for a signal's name or the end of the pipe, and send this process that signal, which also ends compilations."""
     try:
-        order = str(parent.recv())
+        name = str(parent.recv())
     except (EOFError, OSError):
-        order = "SIGTERM"
+        name = "SIGTERM"
     if not stop.received:  # the signal may have reached the whole process group
-        os.kill(os.getpid(), getattr(signal, order))
+        os.kill(os.getpid(), getattr(signal, name))
     stop.received = stop.received or "the end of the command that started it"

@@ -1,1 +1,1 @@
-"""The machine around a run: device, memory limits, signals, locks, files, terminal, random numbers, errors."""
+"""What a program needs of its machine: device, memory limits, signals, locks, files, terminal, random numbers, errors."""

@@ -1,4 +1,4 @@
-"""Options of the commands: wrong ones are refused in one sentence, without argparse's usage text."""
+"""An argparse parser for the package's commands: it reports a wrong option in one sentence, without the usage text."""
 
 import argparse
 import re
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pdenet_repro.system.environment import refuse_missing_working_folder
 from pdenet_repro.system.errors import InvalidConfig, UserError, show
-from pdenet_repro.system.surroundings import refuse_missing_working_folder
 
-# What argparse says, and the sentence it becomes.
+# Patterns of argparse's messages, and the sentence that takes the place of each.
 SENTENCES = (
     (r"argument (\S+): invalid int value: '(.*)'", r"\1 \2: must be a whole number"),
     (r"argument (\S+): invalid float value: '(.*)'", r"\1 \2: must be a number"),
@@ -24,10 +24,10 @@ SENTENCES = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises InvalidConfig, for the caller to show like any other refusal."""
+    """Argument parser that raises InvalidConfig where argparse would print its usage text and exit."""
 
     def error(self, message: str) -> NoReturn:
-        """Never returns."""
+        """Raise InvalidConfig with argparse's ``message``, reworded."""
         for pattern, sentence in SENTENCES:
             found = re.fullmatch(pattern, message, re.S)
             if found:
@@ -35,9 +35,9 @@ class Parser(argparse.ArgumentParser):
         raise InvalidConfig(message)
 
     def execute(self, arguments: Sequence[str], action: Callable[[argparse.Namespace], None], stopped: str = "") -> int:
-        """Call ``action`` with the options that the arguments give; returns the exit code of the command.
+        """Parse ``arguments``, call ``action`` with the options, and return the exit code of the command.
 
-        What a user can mend is one sentence on stderr; so is ``stopped``, after Ctrl-C.
+        A UserError is printed as one sentence on stderr. After Ctrl-C ``stopped`` is printed there; the code is then 130.
         """
         try:
             refuse_missing_working_folder()
@@ -51,14 +51,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def folder(word: str) -> Path:
-    """A type of option: a folder's name; an empty one would mean the working folder."""
+    """Return the path of a folder (an argparse ``type``); an empty name is an error, since it would mean the working folder."""
     if not word:
         raise argparse.ArgumentTypeError("'': must be a folder; . is the one you are in")
     return Path(word)
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """A type of option: a whole number of at least ``least``."""
+    """Return an argparse ``type`` for whole numbers of at least ``least``."""
 
     def read(word: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]+", word) or int(word) < least:

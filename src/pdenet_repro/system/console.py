@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: lines, bars on a terminal, and the log file."""
+"""Output of a run while it trains: lines, progress bars on a terminal, and the log file ``run.log``."""
 
 import datetime
 import os
@@ -13,7 +13,7 @@ from pdenet_repro.system.formatting import duration
 
 try:
     from tqdm import tqdm
-except ValueError:  # of a variable of its own that is no number, as TQDM_MININTERVAL=x
+except ValueError:  # a TQDM_ variable of the environment is no number, as in TQDM_MININTERVAL=x
     for name in [name for name in os.environ if name.startswith("TQDM_")]:
         del os.environ[name]
     from tqdm import tqdm
@@ -22,23 +22,23 @@ Item = TypeVar("Item")
 
 
 class TolerantStream:
-    """A stream whose reader may leave (``| head``) or whose disk may fill: what is lost are lines, not the work.
+    """Output stream that raises no error, so that a closed pipe (``| head``) or a full disk costs lines, not the run.
 
-    After the first error everything goes to the null device. Characters that its encoding lacks are escaped.
+    After the first error all output goes to the null device. Characters that the stream's encoding lacks are escaped.
     """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """As any stream; never an OSError, nor a UnicodeEncodeError."""
+        """Write ``text`` and return its length; raises neither OSError nor UnicodeEncodeError."""
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         with self._surviving():
             self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
-        """As any stream; never an OSError."""
+        """Flush the stream; raises no OSError."""
         with self._surviving():
             self.stream.flush()
 
@@ -51,14 +51,14 @@ class TolerantStream:
             yield
         except OSError:
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.stream.fileno())  # what is still in its buffer goes there too
+            os.dup2(null, self.stream.fileno())  # the rest of the stream's buffer goes there too
             os.close(null)
 
 
 def _open_closed_streams() -> None:
-    """Give a process that was started without streams (``>&-``, some schedulers) the null device in their place.
+    """Open the null device for each standard stream that this process was started without (``>&-``, some schedulers).
 
-    Otherwise the first file that it opens, such as a lock, gets the stream's number, and what is printed goes there.
+    Otherwise the first file that it opens, such as a lock, would get the stream's number, and printed lines would go there.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -69,7 +69,7 @@ def _open_closed_streams() -> None:
 
 
 def ignore_failed_output() -> None:
-    """Have this process go on when nobody reads what it prints any more, or it was started without streams."""
+    """Replace stdout and stderr of this process, so that a line that cannot be printed raises no error."""
     _open_closed_streams()
     if not isinstance(sys.stdout, TolerantStream):
         sys.stdout, sys.stderr = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
@@ -77,9 +77,9 @@ def ignore_failed_output() -> None:
 
 @contextmanager
 def surviving_output() -> Iterator[None]:
-    """Context of a command in which failed output is ignored; the streams before, which may be a notebook's, return.
+    """Context of a command in which failed output is ignored; at its end the former streams, such as a notebook's, return.
 
-    A folder of somebody else's that nothing else has dealt with is one sentence there, and ends the command with exit code 2.
+    A PermissionError that no other code has handled is printed as one sentence and ends the command with exit code 2.
     """
     _open_closed_streams()
     streams = sys.stdout, sys.stderr
@@ -97,22 +97,22 @@ def surviving_output() -> Iterator[None]:
 
 
 class Log:
-    """One line at a time: to the terminal, above any bars, and with the time to ``run.log`` once there is a folder.
+    """Writes lines to the terminal, above any progress bars, and with the time to the file ``path`` once that is set.
 
-    ``name``, of a run beside which others train, stands before each line on the terminal.
+    ``name``: the run's name, which stands before each line on the terminal; given where several runs train at once.
     """
 
     def __init__(self, name: str = "") -> None:
         self.path: Path | None = None
-        self.failed = False  # whether a line could not be written there
+        self.failed = False  # whether a line could not be written to path
         self.prefix = f"{name}: " if name else ""
 
     def say(self, line: str) -> None:
-        """Something worth knowing, on stdout."""
+        """Write a line of information, on stdout."""
         self._put(line, sys.stdout)
 
     def warn(self, line: str) -> None:
-        """Something that went wrong and is dealt with, on stderr."""
+        """Write a warning, on stderr: of a problem after which the program goes on."""
         self._put(f"warning: {line}", sys.stderr)
 
     def _put(self, line: str, stream: Any) -> None:
@@ -123,7 +123,7 @@ class Log:
         try:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
-        except OSError as error:  # what is lost are lines, not the work
+        except OSError as error:  # costs lines of the log, not the run
             if not self.failed:
                 tqdm.write(
                     f"{self.prefix}warning: cannot write {self.path}: {error.strerror or error}; lines are missing there",
@@ -133,14 +133,14 @@ class Log:
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """The items, with a bar on a terminal while they are worked on, a line at the start otherwise."""
+    """Yield the items and show a progress bar on a terminal; elsewhere print ``what`` once, at the start."""
     if not sys.stderr.isatty():
         print(what, flush=True)
     yield from tqdm(items, what, total, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
 
 
 class Bars:
-    """On a terminal a bar for the whole run and one for the epoch or evaluation; nothing where others train beside it."""
+    """Progress bars on a terminal, for the whole run and for its epoch or evaluation; none if other runs train at once."""
 
     def __init__(self, epochs: int, steps: int, done: int, alone: bool = True) -> None:
         self.epochs, self.steps = epochs, steps
@@ -154,18 +154,18 @@ class Bars:
         self._restart("training", self.steps, step)
 
     def step(self) -> None:
-        """One training step is done."""
+        """Count one more training step as done."""
         self.whole.update()
         self.part.update()
 
     def evaluated(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` images are evaluated."""
+        """Show that ``done`` of ``total`` images are evaluated; ``what``: the images, such as ``test``."""
         if self.part.total != total or self.part.desc != f"{what}: ":
             self._restart(what, total, 0)
         self.part.update(done - self.part.n)
 
     def close(self) -> None:
-        """Leave the outer bar as it stands."""
+        """Close both bars; the outer one stays visible."""
         self.part.close()
         self.whole.close()
 
@@ -176,7 +176,7 @@ class Bars:
 
 
 def epoch_line(row: dict[str, Any], timing: dict[str, Any], epochs: int, seconds_left: float) -> str:
-    """One epoch in one line."""
+    """Return one line on an epoch, from its rows of ``metrics.csv`` and ``timings.csv``."""
     parts = [
         f"epoch {row['epoch']}/{epochs}",
         f"rate {row['learning_rate']:g}",

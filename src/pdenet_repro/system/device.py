@@ -22,7 +22,10 @@ from pdenet_repro.system.memory_limits import memory_limits
 
 
 def set_up(config: Settings) -> torch.device:
-    """The device to compute on, with precision and determinism of ``config`` set for the process."""
+    """Return the device that ``config`` names, and set PyTorch's precision and determinism for this process.
+
+    InvalidConfig if there is no such GPU here, or for ``precision=tf32`` on the CPU.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     name = config.device
     if name in ("auto", "cuda") and torch.cuda.is_available():
@@ -44,7 +47,7 @@ def set_up(config: Settings) -> torch.device:
         )
     if device.type == "cpu":
         _keep_freed_memory()
-    forget_peak_memory(device)
+    reset_peak_memory(device)
     tf32 = config.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
@@ -57,9 +60,9 @@ _claimed: dict[int, int] = {}  # GPU -> descriptor of its locked file, open unti
 
 
 def _claim_gpu() -> int:
-    """A GPU that no other process of this program computes on, the same one for all runs of this process.
+    """Return the number of a GPU that no other process of this program uses, the same one for all runs of this process.
 
-    Where all are taken, several processes share one.
+    If all GPUs are in use, several processes share one.
     """
     if _claimed:
         return min(_claimed)  # one GPU a process: the only entry
@@ -77,7 +80,7 @@ def _claim_gpu() -> int:
 
 
 def _user() -> str:
-    """Their name, or number where they have none, as in a container."""
+    """Return the user's name, or the user's number if there is no name, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -85,10 +88,10 @@ def _user() -> str:
 
 
 def _keep_freed_memory() -> None:
-    """Have the allocator keep freed features for the next layer instead of returning them to the system.
+    """Make glibc keep freed memory for the next tensors instead of returning it to the system; other C libraries: no change.
 
-    glibc maps every large tensor anew, and the kernel clears its pages one by one at first use: half of the time of
-    evaluating the paper's network on two cores. Elsewhere (other C libraries) nothing is changed.
+    By default glibc maps every large tensor anew, and the kernel clears its pages one by one at first use, which took half
+    of the time of evaluating the paper's network on two cores.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -101,41 +104,41 @@ def _keep_freed_memory() -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has computed everything that was given to it."""
+    """Wait until the device has finished all computations that were started on it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def forget_peak_memory(device: torch.device) -> None:
-    """Have ``peak_memory`` start anew, for the next run of a sweep in this process; where the system can (GPU, Linux)."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Reset ``peak_memory`` for the next run in this process; works on GPUs and on Linux, elsewhere nothing happens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the run before freed
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns what the previous run freed
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
 
 
 def autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[None]]:
-    """Context in which the network is applied: bfloat16 layers under ``precision=bfloat16``, otherwise nothing."""
+    """Return a function that makes the context to apply a network in: PyTorch's autocast if ``precision`` is bfloat16."""
     if precision == "bfloat16":
         return lambda: torch.autocast(device.type, torch.bfloat16)
     return nullcontext
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated, as far as the system tells."""
+    """Return how many bytes can still be allocated, as far as the system reports it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    machine = whole_memory(device)
+    machine = total_memory(device)
     with suppress(OSError), open("/proc/meminfo") as file:
         machine = int(re.search(r"MemAvailable:\s+(\d+)", file.read())[1]) * 2**10  # type: ignore[index]
     return min([machine, *(max(0, limit - used) for limit, used in memory_limits())])
 
 
-def whole_memory(device: torch.device) -> int:
-    """Bytes that the device has, or on the CPU this process may use: the machine's, or what its control group allows."""
+def total_memory(device: torch.device) -> int:
+    """Return the bytes of memory of a GPU; for the CPU those of the machine, or of this process's control group if less."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -143,7 +146,7 @@ def whole_memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Largest memory so far in MiB: allocated on the GPU, or resident of this process on the CPU."""
+    """Return the largest memory use so far in MiB: allocated on the GPU, or resident memory of this process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError), open("/proc/self/status") as file:
@@ -153,7 +156,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """What the run was computed on."""
+    """Return a description of device, processor, threads and host, as ``summary.json`` has it."""
     return {
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -162,6 +165,12 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "host": platform.node(),
         "system": platform.platform(),
     }
+
+
+def description(device: torch.device) -> str:
+    """Return the name of the GPU, or the processor and its number of threads, for messages."""
+    found = hardware(device)
+    return str(found["gpu"] or f"{found['cpu']} with {found['threads']} threads")
 
 
 def _processor() -> str:

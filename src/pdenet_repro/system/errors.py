@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one sentence each, and an exit code that a script can tell apart."""
+"""Errors whose cause a user can remove. Each has one sentence for the user and an exit code for scripts."""
 
 import os
 import re
@@ -7,25 +7,25 @@ import traceback
 
 
 class UserError(Exception):
-    """A failure whose cause the user can mend; ``str(error)`` is the one sentence shown on stderr."""
+    """An error whose cause the user can remove; ``str(error)`` is the one sentence that is shown on stderr."""
 
     exit_code = 2
 
 
 class InvalidConfig(UserError):
-    """A key, choice or value the configuration does not allow."""
+    """A command has a key, choice or value that is not allowed."""
 
 
 class DataError(UserError):
-    """Files of a data set that are missing, damaged, or cannot be fetched."""
+    """Files of a data set are missing or damaged, or cannot be fetched."""
 
 
 class RunFolderError(UserError):
-    """A run folder that holds another configuration, is incomplete, or is no run folder."""
+    """A folder is no run folder, is incomplete or damaged, or holds another configuration."""
 
 
 class OtherConfiguration(RunFolderError):
-    """A run folder that holds a run with other settings than the command has."""
+    """A run folder holds a run with other settings than those of the command."""
 
 
 class NonFiniteNumbers(UserError):
@@ -35,11 +35,11 @@ class NonFiniteNumbers(UserError):
 
 
 class CheckpointError(RunFolderError):
-    """A checkpoint that exists and that the run cannot go on from."""
+    """A checkpoint exists, but the run cannot go on from it."""
 
 
 class StorageError(UserError):
-    """A file could not be written: disk full, read-only folder."""
+    """A file cannot be written, for example because the disk is full or the folder read-only."""
 
     exit_code = 4
 
@@ -56,22 +56,22 @@ class RunFolderBusy(UserError):
     exit_code = 5
 
 
-# What PyTorch, CUDA and its libraries say.
+# Words of PyTorch, CUDA and its libraries for a failed allocation.
 NO_MEMORY = "OutOfMemoryError|out of memory|ALLOC_FAILED|can't allocate memory"
 
 
-def is_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory could not be allocated."""
     return isinstance(error, MemoryError) or bool(re.search(NO_MEMORY, repr(error)))
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line of at most 200 characters, for a sentence of ours."""
+    """Return the message of an error in one line of at most 200 characters, to be quoted in another message."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def show(error: UserError) -> int:
-    """Print one sentence on stderr, with ``PDENET_DEBUG`` set the traceback before it; returns the exit code."""
+    """Print the error's sentence on stderr, after its traceback if ``PDENET_DEBUG`` is set, and return its exit code."""
     if os.environ.get("PDENET_DEBUG"):
         traceback.print_exception(error)
     print(error, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside the target, flushed to disk, renamed over it."""
+"""Atomic writing of files: a file is written beside its target, flushed to disk, and renamed over the target."""
 
 import errno
 import hashlib
@@ -15,12 +15,12 @@ from pdenet_repro.system.errors import StorageError
 
 Result = TypeVar("Result")
 
-RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt to write what a run cannot do without
+RETRY_DELAYS = (1, 5, 15, 30, 60, 60, 60)  # seconds before each new attempt of write_with_retries
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing ``path`` into a StorageError of one sentence."""
+    """Context that turns an OSError while ``path`` is written into a StorageError of one sentence."""
     try:
         yield
     except OSError as error:
@@ -37,7 +37,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, if they are missing; StorageError if that fails or nothing can be written there."""
+    """Create a folder and its parents, if they are missing; StorageError if that fails or the folder is not writable."""
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):
@@ -51,8 +51,11 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that a crash at any instant leaves the old content or the new, never a part. Strings are UTF-8."""
-    # paths that the locale could not decode get their bytes back
+    """Write a file so that a crash at any instant leaves the old content or the new; StorageError if that fails.
+
+    Strings are written as UTF-8.
+    """
+    # surrogateescape: a path that the locale could not decode is written with its original bytes
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
@@ -67,8 +70,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_persistently(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
-    """Call ``write``, again and again for minutes where it raises StorageError; ``warn`` is told of each failure."""
+def write_with_retries(write: Callable[[], Result], warn: Callable[[str], None]) -> Result:
+    """Call ``write`` and return its result; after a StorageError call ``warn`` with a line, wait and try again.
+
+    The StorageError of the eighth attempt, which comes after about four minutes, is raised.
+    """
     for delay in RETRY_DELAYS:
         try:
             return write()
@@ -79,7 +85,7 @@ def write_persistently(write: Callable[[], Result], warn: Callable[[str], None])
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the file system can."""
+    """Flush a folder to disk, where the file system can, so that a rename in it survives a power cut."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -89,7 +95,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds; an empty one where the file is missing, damaged, or somebody else's."""
+    """Return the mapping in a JSON file; an empty one if the file is missing or damaged or may not be read."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -98,12 +104,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of a process that was killed while it wrote. Only for the holder of the folder's lock."""
+    """Delete the temporary files of a process that was killed while it wrote. The caller must hold the folder's lock."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,10 @@
-"""How numbers and tables are written for people."""
+"""Formats durations and tables for people."""
 
 from collections.abc import Collection, Sequence
 
 
 def duration(seconds: float) -> str:
-    """``2:03``, ``1:02:03``, or from two days on ``13 days 3 h``."""
+    """Return seconds as ``2:03``, as ``1:02:03``, or from two days on as ``13 days 3 h``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours >= 48:
@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
-    """Lines with columns as wide as their widest entry; columns ``left`` are left-aligned, the others right-aligned."""
+    """Return the rows of a table as lines; columns with numbers in ``left`` are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""Whether a GPU is there that a configuration needs, judged by its driver: before PyTorch is imported, which takes seconds."""
+"""Checks through the NVIDIA driver whether a GPU is there, without importing PyTorch, which would take seconds."""
 
 import ctypes
 from typing import Protocol
@@ -7,7 +7,7 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 class Settings(Protocol):
-    """What a configuration says of the device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; the arithmetic; the kernels."""
+    """The settings of a configuration that concern the device; ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
 
     device: str
     precision: str
@@ -15,7 +15,7 @@ class Settings(Protocol):
 
 
 def refuse_missing_gpu(config: Settings) -> None:
-    """Raise InvalidConfig where a configuration needs a GPU and no driver for one is there; loads no torch."""
+    """Raise InvalidConfig if a configuration needs a GPU and the driver finds none."""
     wants_gpu = config.device.startswith("cuda")
     if (wants_gpu or config.precision == "tf32") and not _driver_sees_gpus():
         key = f"device={config.device}" if wants_gpu else "precision=tf32"

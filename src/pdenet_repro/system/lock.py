@@ -1,11 +1,11 @@
-"""One process a run folder: the operating system's lock, and a sign of life that other hosts can read.
+"""The lock of a run folder: of all processes, on this host and others, only one trains in a folder at a time.
 
 The lock (``flock``) is free again as soon as its process ends. Network file systems either pass it on to other hosts, or keep
-it to one host, or refuse it. So the holder of a folder also writes ``running.json``, with a random token, and writes it again
-every few seconds:
+it to one host, or refuse it. So the process that holds a folder also writes ``running.json``, with a random token, and writes
+it again every few seconds, as a heartbeat:
 
-- Who finds a sign of another host watches whether it changes before taking the folder over, or where the lock is not free,
-  before giving up. Clocks are not compared, since they differ between hosts.
+- A process that finds the heartbeat of another host watches whether it changes, before it takes the folder over or, where
+  the lock is not free, gives up. Clocks are not compared, since they differ between hosts.
 - The holder reads its token back before it writes anything else (``confirm``). A holder that was taken for dead, or whose
   folder was removed, moved or replaced, notices that and stops.
 """
@@ -26,15 +26,15 @@ from typing import Any
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
 from pdenet_repro.system.files import storage_errors, write_atomically
 
-BEAT = 10.0  # seconds between two signs of life
-PATIENCE = 75.0  # seconds without one after which a holder on another host is taken for dead; NFS caches names for 60
-LEASE = 300.0  # seconds that a file server may keep the lock of a host that died
-GLANCE = 0.5  # seconds that another process may hold the lock only to see whether it is free
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # a file system that has none
+HEARTBEAT = 10.0  # seconds between two heartbeats
+HEARTBEAT_TIMEOUT = 75.0  # seconds without heartbeat after which a process counts as dead; NFS caches files for 60
+LOCK_TIMEOUT = 300.0  # seconds for which a file server may keep the lock of a host that died
+PROBE_TIME = 0.5  # seconds for which another process may hold the lock just to test whether it is free
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # errors of a file system without locks
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed: whether that worked, None where the file system has no locks."""
+    """Lock an open file until it is closed; return whether that worked, or None if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -47,15 +47,16 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 class FolderLock:
-    """Context that holds ``folder`` for this process.
+    """Context in which this process holds the lock of ``folder``.
 
-    RunFolderBusy if another process holds it. A holder that died on this host is no obstacle. For one that died on another
-    host the next one waits ``PATIENCE`` seconds, or until its lock is free, ``LEASE`` seconds at most.
+    Entering it raises RunFolderBusy if another process holds the lock. The lock of a process that died on this host is free
+    at once. After a death on another host entering takes ``HEARTBEAT_TIMEOUT`` seconds, or until the lock is free, at most
+    ``LOCK_TIMEOUT`` seconds; ``say`` is called with a line about this wait.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
         self.folder, self.say, self.token = folder, say, secrets.token_hex(8)
-        self.path, self.sign = folder / "run.lock", folder / "running.json"
+        self.path, self.heartbeat = folder / "run.lock", folder / "running.json"
         self.stopped = threading.Event()
 
     def __enter__(self) -> "FolderLock":
@@ -63,24 +64,24 @@ class FolderLock:
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             self._acquire()
-            self._write_sign(0)
+            self._write_heartbeat(0)
         except BaseException:
             os.close(self.descriptor)
             raise
-        self.beating = threading.Thread(target=self._beat, daemon=True)
-        self.beating.start()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+        self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
-        self.beating.join()
+        self.thread.join()
         with suppress(OSError, RunFolderError, RunFolderBusy, StorageError):
             self.confirm()
-            self.sign.unlink(missing_ok=True)
+            self.heartbeat.unlink(missing_ok=True)
         os.close(self.descriptor)
 
     def confirm(self) -> None:
-        """Make sure that this process still holds the folder, before something is written into it.
+        """Raise an error unless this process still holds the folder; to be called before anything is written into it.
 
         Raises
         ------
@@ -89,7 +90,7 @@ class FolderLock:
         RunFolderBusy
             Another process has taken it over.
         StorageError
-            The folder cannot be read, so that nobody can know.
+            The folder cannot be read, so that its holder is unknown.
         """
         with storage_errors(self.path):
             try:
@@ -112,46 +113,46 @@ class FolderLock:
                 granted = try_lock(self.descriptor)
             now, waited = self._holder(), time.monotonic() - begin
             watched = bool(now) and (granted is None or now.get("host") not in (None, platform.node()))
-            if granted is not False and (not watched or waited >= PATIENCE):
+            if granted is not False and (not watched or waited >= HEARTBEAT_TIMEOUT):
                 return
             if watched and first and now != first:
                 raise RunFolderBusy(self._busy(now))
-            if not watched and waited >= GLANCE:
+            if not watched and waited >= PROBE_TIME:
                 raise RunFolderBusy(self._busy(now))
-            if waited >= LEASE:
+            if waited >= LOCK_TIMEOUT:
                 raise RunFolderBusy(
-                    f"{self._busy(now)}; it has shown no sign of life for {LEASE:.0f} s, but its lock is not free: if that "
-                    f"process is gone, remove {self.path}"
+                    f"{self._busy(now)}; it has shown no sign of life for {LOCK_TIMEOUT:.0f} s, but its lock is not free: if "
+                    f"that process is gone, remove {self.path}"
                 )
             if watched and not told:
                 told = True
+                longest = HEARTBEAT_TIMEOUT if granted else LOCK_TIMEOUT
                 self.say(
-                    f"{self.folder} was held on {now['host']}; watching for {PATIENCE if granted else LEASE:.0f} s at most "
-                    f"whether it still is"
+                    f"{self.folder} was held on {now['host']}; waiting for at most {longest:.0f} s to see whether it still is"
                 )
-            time.sleep(min(1.0, PATIENCE / 10, GLANCE / 5))
+            time.sleep(min(1.0, HEARTBEAT_TIMEOUT / 10, PROBE_TIME / 5))
 
     def _beat(self) -> None:
         count = 0
-        while not self.stopped.wait(BEAT):
+        while not self.stopped.wait(HEARTBEAT):
             count += 1
             with suppress(Exception):  # a full disk is no reason to stop; a lost folder ends the run at its next write
                 self.confirm()
-                self._write_sign(count)
+                self._write_heartbeat(count)
 
-    def _write_sign(self, count: int) -> None:
-        sign = {"host": platform.node(), "process": os.getpid(), "token": self.token, "beat": count}
-        write_atomically(self.sign, json.dumps(sign))
+    def _write_heartbeat(self, count: int) -> None:
+        content = {"host": platform.node(), "process": os.getpid(), "token": self.token, "beat": count}
+        write_atomically(self.heartbeat, json.dumps(content))
 
     def _holder(self) -> dict[str, Any]:
-        """What the sign says, nothing where there is none; StorageError where it cannot be read, which is no absence."""
+        """Return the content of ``running.json``, empty if it is missing; StorageError if it exists and cannot be read."""
         try:
-            found = json.loads(self.sign.read_bytes())
+            found = json.loads(self.heartbeat.read_bytes())
             return found if isinstance(found, dict) else {}
         except (FileNotFoundError, ValueError):
             return {}
         except OSError as error:
-            raise StorageError(f"cannot read {self.sign}: {error.strerror or error}; make it readable") from error
+            raise StorageError(f"cannot read {self.heartbeat}: {error.strerror or error}; make it readable") from error
 
     def _busy(self, holder: dict[str, Any]) -> str:
         who = f" (process {holder.get('process')} on {holder['host']})" if holder.get("host") else ""
@@ -159,7 +160,7 @@ class FolderLock:
 
 
 def held(folder: Path) -> bool:
-    """Whether a process of this host, or of one that passes its locks on, holds the folder now."""
+    """Return whether a process holds the folder now: one of this host, or of another whose locks reach this host."""
     try:
         descriptor = os.open(folder / "run.lock", os.O_RDWR)
     except OSError:  # not there, or a read-only copy of a run folder

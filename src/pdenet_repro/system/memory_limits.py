@@ -1,10 +1,11 @@
-"""The memory a job may use where its control group allows less than the machine has: under SLURM, in containers (Linux)."""
+"""Reads the memory limits of Linux control groups, with which SLURM and containers allow a job less than the machine has."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# of a group, by the version of the interface (Linux: admin-guide/cgroup-v1/memory.rst, admin-guide/cgroup-v2.rst)
+# For each version of the interface: the files with limit and use of a group, and the line of memory.stat with the pages that
+# can be freed (Linux: admin-guide/cgroup-v1/memory.rst, admin-guide/cgroup-v2.rst).
 FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", r"^total_inactive_file (\d+)"),
     2: ("memory.max", "memory.current", r"^inactive_file (\d+)"),
@@ -12,9 +13,10 @@ FILES = {
 
 
 def memory_limits(root: Path = Path("/")) -> list[tuple[int, int]]:
-    """Bytes that may be used and bytes in use, of this process's group and of each above it that has a limit.
+    """Return limit and use in bytes of this process's control group and of each group above it that has a limit.
 
-    Pages of files that were not read lately do not count as in use: they make room. Empty where nothing is limited.
+    Pages of files that were not read lately do not count as used, since the kernel frees them when memory is needed. ``root``:
+    the root of the file system, another one in tests.
     """
     found = []
     for version, mount, path in _memberships(root):
@@ -32,7 +34,7 @@ def memory_limits(root: Path = Path("/")) -> list[tuple[int, int]]:
 
 
 def _memberships(root: Path) -> Iterator[tuple[int, Path, str]]:
-    """Version, where its groups are mounted, and the path of this process's group there."""
+    """Yield the version of the interface, where its groups are mounted, and the path of this process's group there."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

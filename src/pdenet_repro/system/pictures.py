@@ -1,6 +1,6 @@
-"""Matplotlib with settings of this package alone, whatever a notebook, a shell or a matplotlibrc file has set.
+"""Imports matplotlib and gives it its default settings, whatever a notebook, a shell or a matplotlibrc file has set.
 
-A figure depends on matplotlib's settings when it is made and again when it is saved: both belong within ``own_settings``.
+A figure depends on the settings when it is made and again when it is saved: both must happen within ``matplotlib_defaults``.
 """
 
 import os
@@ -11,20 +11,19 @@ from importlib.util import find_spec
 
 
 def load_matplotlib() -> None:
-    """Import matplotlib, also where its import would fail: MPLBACKEND names no backend, or a matplotlibrc is not UTF-8.
+    """Import matplotlib even if MPLBACKEND names no backend or a matplotlibrc file is not UTF-8.
 
-    A user's own choice of a backend stays; nothing here uses one, since figures are drawn without ``pyplot``.
+    The backend that a user has chosen stays; this package needs none, since it draws figures without ``pyplot``.
     """
     backend = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
-    except UnicodeDecodeError:  # of the matplotlibrc that a warning of matplotlib names
+    except UnicodeDecodeError:  # matplotlib has warned which matplotlibrc file it is
         for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
             del sys.modules[name]
         (package,) = find_spec("matplotlib").submodule_search_locations  # type: ignore[union-attr, misc]
-        with chdir(
-            os.path.join(package, "mpl-data")
-        ):  # a matplotlibrc in the working folder is read in place of others
+        # a matplotlibrc in the working folder is read in place of others
+        with chdir(os.path.join(package, "mpl-data")):
             import matplotlib
     finally:
         if backend is not None:
@@ -35,8 +34,8 @@ def load_matplotlib() -> None:
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
-    """Context (and decorator) in which matplotlib has its defaults; the user's settings return afterwards."""
+def matplotlib_defaults() -> Iterator[None]:
+    """Context (and decorator) in which matplotlib has its default settings; the user's settings return afterwards."""
     load_matplotlib()
     import matplotlib
 

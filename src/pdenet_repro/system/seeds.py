@@ -1,8 +1,8 @@
-"""Independent streams of random numbers from the one ``seed`` of a run.
+"""Makes independent streams of random numbers from the one ``seed`` of a run.
 
-Every draw is a function of (seed, purpose, numbers such as the epoch), never of what was drawn before: a run that is
-resumed in the middle of an epoch needs no saved generator state. NumPy keeps ``RandomState`` and ``SeedSequence``
-unchanged between versions, so subsets and batch orders are the same everywhere.
+A stream is a function of seed, purpose and numbers such as the epoch, never of earlier draws: a run that is resumed in
+the middle of an epoch needs no saved generator state. NumPy keeps ``RandomState`` and ``SeedSequence`` unchanged between
+versions, so subsets and batch orders are the same everywhere.
 """
 
 from zlib import crc32
@@ -11,12 +11,12 @@ import numpy as np
 
 
 def stream(seed: int, purpose: str, *numbers: int) -> np.random.RandomState:
-    """The generator for one purpose, e.g. ``stream(0, "order", epoch)``."""
+    """Return the random generator for one purpose, for example ``stream(0, "order", epoch)``."""
     return np.random.RandomState(np.random.MT19937(_sequence(seed, purpose, *numbers)))
 
 
 def torch_seed(seed: int, purpose: str) -> int:
-    """A seed for a ``torch.Generator``."""
+    """Return the seed of a ``torch.Generator`` for one purpose."""
     return int(_sequence(seed, purpose).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

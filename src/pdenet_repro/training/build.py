@@ -27,7 +27,7 @@ def make_trainer(
     # not the memory that is free now: a run that is resumed must choose the same
     number = 8 if config.precision == "float64" else 4
     mode = memory.memory_mode(
-        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number
+        config.network, reversible, config.schedule.batch_size, device.total_memory(where), number
     )
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)

@@ -1,4 +1,4 @@
-"""What a process finds around it and its libraries would trip over: checked before they do."""
+"""Checks what libraries would fail on: variables of the environment, the folder of compiled code, the working folder."""
 
 import os
 import re
@@ -12,10 +12,9 @@ from pdenet_repro.system.errors import InvalidConfig, StorageError, UserError, f
 from pdenet_repro.system.files import make_folder
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-OPTION = (
-    r"[^,:\[\]]+:([^,:\[\]]+|\[[^\[\]]+\])"  # of PyTorch's memory allocator: a name and a value, or values in brackets
-)
-_refusal: UserError | None = None  # of PyTorch, which a process cannot import a second time after that failed
+# An option of PyTorch's memory allocator: a name and a value, or a name and values in brackets.
+OPTION = r"[^,:\[\]]+:([^,:\[\]]+|\[[^\[\]]+\])"
+_refusal: UserError | None = None  # of a failed import of PyTorch, since a process cannot import it a second time
 
 
 def _warn(line: str) -> None:
@@ -23,7 +22,7 @@ def _warn(line: str) -> None:
 
 
 def load_torch(warn: Callable[[str], None] = _warn, compiler: bool = True) -> None:
-    """Import PyTorch, and with ``compiler`` its compiler, where a variable of theirs in the environment may be wrong.
+    """Import PyTorch, and if ``compiler`` is true its compiler; ``warn`` is called if its cache had to be moved.
 
     Raises
     ------
@@ -57,9 +56,9 @@ def load_torch(warn: Callable[[str], None] = _warn, compiler: bool = True) -> No
 
 
 def use_writable_compiler_cache(warn: Callable[[str], None]) -> None:
-    """Choose another folder for compiled code where that of TORCHINDUCTOR_CACHE_DIR, or PyTorch's own, cannot be written.
+    """Choose another folder for compiled code if that of TORCHINDUCTOR_CACHE_DIR, or PyTorch's default, is not writable.
 
-    PyTorch makes the folder even where nothing is compiled, and ends with a traceback where it cannot.
+    PyTorch creates the folder even if nothing is compiled, and fails with a traceback if it cannot.
     """
     name = os.environ.get(COMPILER_CACHE)
     try:
@@ -74,7 +73,7 @@ def use_writable_compiler_cache(warn: Callable[[str], None]) -> None:
 
 
 def refuse_missing_working_folder() -> None:
-    """Raise InvalidConfig where the folder in which the command was typed has been deleted: relative paths mean nothing."""
+    """Raise InvalidConfig if the working folder has been deleted, since relative paths then mean nothing."""
     try:
         os.getcwd()
     except OSError as error:

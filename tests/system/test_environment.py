@@ -10,7 +10,7 @@ import pytest
 
 from pdenet_repro.cli import analysis, report
 from pdenet_repro.cli.command import execute
-from pdenet_repro.system.surroundings import COMPILER_CACHE, OPTION, use_writable_compiler_cache
+from pdenet_repro.system.environment import COMPILER_CACHE, OPTION, use_writable_compiler_cache
 
 
 def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
@@ -25,7 +25,7 @@ def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypat
 
 
 def test_pytorch_is_loaded_with_a_compiler_cache_that_cannot_be_written():
-    program = "from pdenet_repro.system.surroundings import load_torch; load_torch()"
+    program = "from pdenet_repro.system.environment import load_torch; load_torch()"
     environment = os.environ | {COMPILER_CACHE: "/proc/x"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0
@@ -46,7 +46,7 @@ def test_a_variable_that_keeps_pytorch_from_being_loaded_is_one_sentence(name, v
     """Also at the second attempt: PyTorch itself would then complain of something else."""
     program = """
 from pdenet_repro.system.errors import InvalidConfig
-from pdenet_repro.system.surroundings import load_torch
+from pdenet_repro.system.environment import load_torch
 for _ in range(2):
     try:
         load_torch()
