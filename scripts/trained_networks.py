@@ -137,7 +137,7 @@ LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
      lambda folder, initial: by_unit(table(folder, "kernels", initial), "entry_max")),
     ("largest operator norm (units)", "kernels",
      lambda folder, initial: by_unit(table(folder, "kernels", initial), "operator_norm_max", 3)),
-    ("accuracy with 1, 2, 4, ... time steps for one, %, batch statistics renewed", "refinement",
+    ("accuracy with each time step divided into 1, 2, 4, ..., %, batch statistics renewed", "refinement",
      lambda folder, initial: refined(folder, initial, "renewed")),
     ("the same, batch statistics of training", "refinement",
      lambda folder, initial: refined(folder, initial, "as trained")),

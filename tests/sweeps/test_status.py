@@ -98,6 +98,7 @@ def test_a_run_that_trains_here_is_running(study, tmp_path):
 def test_clean_removes_only_when_told_and_only_what_runs_write(study, tmp_path, capsys):
     note = study / "parabolic/fraction-1.00/seed-1/note.txt"
     note.write_text("mine")
+    note.with_name("dynamic.py").touch()  # the copy that a run keeps of a dynamic in a user's file
     before = {path for path in study.rglob("*") if path.is_file()}
     assert clean([str(study)]) == 0
     assert "--yes" in capsys.readouterr().out
