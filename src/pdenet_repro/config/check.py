@@ -1,4 +1,4 @@
-"""Whether a configuration makes sense: each value within its range, and the values with one another."""
+"""Checks a configuration: each value against its allowed range, and the values against one another."""
 
 import math
 import os
@@ -13,10 +13,10 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 def fits(value: Any, rule: Any) -> bool:
-    """Whether a value, or an entry of a list, lies within the bounds of a field's metadata."""
+    """Whether a value (of a list: one entry) is allowed by ``rule``, the metadata of its field in the schema."""
     if rule["choices"]:
         return value in rule["choices"]
-    if isinstance(value, list | dict):  # inside a list of numbers
+    if isinstance(value, list | dict):  # as an entry of a list of numbers
         return False
     if not isinstance(value, int | float):
         return True
@@ -30,14 +30,14 @@ def fits(value: Any, rule: Any) -> bool:
 
 
 def check(config: Config) -> None:
-    """Refuse a value out of range, or values that make no sense together.
+    """Raise an error for a value outside its range, or for values that contradict one another.
 
-    The facts of a dynamic in a user's file are read from its text; the file is not executed.
+    A user's own dynamic is not executed: its facts are parsed from the text of its file.
 
     Raises
     ------
     InvalidConfig
-        One sentence: the key, the value, what is allowed.
+        The message is one sentence that names the key, the value and what is allowed.
     """
     for key, entry in all_settings():
         value = value_of(config, key)
@@ -120,7 +120,7 @@ def _path_complaints(config: Config) -> Iterator[str]:
 
 
 def _lone_values(config: Config) -> Iterator[str]:
-    """Norms over a single value, which is its own mean: the result is the same for every image."""
+    """Complaints about norms over a single value: their output is the same for every image."""
     network = config.network
     halves = dynamics.facts_of(config.dynamic, config.dynamic_file).layers
     if network.connector_norm == "batch_per_pixel":

@@ -1,6 +1,6 @@
-"""How the runs of a sweep are launched: settings of the sweep as a whole, which are no part of its runs.
+"""Launchers, which start the runs of a sweep, and their settings, which belong to the sweep and not to its runs.
 
-``launcher=local launcher.n=4`` on the command line; ``--help`` explains every key.
+An example of the command line is ``launcher=local launcher.n=4``; ``--help`` explains every key.
 """
 
 from collections.abc import Sequence
@@ -60,18 +60,18 @@ LAUNCHERS: dict[str, type[Serial]] = {"serial": Serial, "local": Local, "slurm":
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that set something of the runs, and those that set something of their launcher."""
+    """Split arguments into those for the runs and those for their launcher (``launcher=...``, ``launcher.key=...``)."""
     ours = [word for word in words if word.partition("=")[0].split(".")[0] == "launcher"]
     return [word for word in words if word not in ours], ours
 
 
 def launcher_of(words: Sequence[str]) -> Serial:
-    """The launcher that words ``launcher=...`` and ``launcher.key=value`` choose and set.
+    """Return the launcher with its settings from arguments ``launcher=...`` and ``launcher.key=value``; default: `Serial`.
 
     Raises
     ------
     InvalidConfig
-        One sentence: key, value, what is allowed.
+        The message is one sentence that names the key, the value and what is allowed.
     """
     names = [word.partition("=")[2] for word in words if word.startswith("launcher=")]
     name = names[-1] if names else "serial"

@@ -1,4 +1,4 @@
-"""Why a word of a command is refused, in one sentence: the key, the value, what is allowed."""
+"""Messages about wrong command-line arguments: one sentence that names the key, the value and what is allowed."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 def in_one_line(error: Exception) -> str:
-    """What Hydra or OmegaConf said."""
+    """Return the message of an error of Hydra or OmegaConf in one line, with the key if it is known."""
     said = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, OmegaConfBaseException):
         said = f"{error.full_key}: {str(error).splitlines()[0]}" if error.full_key else str(error).splitlines()[0]
@@ -23,7 +23,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def unreadable(word: str) -> str:
-    """Of a word that Hydra's grammar does not know."""
+    """Return the message for an argument that does not follow Hydra's grammar."""
     key, equals, _ = word.partition("=")
     if not equals:
         return f"{word}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
@@ -31,10 +31,10 @@ def unreadable(word: str) -> str:
 
 
 def wrong_form(word: str) -> str | None:
-    """What is wrong with a word however its value reads, None if nothing is.
+    """Return what is wrong with the form of an argument, whatever its value; None if nothing is.
 
-    Hydra's grammar has forms that would silently do nothing here, or something else: ``~key`` would take the schema's
-    default, ``+key`` add a key that nothing reads, a list of presets keep the last one.
+    Some forms of Hydra's grammar would silently do something unexpected here: ``~key`` would restore the schema's default,
+    ``+key`` would add a key that nothing reads, and of a list of presets only the last one would count.
     """
     key, equals, value = word.partition("=")
     if not key:
@@ -62,13 +62,16 @@ def wrong_form(word: str) -> str | None:
 
 
 def no_such_key(key: str, others: Sequence[str] = ()) -> str:
-    """With the key that is probably meant; ``others``: keys beside those of a run."""
+    """Return the message for an unknown key, which suggests the most similar one; ``others``: keys beside those of a run."""
     near = difflib.get_close_matches(key, [*dict(all_settings()), *presets.GROUPS, *others], 1, 0.5)
     return f"{key}: there is no such key; " + (f"did you mean {near[0]}?" if near else "see --help for all keys")
 
 
 def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, sweep: bool) -> str | None:
-    """What is wrong with a key or its preset, None if nothing is; ``several``: written as values of a sweep."""
+    """Return what is wrong with the key or the preset of an argument; None if nothing is.
+
+    ``values``: as Hydra parses them; ``several``: whether they are written as the values of a sweep.
+    """
     if not _exists(key):
         return no_such_key(key)
     if several and key == "study":
@@ -84,7 +87,7 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
 
 
 def wrong_sweep(parts: Sequence[Any]) -> str | None:
-    """What is wrong with the parts of a study's ``sweep:``, None if nothing is."""
+    """Return what is wrong with the entries of a study's ``sweep:``; None if nothing is."""
     if not parts:
         return "sweep: [] in the study's file: must hold an entry at least, like {seed: 0}"
     for part in parts:
@@ -97,7 +100,10 @@ def wrong_sweep(parts: Sequence[Any]) -> str | None:
 
 
 def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[str, ...]]) -> str | None:
-    """What is wrong with ``pair=KEY,KEY``; ``numbers``: of each key's values, ``axes``: keys and what is paired so far."""
+    """Return what is wrong with ``pair=KEY,KEY``; None if nothing is.
+
+    ``numbers``: how many values each of the keys has; ``axes``: so far, each key with the keys that vary with it.
+    """
     for key, number in numbers.items():
         if not number or axes.get(key) != (key,):
             return f"{word}: {key} must be a key that has values in this sweep" + " and no other pair" * bool(number)
@@ -110,7 +116,7 @@ def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[s
 
 
 def put(settings: DictConfig, key: str, value: Any, word: str, schema: Any = Config) -> None:
-    """Set a key of typed settings; InvalidConfig where ``schema`` does not allow values of this type."""
+    """Set ``key`` in typed settings; raise InvalidConfig, which cites ``word``, if ``schema`` has another type for it."""
     try:
         OmegaConf.update(settings, key, value)
     except OmegaConfBaseException as error:

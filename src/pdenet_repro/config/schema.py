@@ -1,7 +1,7 @@
-"""The schema: every setting with its unit, range and meaning. Presets are YAML files in ``configs/``; no value is set in both.
+"""The schema of configurations: every setting with its type, range and meaning.
 
-A field without a value here must be set by a preset. ``check.py`` refuses what the types alone let through; neither
-imports anything heavy, so that a wrong value is refused before anything is loaded.
+A field without a default here must be set by a preset in ``configs/``; no value is set in both places. Ranges are checked by
+check.py. Neither module imports torch, so that a wrong value is reported at once.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from omegaconf import MISSING
 
 from pdenet_repro.config import dynamics
 
-IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
-CLASSES = 10  # of the same
-MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
-LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
-LONGEST_PATH = 3000  # bytes; systems take 4,096, and a run's files have names of their own below
+IMAGE_SIDE = 96  # pixels, in STL-10 and in every data set of its layout
+CLASSES = 10  # in each of these data sets
+MOST_CHANNELS = 65_536  # a kernel between as many channels takes 150 GB
+LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
+LONGEST_PATH = 3000  # bytes; systems allow 4,096, and paths of files in the run folder are longer
 
 
 def setting(
@@ -33,12 +33,11 @@ def setting(
     below: float | None = None,
     result: bool = True,
 ) -> Any:
-    """A field of the schema: what it means, and which values it takes.
+    """Return a dataclass field whose metadata hold the meaning of a setting and its allowed values.
 
-    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry. ``takes`` says
-    in words what no bound or list of choices does.
-    ``result=False`` marks where and how a run is computed, which must not tell two runs apart.
-    ``default=list`` or ``dict`` is an empty one.
+    ``low`` and ``high`` are inclusive bounds, ``above`` and ``below`` exclusive ones; for a list they apply to each entry.
+    ``takes`` describes the allowed values where bounds and choices cannot. ``result=False`` marks settings of where and how a
+    run is computed: two runs that differ only in these are the same run. ``default=list`` or ``dict`` means an empty one.
     """
     metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
@@ -49,7 +48,7 @@ def setting(
 
 @dataclass
 class DataConfig:
-    """Which images, how many of them, and what is done to each."""
+    """The data set, the part of it to train on, and the preprocessing of each image."""
 
     name: str = setting("data set", choices=("stl10", "shapes"))
     root: str | None = setting("folder that holds stl10_binary/; null: the data set's own default", result=False)
@@ -65,7 +64,7 @@ class DataConfig:
 
 @dataclass
 class NetworkConfig:
-    """The four-unit architecture of Section 4 of the paper, and what its text leaves open."""
+    """The architecture of Section 4 of the paper, and the choices that its text leaves open."""
 
     widths: list[int] = setting("channels of the units, first to last", low=1, high=MOST_CHANNELS)
     last_width: int | None = setting(
@@ -113,7 +112,7 @@ class NetworkConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How long, in what portions, and how fast."""
+    """The number of epochs, the batches and the learning rate."""
 
     epochs: int = setting("passes over the training images", low=1)
     batch_size: int = setting("images a step", low=1)
@@ -127,17 +126,17 @@ class ScheduleConfig:
     factor: float = setting("of the learning rate at each milestone", above=0, high=1)
 
     def steps_per_epoch(self, images: int) -> int:
-        """Batches into which an epoch of so many images is cut."""
+        """Return the number of batches in an epoch over ``images`` training images."""
         return -(-images // self.batch_size) if self.last_batch == "keep" else images // self.batch_size
 
     def images_per_epoch(self, images: int) -> int:
-        """How many of so many images an epoch passes through the network."""
+        """Return how many of ``images`` training images an epoch uses."""
         return min(images, self.steps_per_epoch(images) * self.batch_size)
 
 
 @dataclass
 class ObjectiveConfig:
-    """The regulariser (11) beside the mean cross-entropy."""
+    """The objective: mean cross-entropy (3) plus the regulariser (11)."""
 
     loss_factor: float = setting("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
     smoothness: str = setting("in time, of a unit's weights", choices=("tv", "h1", "none"))
@@ -169,7 +168,7 @@ class OptimizerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """When the test images are evaluated, and which iterate is reported."""
+    """When and how the test images are evaluated, and which iterate is reported."""
 
     every: int = setting("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
     statistics: str = setting(
@@ -185,14 +184,14 @@ class EvaluationConfig:
 
 @dataclass
 class CheckpointConfig:
-    """How much work a crash may cost."""
+    """How often checkpoints are written."""
 
     seconds: float = setting("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
 
 
 @dataclass
 class Config:
-    """One run."""
+    """The configuration of one run."""
 
     dynamic: str = setting("discretised differential equation of the units", takes=dynamics.ALLOWED)
     recipe: str = setting("where the settings come from that are not given")
@@ -235,14 +234,14 @@ class Config:
 
     @property
     def short_name(self) -> str:
-        """The run among those of its study."""
+        """The name of the run within its study, for messages."""
         fold = "" if self.data.fold is None else f"fold {self.data.fold}, "
         variation = f"{self.variation}, " if self.variation else ""
         return f"{self.dynamic}, {variation}{fold}fraction {self.data.fraction:g}, seed {self.seed}"
 
 
 def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
+    """Yield every setting as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
     for entry in fields(schema):
         if entry.default_factory is not NO_DEFAULT and is_dataclass(entry.default_factory):
             yield from all_settings(entry.default_factory, f"{prefix}{entry.name}.")
@@ -251,7 +250,7 @@ def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, 
 
 
 def value_of(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
+    """Return the value of a dotted key."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
@@ -259,7 +258,7 @@ def value_of(config: Config, key: str) -> Any:
 
 
 def allowed(entry: Any) -> str:
-    """What a setting takes, in words."""
+    """Return the allowed values of a setting in words, for messages and ``--help``."""
     if entry.metadata["takes"]:
         return str(entry.metadata["takes"])
     if entry.metadata["choices"]:
