@@ -92,7 +92,7 @@ class Objective:
         return zero
 
     def decay(self) -> Tensor:
-        """Return ``alpha2 / 2`` times the sum of squares of the decaying weights; an integral multiplies those of the units by h."""
+        """Return ``alpha2 / 2`` times the sum of squares of the decaying weights; see ``quadrature`` for the factor h."""
         alpha2, zero = self.config.alpha2, self.classifier[0].new_zeros(())
         of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
         inner = sum((p.square().sum() for p in self.decaying), zero)
