@@ -92,7 +92,10 @@ class Objective:
         return zero
 
     def decay(self) -> Tensor:
-        """Return ``alpha2 / 2`` times the sum of squares of the decaying weights; see ``quadrature`` for the factor h."""
+        """Return ``alpha2 / 2`` times the sum of squares of the decaying weights, a scalar tensor.
+
+        With ``quadrature=integral`` the squares of the units' weights are multiplied by h.
+        """
         alpha2, zero = self.config.alpha2, self.classifier[0].new_zeros(())
         of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
         inner = sum((p.square().sum() for p in self.decaying), zero)
