@@ -103,7 +103,7 @@ def test_the_schema_asks_the_facts(file):
     for words, part in (
         (("dynamic=my waves.py:Plain", "network.memory=reverse"), "dynamic=Plain, which cannot be run backwards"),
         (("dynamic=parabolic", "network.memory=reverse"), r"backwards \(hamiltonian and second_order can\)"),
-        (("dynamic=my waves.py:Stated", "network.widths=[4,7]"), "multiples of 2 for dynamic=Stated.*7 is none"),
+        (("dynamic=my waves.py:Stated", "network.widths=[4,7]"), "multiples of 2 for dynamic=Stated.*7 is not"),
     ):
         with pytest.raises(InvalidConfig, match=part):
             compose(*words)

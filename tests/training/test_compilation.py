@@ -135,8 +135,8 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     with torch._inductor.config.patch({"force_disable_caches": True, "cpp.cxx": (str(broken),)}):
         weights, _, probabilities = trained("compile", warnings=warnings)
     assert [line.split(":")[0] for line in warnings] == [
-        "training is not compiled, only slower",
-        "evaluation is not compiled, only slower",
+        "training is not compiled, and is slower",
+        "evaluation is not compiled, and is slower",
     ]
     expected, _, expected_probabilities = trained("eager")
     assert torch.equal(weights, expected)

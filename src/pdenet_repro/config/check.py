@@ -58,7 +58,7 @@ def _complaints(config: Config) -> Iterator[str]:
     if undivided:
         yield (
             f"network.widths={network.widths}: must be multiples of {facts.layers} for dynamic={config.dynamic}, which divides "
-            f"the channels among {facts.layers} layers; {undivided[0]} is none"
+            f"the channels among {facts.layers} layers; {undivided[0]} is not"
         )
     if network.memory == "reverse" and not facts.reversible:
         yield (
@@ -73,9 +73,9 @@ def _complaints(config: Config) -> Iterator[str]:
             f"must be at most {most} units, which leave 2 pixels or more"
         )
     if schedule.milestones != sorted(schedule.milestones):
-        yield f"schedule.milestones={schedule.milestones}: must be in growing order"
+        yield f"schedule.milestones={schedule.milestones}: must be in ascending order"
     if config.evaluation.iterate == "best" and config.data.validation == 0:
-        yield "evaluation.iterate=best: must have validation images to choose by: set data.validation, for example to 0.2"
+        yield "evaluation.iterate=best: must have validation images to choose the best: set data.validation, for example to 0.2"
     if config.evaluation.statistics != "running" and network.connector_norm != "batch":
         yield (
             f"evaluation.statistics={config.evaluation.statistics}: must be running for network.connector_norm="

@@ -69,7 +69,7 @@ def compose(*overrides: str) -> Config:
     """
     for word in overrides:
         if not isinstance(word, str):
-            raise TypeError(f'compose takes words, as in compose("dynamic=resnet", "seed=1"), not {word!r}')
+            raise TypeError(f'compose takes strings, as in compose("dynamic=resnet", "seed=1"), not {word!r}')
     (config,) = _configs(overrides, sweep=False)
     check(config)
     return config

@@ -38,8 +38,8 @@ class Local(Serial):
 class Slurm(Serial):
     """Each run is a job of a SLURM cluster, through submitit; the nodes must share the data and output_root."""
 
-    partition: str | None = setting("null: the cluster's default", None)
-    account: str | None = setting("that is charged", None)
+    partition: str | None = setting("partition of the cluster; null: its default", None)
+    account: str | None = setting("account that is charged", None)
     qos: str | None = setting("quality of service", None)
     constraint: str | None = setting("features a node must have, for example h100", None)
     exclude: str | None = setting("nodes to avoid", None)
@@ -47,11 +47,11 @@ class Slurm(Serial):
     max_num_timeout: int = setting("how often a job may reach its limit", 100, low=0)
     signal_delay_s: int = setting("seconds before the limit at which a job is told to save", 120, low=1)
     n: int = setting("jobs at a time", 16, low=1)
-    gpus_per_node: int | None = setting("0 on a cluster without GPUs", 1, low=0)
-    cpus_per_task: int | None = setting("the images are on the GPU: more help only on a cluster without GPUs", 4, low=1)
-    mem_gb: int | None = setting("memory of a job", 16, low=1)
-    gres: str | None = setting("generic resources", None)
-    comment: str | None = setting("of the job", None)
+    gpus_per_node: int | None = setting("GPUs of a job; 0 on a cluster without GPUs", 1, low=0)
+    cpus_per_task: int | None = setting("CPU cores of a job; more help only on a cluster without GPUs", 4, low=1)
+    mem_gb: int | None = setting("memory of a job, GB", 16, low=1)
+    gres: str | None = setting("generic resources of a job", None)
+    comment: str | None = setting("comment of the job", None)
     setup: list[str] = setting("shell commands before each job, for example ['module load cuda']", list)
     additional_parameters: dict[str, Any] = setting("further sbatch options, for example {mail-type: FAIL}", dict)
 

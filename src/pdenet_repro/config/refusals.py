@@ -48,7 +48,7 @@ def wrong_form(word: str) -> str | None:
     if word.startswith("~"):
         return f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
     if re.match(r"[+\s]*hydra\b", key):
-        return f"{word}: there are no settings of Hydra here; a launcher is written launcher=local launcher.n=2 (see --help)"
+        return f"{word}: settings of Hydra cannot be changed; a launcher is chosen by launcher=local launcher.n=2 (see --help)"
     if word.startswith("+"):
         key = key.lstrip("+")
         return f"{word}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
@@ -80,7 +80,7 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
         is_list = key not in presets.GROUPS and get_origin(dict(all_settings())[key].type) is list
         return f"{word}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
     if not values:
-        return f"{word}: holds no value; must have one at least"
+        return f"{word}: has no value; must have at least one"
     if key in presets.GROUPS and (wrong := [value for value in values if value not in presets.choices(key)]):
         return f"{key}={wrong[0]}: must be one of {', '.join(presets.choices(key))}"
     return None
@@ -89,7 +89,7 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
 def wrong_sweep(parts: Sequence[Any]) -> str | None:
     """Return what is wrong with the entries of a study's ``sweep:``; None if nothing is."""
     if not parts:
-        return "sweep: [] in the study's file: must hold an entry at least, like {seed: 0}"
+        return "sweep: [] in the study's file: must have at least one entry, like {seed: 0}"
     for part in parts:
         if not isinstance(part, Mapping) or not all(isinstance(key, str) for key in part):
             return f"sweep: {part!r} in the study's file: must be entries like {{data.fraction: '0.1,0.2'}}, or a list of such"

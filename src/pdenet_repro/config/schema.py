@@ -53,11 +53,12 @@ class DataConfig:
     name: str = setting("data set", choices=("stl10", "shapes"))
     root: str | None = setting("folder that holds stl10_binary/; null: the data set's own default", result=False)
     download: bool = setting("fetch missing STL-10 files (2.6 GB) first", False, result=False)
-    fraction: float = setting("share of the training images, the same in each class; nested", 1.0, above=0, high=1)
+    fraction: float = setting("share of the training images of each class; nested subsets", 1.0, above=0, high=1)
     fold: int | None = setting("train on one of the ten official folds; null: on all", None, low=0, high=9)
     validation: float = setting("share of the training images held out for validation", low=0, below=1)
     standardization: str = setting(
-        "mean 0 and standard deviation 1 of what", choices=("per_image_and_channel", "per_image", "none")
+        "over which values of an image the mean becomes 0 and the standard deviation 1",
+        choices=("per_image_and_channel", "per_image", "none"),
     )
     augmentation: str = setting("flips and shifted crops of each training image", choices=("none", "flip_crop"))
 
@@ -72,21 +73,22 @@ class NetworkConfig:
     )
     steps: int = setting("time steps of a unit", low=1, high=100_000)
     step_size: float = setting("time step h", above=0, high=1e30)
-    activation: str = setting("sigma", choices=("relu", "tanh"))
+    activation: str = setting("activation function sigma", choices=("relu", "tanh"))
     norm: str = setting("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
-    norm_eps: float | None = setting("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
+    norm_eps: float | None = setting("eps of network.norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
     memory: str = setting(
-        "where backpropagation gets the features from; auto: store, as long as that fits",
+        "how backpropagation gets the features of the time steps; auto: store, if the memory suffices",
         "auto",
         choices=("auto", "store", "recompute", "reverse"),
         result=False,
     )
     connector_norm: str = setting(
-        "norm of opening and connectors",
+        "norm of the opening layer and the connectors",
         choices=("batch", "batch_per_pixel", "instance", "channel", "channel_rms", "none"),
     )
     initialization: str = setting(
-        "kernels: Glorot's deviation, truncated; or deviation 0.1, clipped", choices=("glorot", "normal_clipped")
+        "initial kernels: Glorot's deviation, truncated, or deviation 0.1, clipped",
+        choices=("glorot", "normal_clipped"),
     )
     initial_draw: str = setting(
         "initial weights of a unit's time steps: one draw for all of them, or a draw for each",
@@ -115,15 +117,15 @@ class ScheduleConfig:
     """The number of epochs, the batches and the learning rate."""
 
     epochs: int = setting("passes over the training images", low=1)
-    batch_size: int = setting("images a step", low=1)
+    batch_size: int = setting("images in a training step", low=1)
     last_batch: str = setting(
-        "the images of an epoch that fill no whole batch: a smaller batch, or left out",
+        "whether the images of an epoch that fill no whole batch are a smaller batch or are left out",
         "drop",
         choices=("keep", "drop"),
     )
-    learning_rate: float = setting("of the first epoch", above=0, high=1e30)
+    learning_rate: float = setting("learning rate of the first epoch", above=0, high=1e30)
     milestones: list[int] = setting("epochs after which the rate is multiplied by factor", low=1)
-    factor: float = setting("of the learning rate at each milestone", above=0, high=1)
+    factor: float = setting("factor of the learning rate after each milestone", above=0, high=1)
 
     def steps_per_epoch(self, images: int) -> int:
         """Return the number of batches in an epoch over ``images`` training images."""
@@ -138,15 +140,15 @@ class ScheduleConfig:
 class ObjectiveConfig:
     """The objective: mean cross-entropy (3) plus the regulariser (11)."""
 
-    loss_factor: float = setting("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
-    smoothness: str = setting("in time, of a unit's weights", choices=("tv", "h1", "none"))
+    loss_factor: float = setting("factor of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
+    smoothness: str = setting("seminorm of the units' weights in time", choices=("tv", "h1", "none"))
     alpha1: float = setting("weight of the smoothness term", low=0, high=1e30)
-    eps: float = setting("inside the root of the total variation", above=0)
+    eps: float = setting("eps inside the root of the total variation", above=0)
     alpha2: float = setting("weight of the decay term", low=0, high=1e30)
-    alpha2_classifier: float | None = setting("the same for the classifier; null: alpha2", None, low=0, high=1e30)
-    decay: str = setting("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+    alpha2_classifier: float | None = setting("alpha2 of the classifier; null: alpha2", None, low=0, high=1e30)
+    decay: str = setting("which weights are in the decay term", choices=("all", "no_connector_norms", "no_norms"))
     quadrature: str = setting(
-        "of both terms over a unit's time: sums over the steps, or integrals, sums times h (equal at h = 1)",
+        "how both terms sum over a unit's time steps: plain sums, or integrals, which are sums times h",
         "sum",
         choices=("sum", "integral"),
     )
@@ -156,13 +158,13 @@ class ObjectiveConfig:
 class OptimizerConfig:
     """SGD with heavy-ball momentum, projected onto a box."""
 
-    momentum: float = setting("share of the last update kept", low=0, below=1)
+    momentum: float = setting("share of the previous update that each update keeps", low=0, below=1)
     bound: float | None = setting("weights stay in [-bound, bound]; null: no projection", above=0)
     bounded: str = setting(
-        "weights that stay there: all, or the kernels of convolutions alone", "all", choices=("all", "kernels")
+        "weights that are projected: all, or only the kernels of convolutions", "all", choices=("all", "kernels")
     )
     scale_rate_in_units: bool = setting(
-        "the learning rate of the units' weights is divided by h: steps along the gradient of L^2(0, T)", False
+        "divide the learning rate of the units' weights by h: steps along the gradient in L^2(0, T)", False
     )
 
 
@@ -170,23 +172,23 @@ class OptimizerConfig:
 class EvaluationConfig:
     """When and how the test images are evaluated, and which iterate is reported."""
 
-    every: int = setting("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
+    every: int = setting("epochs between test evaluations; 0: only at the end", 0, low=0, result=False)
     statistics: str = setting(
-        "of batch norms at test time: running means of training; those of the batch; estimated anew from training images",
+        "statistics of batch norms at test time: running means of training, those of the batch, or new ones of training images",
         "running",
         choices=("running", "batch", "reestimated"),
     )
     iterate: str = setting(
-        "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
+        "weights to report: of the last epoch, or the best on the validation images", choices=("last", "best")
     )
-    batch_size: int = setting("images at a time", 250, low=1)
+    batch_size: int = setting("images that are evaluated at a time", 250, low=1)
 
 
 @dataclass
 class CheckpointConfig:
     """How often checkpoints are written."""
 
-    seconds: float = setting("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
+    seconds: float = setting("seconds between two checkpoints; 0: one at every step", 60.0, low=0, result=False)
 
 
 @dataclass
@@ -194,7 +196,7 @@ class Config:
     """The configuration of one run."""
 
     dynamic: str = setting("discretised differential equation of the units", takes=dynamics.ALLOWED)
-    recipe: str = setting("where the settings come from that are not given")
+    recipe: str = setting("preset of the settings that the command does not give")
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -202,17 +204,17 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    dynamic_file: str | None = setting("where dynamic=FILE.py:CLASS was found; filled in by itself", None, result=False)
-    dynamic_sha256: str | None = setting("SHA-256 of that file; filled in by itself", None)
-    seed: int = setting("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
-    device: str = setting("auto, cpu, cuda or cuda:N", "auto", result=False)
+    dynamic_file: str | None = setting("file of dynamic=FILE.py:CLASS; set by the program", None, result=False)
+    dynamic_sha256: str | None = setting("SHA-256 of dynamic_file; set by the program", None)
+    seed: int = setting("seed of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
+    device: str = setting("where to compute: auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = setting(
-        "of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
+        "precision of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
         "float32",
         choices=("float32", "tf32", "bfloat16", "float64"),
     )
     performance: str = setting(
-        "eager or compiled training and evaluation; auto: compiled where that saves time",
+        "whether training and evaluation are compiled; auto: if that saves time",
         "auto",
         choices=("auto", "eager", "compile"),
         result=False,
@@ -223,7 +225,7 @@ class Config:
         choices=("warn", "exact"),
         result=False,
     )
-    deterministic: bool = setting("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
+    deterministic: bool = setting("use only bit-reproducible kernels on the GPU (those of the CPU always are)", False)
     name: str = setting("the study the run belongs to: a folder below output_root", result=False)
     variation: str = setting(
         "what sets the run apart from those it is compared with in its study: an ending of its folder's name; empty: nothing",

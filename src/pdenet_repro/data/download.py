@@ -103,7 +103,7 @@ def complete(growing: GrowingFile, url: str, size: int, say: Say) -> None:
                 if failures > len(RETRY_DELAYS):
                     raise DataError(
                         f"cannot download {url}: {drop}; the {megabytes(growing.size)} of "
-                        f"{megabytes(size)} that came are kept, and the same command goes on from there"
+                        f"{megabytes(size)} that were received are kept, and the same command goes on from there"
                     ) from drop
                 delay = RETRY_DELAYS[max(0, failures - 1)]
                 say(f"the download of {url} broke off: {drop}; trying again in {delay} s")
@@ -138,7 +138,7 @@ def _answer(growing: GrowingFile, url: str, size: int) -> HTTPResponse:
             if first and not GZIP.startswith(first):
                 raise DataError(
                     f"{url} sends {response.headers.get_content_type()} in place of the archive, perhaps a log-in page; "
-                    f"open it in a browser, then type the same command again (what came before is kept)"
+                    f"open it in a browser, then run the same command again (the bytes received before are kept)"
                 )
             growing.restart()
             growing.append(first)

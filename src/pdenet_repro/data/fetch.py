@@ -80,7 +80,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
                 say(f"STL-10 is in {folder}; the archive was removed")
     except OSError as error:
         fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
-        raise StorageError(f"{fault}; once that is mended, the same command goes on from here") from error
+        raise StorageError(f"{fault}; when that is repaired, the same command goes on from here") from error
 
 
 def _refuse_other_files(folder: Path, archive: Archive) -> None:
@@ -121,7 +121,7 @@ def _download(root: Path, archive: Archive, say: Say) -> Path:
         whole.replace(part)
     with part.open("ab+") as file:
         if file.tell():
-            say(f"reading the {megabytes(file.tell())} that lie in {part}")
+            say(f"reading the {megabytes(file.tell())} in {part}")
         growing = GrowingFile(file)
         _require_space(root, max(0, archive.size - growing.size) + archive.members_size)
         complete(growing, archive.url, archive.size, say)
@@ -167,7 +167,7 @@ def _write_verified(content: IO[bytes], target: Path, expected: str) -> None:
                 written.append(chunk)
         if (found := written.md5.hexdigest()) != expected:
             raise DataError(
-                f"{target.name} came out of the archive with MD5 {found}, expected {expected}: run it again"
+                f"{target.name} has the MD5 {found} in the archive, expected {expected}: run the same command again"
             )
         temporary.replace(target)
     finally:

@@ -116,7 +116,7 @@ def read(
     except OSError as error:
         path = Path(error.filename or source.folder)
         link, remedy = (
-            (f", a link to {path.readlink()}", "mend it") if os.path.islink(path) else ("", "make it readable")
+            (f", a link to {path.readlink()}", "repair it") if os.path.islink(path) else ("", "make it readable")
         )
         fault = f"cannot read {path}{link}: {error.strerror or error}"
         raise DataError(f"{fault}; {remedy}, or choose another folder") from error
@@ -198,7 +198,7 @@ def _folds(source: _Source, images: int) -> tuple[np.ndarray, ...]:
         try:
             fold = np.array(line.split(), dtype=np.int64)
         except (ValueError, OverflowError):
-            raise source.error(f"{path}, line {number}, holds something else than whole numbers") from None
+            raise source.error(f"{path}, line {number}, holds something other than whole numbers") from None
         if not len(fold) or fold.min() < 0 or fold.max() >= images:
             raise source.error(f"{path}, line {number}, must hold indices 0 to {images - 1} of training images")
         folds.append(fold)

@@ -42,7 +42,7 @@ def dynamic_class(config: Config) -> type[Dynamic]:
         raise InvalidConfig(f"{file}: the facts of {name} say reversible=True; it must have a method inverse_step")
     if "facts" not in vars(cls) and hasattr(cls, "facts"):
         raise InvalidConfig(
-            f"{file}: the class {name} must state facts = Facts(...) of its own, for its base class has some"
+            f"{file}: the class {name} must state facts = Facts(...) of its own; those of its base class are not used"
         )
     cls.facts = facts
     return cls.variant(config.network)

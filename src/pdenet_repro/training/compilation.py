@@ -80,7 +80,7 @@ class Compiler:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
         if not self.found:
-            warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
+            warn("no C++ compiler is found (g++, or the one that CXX names): training is not compiled, and is slower")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a missing GPU
         torch._dynamo.reset()  # so that the limit on recompilations starts anew for each run of a sweep
         make_compilation_interruptible()
@@ -106,7 +106,7 @@ class Compiler:
                 except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
                     usable = False
                     if name not in self.failed:
-                        self.warn(f"{name} is not compiled, only slower: {' '.join(str(error).split())[:200]}")
+                        self.warn(f"{name} is not compiled, and is slower: {' '.join(str(error).split())[:200]}")
                     self.failed.add(name)
             return function(*arguments)
 

@@ -58,7 +58,7 @@ def class_probabilities(
         network.train(was_training)
     if wrong := int((~np.isfinite(found)).any(1).sum()):
         raise NonFiniteNumbers(
-            f"the class probabilities of {wrong} of {len(images)} images are not finite, so they are no result; choose "
+            f"the class probabilities of {wrong} of {len(images)} images are not finite, so that there is no result; choose "
             f"another network.norm, or a smaller schedule.learning_rate"
         )
     return found

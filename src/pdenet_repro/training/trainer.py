@@ -121,8 +121,8 @@ class Trainer:
             return
         fault = f"the objective is {loss} (data {data:g}, smoothness {smoothness:g}, decay {decay:g})"
         advice = (
-            "Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 where it is smoothness or decay "
-            "that is not finite, or choose another network.norm"
+            "Lower schedule.learning_rate or network.step_size, or choose another network.norm; if smoothness or decay is not "
+            "finite, lower objective.alpha1 or objective.alpha2"
         )
         if math.isfinite(loss):
             fault = f"the objective is finite ({loss:g}), but its gradient, or the step along it, is not"
