@@ -23,7 +23,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pdenet_repro.config import refusals
+from pdenet_repro.config import argument_errors
 from pdenet_repro.config.check import check
 from pdenet_repro.config.dynamics import locate
 from pdenet_repro.config.presets import GROUPS, folder
@@ -36,7 +36,7 @@ PAIR = "pair"  # pair=KEY,KEY: the values of these keys vary together
 # one of several values with commas between them; commas within quotes, brackets or ${...} do not separate
 VALUES = re.compile(r"""(?:\$\{[^}]*\}|\[[^\]]*\]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+""")
 # the beginning of a value that Hydra must parse: a quote, or a function of Hydra's grammar
-HYDRAS = re.compile(r"""\s*['"]|(choice|range|shuffle|sort)\(""")
+HYDRA_SYNTAX = re.compile(r"""\s*['"]|(choice|range|shuffle|sort)\(""")
 
 _hydra_in_use = threading.RLock()  # Hydra keeps its state in global variables
 
@@ -95,7 +95,7 @@ def parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise InvalidConfig(refusals.unreadable(word)) from error
+        raise InvalidConfig(argument_errors.unreadable(word)) from error
 
 
 def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: int) -> list[int]:
@@ -122,7 +122,7 @@ def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
             composed = _with_values(run, presets)
             if before is not None:
                 OmegaConf.copy_cache(before, composed)  # so that ${now:...} is the same time in all runs
-            configs.append(_typed(composed))
+            configs.append(_to_config(composed))
             before = composed
         return configs
 
@@ -130,16 +130,16 @@ def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
 def _parts_of_sweep(sweep: Any) -> list[list[str]]:
     """Return each entry of a study's ``sweep`` as command-line arguments; raise InvalidConfig if it is malformed."""
     parts = sweep if isinstance(sweep, list) else [{} if sweep is None else sweep]
-    if fault := refusals.wrong_sweep(parts):
+    if fault := argument_errors.wrong_sweep(parts):
         raise InvalidConfig(fault)
-    return [[f"{key}={_as_typed(values)}" for key, values in part.items()] for part in parts]
+    return [[f"{key}={_command_syntax(values)}" for key, values in part.items()] for part in parts]
 
 
-def _as_typed(value: Any) -> str:
+def _command_syntax(value: Any) -> str:
     """A value from a YAML file in the syntax of the command line."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"[{','.join(map(_as_typed, value))}]" if isinstance(value, list) else str(value)
+    return f"[{','.join(map(_command_syntax, value))}]" if isinstance(value, list) else str(value)
 
 
 def _runs_of(part: Sequence[str], settings: Mapping[str, list[str]], pairs: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -156,7 +156,7 @@ def _read(words: Sequence[str], sweep: bool) -> dict[str, list[str]]:
     """
     settings = {}
     for word in words:
-        if fault := refusals.wrong_form(word):
+        if fault := argument_errors.wrong_form(word):
             raise InvalidConfig(fault)
         key, _, typed = word.partition("=")
         if _is_path(key, typed) and ",".join(values := VALUES.findall(typed)) == typed:
@@ -166,7 +166,7 @@ def _read(words: Sequence[str], sweep: bool) -> dict[str, list[str]]:
             several = override.is_sweep_override()
             values = list(override.sweep_string_iterator()) if several else [typed]
         read = [_value(key, value) for value in values]
-        if fault := refusals.wrong_setting(word, key, read, several, sweep):
+        if fault := argument_errors.wrong_setting(word, key, read, several, sweep):
             raise InvalidConfig(fault)
         settings[key] = values
     return settings
@@ -174,7 +174,7 @@ def _read(words: Sequence[str], sweep: bool) -> dict[str, list[str]]:
 
 def _is_path(key: str, value: str) -> bool:
     """Whether a value is taken literally, without Hydra's grammar, as in ``data.root=/tmp/é`` and ``name=1e3``."""
-    return key in PATHS and not HYDRAS.match(value)
+    return key in PATHS and not HYDRA_SYNTAX.match(value)
 
 
 @cache
@@ -187,7 +187,7 @@ def _combinations(settings: Mapping[str, list[str]], pairs: Sequence[str]) -> It
     groups: dict[str, tuple[str, ...]] = {key: (key,) for key in settings}
     for word in pairs:
         keys = tuple(word.partition("=")[2].split(","))
-        if fault := refusals.wrong_pair(word, {key: len(settings.get(key, ())) for key in keys}, groups):
+        if fault := argument_errors.wrong_pair(word, {key: len(settings.get(key, ())) for key in keys}, groups):
             raise InvalidConfig(fault)
         for key in keys[1:]:
             del groups[key]
@@ -203,11 +203,11 @@ def _with_values(run: Mapping[str, str], presets: Callable[[tuple[str, ...]], Di
     composed = presets(tuple(f"{key}={value}" for key, value in run.items() if key in GROUPS)).copy()
     for key, value in run.items():
         if key not in GROUPS:
-            refusals.put(composed, key, _value(key, value), f"{key}={value}")
+            argument_errors.set_value(composed, key, _value(key, value), f"{key}={value}")
     return composed
 
 
-def _typed(composed: DictConfig) -> Config:
+def _to_config(composed: DictConfig) -> Config:
     values: Any = OmegaConf.to_object(composed)
     config = Config(**{entry.name: getattr(values, entry.name) for entry in fields(Config)})
     config.dynamic, config.dynamic_file, config.dynamic_sha256 = locate(
@@ -232,7 +232,7 @@ def _composing() -> Iterator[Callable[..., DictConfig]]:
             hydra.initialize_config_dir(str(folder()), version_base=VERSION)
             yield hydra.compose
         except (HydraException, OmegaConfBaseException) as error:
-            raise InvalidConfig(refusals.in_one_line(error)) from error
+            raise InvalidConfig(argument_errors.in_one_line(error)) from error
         finally:
             ours.hydra = others
             versions.version_base = version  # setbase would reject the value from before Hydra's first use

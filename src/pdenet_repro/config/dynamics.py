@@ -102,7 +102,7 @@ def facts_of(name: str, file: str | None = None) -> Facts:
     return BUILT_IN.get(name) or _read.get(name) or Facts(name, name)
 
 
-def rank(name: str) -> tuple[int, str]:
+def sort_key(name: str) -> tuple[int, str]:
     """Return the sort key of a dynamic: the built-in ones come first, in their order, then the others by name."""
     names = list(BUILT_IN)
     return names.index(name) if name in names else len(names), name
@@ -141,11 +141,11 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
     facts_of(name, str(source))
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
-        raise InvalidConfig(changed(name, str(source), found, sha256))
+        raise InvalidConfig(changed_file_message(name, str(source), found, sha256))
     return name, str(source), found
 
 
-def changed(name: str, file: str, found: str, expected: str) -> str:
+def changed_file_message(name: str, file: str, found: str, expected: str) -> str:
     """Return the message for a dynamic whose file has changed since the configuration was made."""
     return (
         f"dynamic={name}: {file} has the SHA-256 {found[:12]}..., expected {expected[:12]}...: it has changed; restore it "

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pdenet_repro.config import compose
+from pdenet_repro.config.argument_errors import no_such_key, set_value
 from pdenet_repro.config.check import fits
-from pdenet_repro.config.refusals import no_such_key, put
 from pdenet_repro.config.schema import all_settings, allowed, setting
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -90,7 +90,7 @@ def launcher_of(words: Sequence[str]) -> Serial:
         override = compose.parse(word)
         if override.is_sweep_override():
             raise InvalidConfig(f"{word}: must be one value; all runs of a sweep go through the same launcher")
-        put(chosen, key, override.value(), word, LAUNCHERS[name])
+        set_value(chosen, key, override.value(), word, LAUNCHERS[name])
         if chosen[key] is not None and not fits(chosen[key], entries[key].metadata):
             raise InvalidConfig(f"{word}: must be {allowed(entries[key])}")
     launcher: Any = OmegaConf.to_object(chosen)

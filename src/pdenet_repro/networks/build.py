@@ -1,8 +1,8 @@
 """Builds the network of a configuration."""
 
 from pdenet_repro.config.schema import Config
-from pdenet_repro.networks.own_dynamic import dynamic_class
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.user_dynamic import dynamic_class
 from pdenet_repro.system.seeds import torch_seed
 
 

@@ -29,7 +29,7 @@ def training_flops(network: NetworkConfig, dynamic: str, side: int = IMAGE_SIDE)
     return 3 * forward_flops(network, dynamic, side) - to_image
 
 
-def training_numbers(network: NetworkConfig, side: int = IMAGE_SIDE) -> int:
+def memory_accesses(network: NetworkConfig, side: int = IMAGE_SIDE) -> int:
     """Return the least number of values that the forward and backward pass of one image read and write.
 
     A layer on features Y has to write ``Z = K Y`` and read it again, because a norm needs all of Z. Forward it reads Y and

@@ -41,11 +41,11 @@ class UnitOfSteps(Protocol):
     def parameters(self) -> Iterator[Tensor]:
         """The weights over time."""
 
-    def note_drift(self, value: Tensor) -> None:
+    def record_drift(self, value: Tensor) -> None:
         """Record a drift; the unit keeps the largest."""
 
 
-def run(unit: UnitOfSteps, state: State) -> State:
+def integrate(unit: UnitOfSteps, state: State) -> State:
     """Return the last state of a unit from its first one; ``unit.memory`` says how the backward pass gets the features."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
         last: State = Reversed.apply(unit, len(state), *state, *unit.parameters())
@@ -60,24 +60,24 @@ def run(unit: UnitOfSteps, state: State) -> State:
     return state
 
 
-def stored_bytes(network: NetworkConfig, batch: int, number: int = 4) -> int:
+def stored_bytes(network: NetworkConfig, batch: int, itemsize: int = 4) -> int:
     """Estimate the bytes that ``store`` needs for the time steps of all units: three features for each step and example.
 
-    ``number``: the bytes of a number, 4 in float32 and 8 in float64.
+    ``itemsize``: the bytes of a number, 4 in float32 and 8 in float64.
     """
     pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
     numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))
-    return number * 3 * network.steps * batch * numbers
+    return itemsize * 3 * network.steps * batch * numbers
 
 
-def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int, number: int = 4) -> str:
+def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int, itemsize: int = 4) -> str:
     """Return ``network.memory``; for ``auto`` return ``store`` if that takes at most half of ``size`` bytes.
 
-    Otherwise ``auto`` is ``reverse`` for a reversible dynamic and ``recompute`` for another. ``number``: as in `stored_bytes`.
+    Otherwise ``auto`` is ``reverse`` for a reversible dynamic and ``recompute`` for another. ``itemsize``: as in `stored_bytes`.
     """
     if network.memory != "auto":
         return network.memory
-    if stored_bytes(network, batch, number) <= size / 2:
+    if stored_bytes(network, batch, itemsize) <= size / 2:
         return "store"
     return "reverse" if reversible else "recompute"
 
@@ -117,7 +117,7 @@ class Reversed(torch.autograd.Function):
                     over_time[j] = value
         norms, sums = ctx.first
         scale = torch.maximum(norms, 1e-3 * norms.max()).clamp_min(1e-30)
-        unit.note_drift(((_signed_sums(state) - sums).norm(dim=1) / scale).max())
+        unit.record_drift(((_signed_sums(state) - sums).norm(dim=1) / scale).max())
         return None, None, *gradients, *of_weights
 
 

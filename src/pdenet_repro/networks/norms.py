@@ -91,13 +91,13 @@ class NormLayer(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over (N, H, W) (Ioffe & Szegedy 2015).
 
-    In evaluation mode it uses the running statistics or, with ``of_batch``, those of the batch. The running variance is
-    the biased one, as in the authors' toolbox and unlike ``torch.nn.BatchNorm2d``.
+    In evaluation mode it uses the running statistics or, with ``use_batch_statistics``, those of the batch. The running
+    variance is the biased one, as in the authors' toolbox and unlike ``torch.nn.BatchNorm2d``.
     """
 
     eps = 1e-4
     rate = 0.1  # weight of the newest batch in the running statistics
-    of_batch = False
+    use_batch_statistics = False
 
     running_mean: Tensor
     running_variance: Tensor
@@ -111,7 +111,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, Y: Tensor) -> Tensor:
         """Return the normalised features, (N, C, H, W) as Y; in training mode also update the running statistics."""
-        if not self.training and self.of_batch:
+        if not self.training and self.use_batch_statistics:
             return F.batch_norm(Y, None, None, self.scale, self.shift, True, 0.0, self.eps)
         if not self.training:
             return F.batch_norm(

@@ -63,7 +63,7 @@ class PDENet(nn.Module):
         self.classifier = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, BatchNorm):
-                module.of_batch = batch_statistics
+                module.use_batch_statistics = batch_statistics
         self._draw_weights(config, torch.Generator().manual_seed(seed))
 
     def _draw_weights(self, config: NetworkConfig, generator: torch.Generator) -> None:
@@ -114,7 +114,7 @@ class PDENet(nn.Module):
         ValueError
             ``images`` has another shape.
         """
-        self._refuse_unusable(images, raw=True)
+        self._check_images(images, raw=True)
         return self.forward_standardized(self.standardize(images))
 
     def forward_standardized(self, images: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class PDENet(nn.Module):
 
         ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``, with the same errors.
         """
-        self._refuse_unusable(images, raw=False)
+        self._check_images(images, raw=False)
         Y: Tensor = self.opening(images)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connector(unit(Y))
@@ -153,7 +153,7 @@ class PDENet(nn.Module):
         """
         return torch.softmax(self(images).to(torch.promote_types(self.dtype, torch.float32)), dim=1)
 
-    def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
+    def _check_images(self, images: Tensor, raw: bool) -> None:
         """Raise TypeError or ValueError, with the allowed values, for images that the network cannot take.
 
         Only type and shape are read, so that compiled code checks them once, at compilation.

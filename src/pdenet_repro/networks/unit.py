@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pdenet_repro.networks.dynamics import Dynamic, State
-from pdenet_repro.networks.memory import run
+from pdenet_repro.networks.memory import integrate
 
 
 class TimeWeights(nn.Module):
@@ -74,9 +74,9 @@ class Unit(nn.Module):
 
     def forward(self, Y: Tensor) -> Tensor:
         """Return the features at the final time from those at time 0, both (N, C, H, W)."""
-        return self.dynamic.output(run(self, self.start(Y)))
+        return self.dynamic.output(integrate(self, self.start(Y)))
 
-    def note_drift(self, value: Tensor) -> None:
+    def record_drift(self, value: Tensor) -> None:
         """Record a drift; ``drift`` keeps the largest, on the device."""
         self.drift = torch.maximum(self.drift, value.to(self.drift.dtype))
 

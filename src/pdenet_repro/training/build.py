@@ -28,9 +28,9 @@ def make_trainer(
     """
     reversible = facts_of(config.dynamic, config.dynamic_file).reversible
     # all memory and not what is free now, so that a resumed run makes the same choice
-    number = 8 if config.precision == "float64" else 4
+    itemsize = 8 if config.precision == "float64" else 4
     mode = memory.memory_mode(
-        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), number
+        config.network, reversible, config.schedule.batch_size, device.whole_memory(where), itemsize
     )
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)

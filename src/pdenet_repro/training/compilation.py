@@ -86,7 +86,7 @@ class Compiler:
         make_compilation_interruptible()
 
     @property
-    def works(self) -> bool:
+    def all_compiled(self) -> bool:
         """Whether every function that was called so far is compiled."""
         return self.found and not self.failed
 

@@ -117,16 +117,16 @@ def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], 
     ``reestimate`` is called for ``reestimated`` and sets the running statistics of the norms.
     """
     norms = batch_norms(network)
-    before = [(norm.of_batch, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
+    before = [(norm.use_batch_statistics, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
     try:
         for norm in norms:
-            norm.of_batch = statistics == "batch"
+            norm.use_batch_statistics = statistics == "batch"
         if statistics == "reestimated":
             reestimate()
         yield
     finally:
-        for norm, (of_batch, mean, variance) in zip(norms, before, strict=True):
-            norm.of_batch = of_batch
+        for norm, (use_batch_statistics, mean, variance) in zip(norms, before, strict=True):
+            norm.use_batch_statistics = use_batch_statistics
             norm.running_mean.copy_(mean)
             norm.running_variance.copy_(variance)
 

@@ -47,7 +47,7 @@ class Objective:
         self.decaying = [p for name, p in named.items() if not name.startswith("classifier") and self._decays(name)]
         self.classifier = [p for name, p in named.items() if name.startswith("classifier")]
         # the factor of the units' terms: h if the sum over a unit's steps approximates an integral over time
-        self.weight_of_a_step = step_size if config.quadrature == "integral" else 1.0
+        self.quadrature_weight = step_size if config.quadrature == "integral" else 1.0
         self.decaying_in_time: list[Tensor] = []
         if config.quadrature == "integral":
             in_time = {id(p) for p in self.time_dependent}
@@ -65,7 +65,7 @@ class Objective:
         With ``quadrature=integral`` the sum over the steps is multiplied by h: ``alpha1 sum_j h phi(...)``.
         """
         found = self._smoothness()
-        return found if self.config.quadrature == "sum" else self.weight_of_a_step * found
+        return found if self.config.quadrature == "sum" else self.quadrature_weight * found
 
     @torch.no_grad()
     def smoothness_above_floor(self) -> float:
@@ -79,7 +79,7 @@ class Objective:
             return float(self.smoothness())
         squares = [(p.double().diff(dim=0) / self.step_size).square() for p in self.time_dependent]
         above = sum(float((d / ((d + config.eps).sqrt() + config.eps**0.5)).sum()) for d in squares)
-        return self.weight_of_a_step * config.alpha1 * above
+        return self.quadrature_weight * config.alpha1 * above
 
     def _smoothness(self) -> Tensor:
         config, zero = self.config, self.classifier[0].new_zeros(())
@@ -103,7 +103,7 @@ class Objective:
         total = alpha2 / 2 * inner + of_classifier / 2 * outer
         if self.decaying_in_time:
             in_time = sum((p.square().sum() for p in self.decaying_in_time), zero)
-            total = total + self.weight_of_a_step * alpha2 / 2 * in_time
+            total = total + self.quadrature_weight * alpha2 / 2 * in_time
         return total
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Terms:

@@ -35,7 +35,7 @@ class StepCompiler(Protocol):
     """The part of `pdenet_repro.training.compilation.Compiler` that this module uses."""
 
     @property
-    def works(self) -> bool:
+    def all_compiled(self) -> bool:
         """Whether every function that was called so far is compiled."""
 
 
@@ -67,7 +67,7 @@ class Trainer:
     @property
     def compiled(self) -> bool:
         """Whether compiled code computes the steps; a failure in the next step is not yet known."""
-        return self.compiler is not None and self.compiler.works
+        return self.compiler is not None and self.compiler.all_compiled
 
     @property
     def steps_taken(self) -> int:
@@ -105,7 +105,7 @@ class Trainer:
         total.backward()
         size = self.optimizer.size_after_step()
         data, smoothness, decay, correct, size_after_step = torch.cat([report, size.to(report)[None]]).tolist()
-        self._refuse_non_finite(data, smoothness, decay, size_after_step)
+        self._check_finite(data, smoothness, decay, size_after_step)
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
@@ -115,7 +115,7 @@ class Trainer:
         progress.correct += int(correct)
         progress.images += len(labels)
 
-    def _refuse_non_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
+    def _check_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
         loss = data + smoothness + decay
         if math.isfinite(loss) and math.isfinite(size_after_step):
             return

@@ -7,7 +7,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-from pdenet_repro.config.dynamics import ALLOWED, changed, facts_of, read_source
+from pdenet_repro.config.dynamics import ALLOWED, changed_file_message, facts_of, read_source
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic
 from pdenet_repro.system.errors import InvalidConfig
@@ -31,7 +31,7 @@ def dynamic_class(config: Config) -> type[Dynamic]:
     name, file = config.dynamic, config.dynamic_file
     content = read_source(Path(file), name)
     if (found := hashlib.sha256(content).hexdigest()) != config.dynamic_sha256:
-        raise InvalidConfig(changed(name, file, found, str(config.dynamic_sha256)))
+        raise InvalidConfig(changed_file_message(name, file, found, str(config.dynamic_sha256)))
     facts = facts_of(name, file)
     cls = getattr(_execute(content, file, found), name, None)
     if not (inspect.isclass(cls) and issubclass(cls, Dynamic)):

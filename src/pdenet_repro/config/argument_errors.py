@@ -115,7 +115,7 @@ def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[s
     return None
 
 
-def put(settings: DictConfig, key: str, value: Any, word: str, schema: Any = Config) -> None:
+def set_value(settings: DictConfig, key: str, value: Any, word: str, schema: Any = Config) -> None:
     """Set ``key`` in typed settings; raise InvalidConfig, which cites ``word``, if ``schema`` has another type for it."""
     try:
         OmegaConf.update(settings, key, value)
