@@ -44,10 +44,10 @@ CASES = [
     # launchers, and what was Hydra's own
     (["data=shapes", "hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN: settings of Hydra cannot be changed"),
     (["-m", "data=shapes", "seed=0,1", "hydra.job.chdir=true"], "hydra.job.chdir=true: settings of Hydra cannot be changed"),
-    (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: there are no'),
+    (["-m", "data=shapes", 'hydra.sweeper.params={seed: "0,1"}'], 'hydra.sweeper.params={seed: "0,1"}: settings of Hydra'),
     (["data=shapes", "hydra/job_logging=default"], "hydra/job_logging=default: settings of Hydra cannot be changed"),
     (["data=shapes", "+hydra.foo=3"], "+hydra.foo=3: settings of Hydra cannot be changed"),
-    (["-m", "data=shapes", "hydra/launcher=joblib"], "settings of Hydra cannot be changed; a launcher is chosen by launcher="),
+    (["-m", "data=shapes", "hydra/launcher=joblib"], "settings of Hydra cannot be changed; choose a launcher with launcher="),
     (["-m", "data=shapes", "hydra/launcher=slurm"], "hydra/launcher=slurm: settings of Hydra cannot be changed"),
     (["-m", "data=shapes", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2: settings of Hydra cannot be changed"),
     (["-m", "data=shapes", "launcher.n=2"], "launcher.n=2: launcher=serial has no n; add launcher=local or launcher=slurm"),

@@ -22,42 +22,42 @@ def in_one_line(error: Exception) -> str:
     return f"{said}: {cause}" if cause and cause not in said else said
 
 
-def unreadable(word: str) -> str:
+def unreadable(argument: str) -> str:
     """Return the message for an argument that does not follow Hydra's grammar."""
-    key, equals, _ = word.partition("=")
+    key, equals, _ = argument.partition("=")
     if not equals:
-        return f"{word}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
-    return f"{word}: the value cannot be read; put quotes around special characters, like {key}=\"'...'\""
+        return f"{argument}: not a setting; write key=value, for example data.fraction=0.1 (all keys: --help)"
+    return f"{argument}: the value cannot be read; put quotes around special characters, like {key}=\"'...'\""
 
 
-def wrong_form(word: str) -> str | None:
+def wrong_form(argument: str) -> str | None:
     """Return what is wrong with the form of an argument, whatever its value; None if nothing is.
 
     Some forms of Hydra's grammar would silently do something unexpected here: ``~key`` would restore the schema's default,
     ``+key`` would add a key that nothing reads, and of a list of presets only the last one would count.
     """
-    key, equals, value = word.partition("=")
+    key, equals, value = argument.partition("=")
     if not key:
-        return f"{word!r}: not a setting; write key=value (all keys: --help)"
+        return f"{argument!r}: not a setting; write key=value (all keys: --help)"
     try:
-        word.encode()
+        argument.encode()
     except UnicodeEncodeError:
-        return f"{word!r}: must be text in UTF-8, typed in a locale of UTF-8, for example LC_ALL=C.UTF-8"
+        return f"{argument!r}: must be text in UTF-8, typed in a locale of UTF-8, for example LC_ALL=C.UTF-8"
     if "@" in key:
         return no_such_key(key)
-    if word.startswith("~"):
-        return f"{word}: a setting cannot be removed; give it another value, or null where --help says so"
+    if argument.startswith("~"):
+        return f"{argument}: a setting cannot be removed; give it another value, or null where --help says so"
     if re.match(r"[+\s]*hydra\b", key):
-        return f"{word}: settings of Hydra cannot be changed; a launcher is chosen by launcher=local launcher.n=2 (see --help)"
-    if word.startswith("+"):
+        return f"{argument}: settings of Hydra cannot be changed; choose a launcher with launcher=local launcher.n=2 (see --help)"
+    if argument.startswith("+"):
         key = key.lstrip("+")
-        return f"{word}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
+        return f"{argument}: {key} exists already; write it without +" if _exists(key) else no_such_key(key)
     if not equals:
-        return unreadable(word)
+        return unreadable(argument)
     if key in presets.GROUPS and (value.startswith("[") or value == "null"):
-        return f"{word}: must be one of {', '.join(presets.choices(key))}"
+        return f"{argument}: must be one of {', '.join(presets.choices(key))}"
     if re.match(r"(glob|interval)\(", value):
-        return f"{word}: must be values with commas between them, or range(from,to,step)"
+        return f"{argument}: must be values with commas between them, or range(from,to,step)"
     return None
 
 
@@ -67,7 +67,7 @@ def no_such_key(key: str, others: Sequence[str] = ()) -> str:
     return f"{key}: there is no such key; " + (f"did you mean {near[0]}?" if near else "see --help for all keys")
 
 
-def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, sweep: bool) -> str | None:
+def wrong_setting(argument: str, key: str, values: Sequence[Any], several: bool, sweep: bool) -> str | None:
     """Return what is wrong with the key or the preset of an argument; None if nothing is.
 
     ``values``: as Hydra parses them; ``several``: whether they are written as the values of a sweep.
@@ -75,12 +75,13 @@ def wrong_setting(word: str, key: str, values: Sequence[Any], several: bool, swe
     if not _exists(key):
         return no_such_key(key)
     if several and key == "study":
-        return f"{word}: must be one study at a time; study=all has the runs of all figures"
+        return f"{argument}: must be one study at a time; study=all has the runs of all figures"
     if several and not sweep:
         is_list = key not in presets.GROUPS and get_origin(dict(all_settings())[key].type) is list
-        return f"{word}: several values make a sweep, which needs -m" + (f"; for a list write {key}=[...]" * is_list)
+        hint = f"; for a list write {key}=[...]" if is_list else ""
+        return f"{argument}: several values make a sweep, which needs -m{hint}"
     if not values:
-        return f"{word}: has no value; must have at least one"
+        return f"{argument}: has no value; must have at least one"
     if key in presets.GROUPS and (wrong := [value for value in values if value not in presets.choices(key)]):
         return f"{key}={wrong[0]}: must be one of {', '.join(presets.choices(key))}"
     return None
@@ -99,28 +100,29 @@ def wrong_sweep(parts: Sequence[Any]) -> str | None:
     return None
 
 
-def wrong_pair(word: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[str, ...]]) -> str | None:
+def wrong_pair(argument: str, numbers: Mapping[str, int], axes: Mapping[str, tuple[str, ...]]) -> str | None:
     """Return what is wrong with ``pair=KEY,KEY``; None if nothing is.
 
     ``numbers``: how many values each of the keys has; ``axes``: so far, each key with the keys that vary with it.
     """
     for key, number in numbers.items():
         if not number or axes.get(key) != (key,):
-            return f"{word}: {key} must be a key that has values in this sweep" + " and no other pair" * bool(number)
+            unpaired = " and no other pair" if number else ""
+            return f"{argument}: {key} must be a key that has values in this sweep{unpaired}"
     if len(numbers) < 2:
-        return f"{word}: must name two keys or more, as in pair=network.steps,network.step_size"
+        return f"{argument}: must name two keys or more, as in pair=network.steps,network.step_size"
     if len(set(numbers.values())) > 1:
         counts = " and ".join(f"{number} of {key}" for key, number in numbers.items())
-        return f"{word}: must name keys with equally many values; there are {counts}"
+        return f"{argument}: must name keys with equally many values; there are {counts}"
     return None
 
 
-def set_value(settings: DictConfig, key: str, value: Any, word: str, schema: Any = Config) -> None:
-    """Set ``key`` in typed settings; raise InvalidConfig, which cites ``word``, if ``schema`` has another type for it."""
+def set_value(settings: DictConfig, key: str, value: Any, argument: str, schema: Any = Config) -> None:
+    """Set ``key`` in typed settings; raise InvalidConfig, which cites ``argument``, if ``schema`` has another type for it."""
     try:
         OmegaConf.update(settings, key, value)
     except OmegaConfBaseException as error:
-        raise InvalidConfig(f"{word}: must be {allowed(dict(all_settings(schema))[key])}") from error
+        raise InvalidConfig(f"{argument}: must be {allowed(dict(all_settings(schema))[key])}") from error
 
 
 def _exists(key: str) -> bool:

@@ -67,15 +67,15 @@ def compose(*overrides: str) -> Config:
     TypeError
         An argument is not a string.
     """
-    for word in overrides:
-        if not isinstance(word, str):
-            raise TypeError(f'compose takes strings, as in compose("dynamic=resnet", "seed=1"), not {word!r}')
+    for argument in overrides:
+        if not isinstance(argument, str):
+            raise TypeError(f'compose takes strings, as in compose("dynamic=resnet", "seed=1"), not {argument!r}')
     (config,) = _configs(overrides, sweep=False)
     check(config)
     return config
 
 
-def compose_sweep(words: Sequence[str]) -> list[Config]:
+def compose_sweep(arguments: Sequence[str]) -> list[Config]:
     """Return the configurations of all runs of a sweep: every combination of the values; those of the last key change fastest.
 
     With an argument ``pair=KEY,KEY`` the values of these keys vary together instead of being combined. If the ``sweep`` of a
@@ -87,15 +87,15 @@ def compose_sweep(words: Sequence[str]) -> list[Config]:
         The message is one sentence that names the key, the value and what is allowed. Ranges, and values that contradict one
         another, are not checked here but by `pdenet_repro.config.check.check`.
     """
-    return _configs(words, sweep=True)
+    return _configs(arguments, sweep=True)
 
 
-def parse(word: str) -> Override:
+def parse(argument: str) -> Override:
     """Parse an argument ``key=value`` by Hydra's grammar; raise InvalidConfig if that fails."""
     try:
-        return OverridesParser.create().parse_override(word)
+        return OverridesParser.create().parse_override(argument)
     except HydraException as error:
-        raise InvalidConfig(argument_errors.unreadable(word)) from error
+        raise InvalidConfig(argument_errors.unreadable(argument)) from error
 
 
 def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: int) -> list[int]:
@@ -103,9 +103,9 @@ def scaled_milestones(milestones: Sequence[int], reference_epochs: int, epochs: 
     return [max(1, int(milestone * epochs / reference_epochs + 0.5)) for milestone in milestones]
 
 
-def _configs(words: Sequence[str], sweep: bool) -> list[Config]:
-    pairs = [word for word in words if word.partition("=")[0] == PAIR]
-    settings = _read([word for word in words if word not in pairs], sweep)
+def _configs(arguments: Sequence[str], sweep: bool) -> list[Config]:
+    pairs = [argument for argument in arguments if argument.partition("=")[0] == PAIR]
+    settings = _read([argument for argument in arguments if argument not in pairs], sweep)
     with _composing() as hydra_compose:
         # Hydra needs a tenth of a second or more to compose presets: it does so once for each choice of them.
         presets = cache(lambda choices: hydra_compose("config", list(choices)))
@@ -144,29 +144,29 @@ def _command_syntax(value: Any) -> str:
 
 def _runs_of(part: Sequence[str], settings: Mapping[str, list[str]], pairs: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield {key: value} of each run of one entry of a sweep, whose own values the command's ``settings`` override."""
-    own_pairs = [word for word in part if word.startswith(f"{PAIR}=")]
-    own = _read([word for word in part if word not in own_pairs], sweep=True)
+    own_pairs = [argument for argument in part if argument.startswith(f"{PAIR}=")]
+    own = _read([argument for argument in part if argument not in own_pairs], sweep=True)
     return _combinations({**own, **settings}, [*own_pairs, *pairs])
 
 
-def _read(words: Sequence[str], sweep: bool) -> dict[str, list[str]]:
+def _read(arguments: Sequence[str], sweep: bool) -> dict[str, list[str]]:
     """Return {key: its values as strings}; a key that is given twice keeps its first position and gets its last values.
 
     InvalidConfig names the first argument with a wrong form, key or preset.
     """
     settings = {}
-    for word in words:
-        if fault := argument_errors.wrong_form(word):
+    for argument in arguments:
+        if fault := argument_errors.wrong_form(argument):
             raise InvalidConfig(fault)
-        key, _, typed = word.partition("=")
+        key, _, typed = argument.partition("=")
         if _is_path(key, typed) and ",".join(values := VALUES.findall(typed)) == typed:
             values, several = values or [""], len(values) > 1
         else:
-            override = parse(word)
+            override = parse(argument)
             several = override.is_sweep_override()
             values = list(override.sweep_string_iterator()) if several else [typed]
         read = [_value(key, value) for value in values]
-        if fault := argument_errors.wrong_setting(word, key, read, several, sweep):
+        if fault := argument_errors.wrong_setting(argument, key, read, several, sweep):
             raise InvalidConfig(fault)
         settings[key] = values
     return settings
@@ -185,9 +185,9 @@ def _value(key: str, value: str) -> Any:
 def _combinations(settings: Mapping[str, list[str]], pairs: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield {key: value} of each run: every combination of the values, where the values of paired keys vary together."""
     groups: dict[str, tuple[str, ...]] = {key: (key,) for key in settings}
-    for word in pairs:
-        keys = tuple(word.partition("=")[2].split(","))
-        if fault := argument_errors.wrong_pair(word, {key: len(settings.get(key, ())) for key in keys}, groups):
+    for argument in pairs:
+        keys = tuple(argument.partition("=")[2].split(","))
+        if fault := argument_errors.wrong_pair(argument, {key: len(settings.get(key, ())) for key in keys}, groups):
             raise InvalidConfig(fault)
         for key in keys[1:]:
             del groups[key]

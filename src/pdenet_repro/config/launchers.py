@@ -59,13 +59,13 @@ class Slurm(Serial):
 LAUNCHERS: dict[str, type[Serial]] = {"serial": Serial, "local": Local, "slurm": Slurm}
 
 
-def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split arguments into those for the runs and those for their launcher (``launcher=...``, ``launcher.key=...``)."""
-    ours = [word for word in words if word.partition("=")[0].split(".")[0] == "launcher"]
-    return [word for word in words if word not in ours], ours
+    ours = [argument for argument in arguments if argument.partition("=")[0].split(".")[0] == "launcher"]
+    return [argument for argument in arguments if argument not in ours], ours
 
 
-def launcher_of(words: Sequence[str]) -> Serial:
+def launcher_of(arguments: Sequence[str]) -> Serial:
     """Return the launcher with its settings from arguments ``launcher=...`` and ``launcher.key=value``; default: `Serial`.
 
     Raises
@@ -73,26 +73,26 @@ def launcher_of(words: Sequence[str]) -> Serial:
     InvalidConfig
         The message is one sentence that names the key, the value and what is allowed.
     """
-    names = [word.partition("=")[2] for word in words if word.startswith("launcher=")]
+    names = [argument.partition("=")[2] for argument in arguments if argument.startswith("launcher=")]
     name = names[-1] if names else "serial"
     if name not in LAUNCHERS:
         raise InvalidConfig(f"launcher={name}: must be one of {', '.join(LAUNCHERS)}")
     entries, chosen = dict(all_settings(LAUNCHERS[name])), OmegaConf.structured(LAUNCHERS[name])
-    for word in words:
-        key = word.partition("=")[0].removeprefix("launcher").removeprefix(".")
+    for argument in arguments:
+        key = argument.partition("=")[0].removeprefix("launcher").removeprefix(".")
         if not key:
             continue
         if key not in entries:
             having = [f"launcher={other}" for other in LAUNCHERS if key in dict(all_settings(LAUNCHERS[other]))]
             if having:
-                raise InvalidConfig(f"{word}: launcher={name} has no {key}; add {' or '.join(having)}")
+                raise InvalidConfig(f"{argument}: launcher={name} has no {key}; add {' or '.join(having)}")
             raise InvalidConfig(no_such_key(f"launcher.{key}", [f"launcher.{known}" for known in entries]))
-        override = compose.parse(word)
+        override = compose.parse(argument)
         if override.is_sweep_override():
-            raise InvalidConfig(f"{word}: must be one value; all runs of a sweep go through the same launcher")
-        set_value(chosen, key, override.value(), word, LAUNCHERS[name])
+            raise InvalidConfig(f"{argument}: must be one value; all runs of a sweep go through the same launcher")
+        set_value(chosen, key, override.value(), argument, LAUNCHERS[name])
         if chosen[key] is not None and not fits(chosen[key], entries[key].metadata):
-            raise InvalidConfig(f"{word}: must be {allowed(entries[key])}")
+            raise InvalidConfig(f"{argument}: must be {allowed(entries[key])}")
     launcher: Any = OmegaConf.to_object(chosen)
     assert isinstance(launcher, Serial)
     return launcher
