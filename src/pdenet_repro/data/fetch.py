@@ -35,7 +35,7 @@ class Archive:
     size: int  # bytes
     md5: str
     members: Mapping[str, str]  # file -> MD5
-    members_size: int  # bytes of all wanted members together
+    members_size: int  # bytes of all these members together
 
 
 STL10_ARCHIVE = Archive(
@@ -73,7 +73,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
         _refuse_other_files(folder, archive)
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
-            if _lacking(folder, needed, archive):  # the process waited for may have fetched them
+            if _lacking(folder, needed, archive):  # another process may have fetched them meanwhile
                 packed = _download(root, archive, say)
                 _unpack(packed, folder, _lacking(folder, archive.members, archive), say)
                 packed.unlink()

@@ -25,7 +25,7 @@ from pdenet_repro.system.errors import DataError, StorageError
 
 VERSION = 1  # raise it whenever any image changes
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 100
-FOLDS = 10  # of a tenth of the training images each
+FOLDS = 10  # each holds a tenth of the training images
 CLASS_NAMES = tuple(FIGURES)
 
 _RECORD = "drawn.txt"  # holds `set_name`

@@ -44,6 +44,6 @@ def memory_accesses(network: NetworkConfig, side: int = IMAGE_SIDE) -> int:
     for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
         pixels, side = side**2, side // 2
         total += network.steps * 13 * inputs * pixels  # a Hamiltonian step: two layers on half of the channels each
-        left = side**2 if i + 1 < len(network.widths) else 1  # pixels, after pooling or the pixel mean
+        left = side**2 if i + 1 < len(network.widths) else 1  # the pixels that pooling or the pixel mean leaves
         total += (3 * inputs + 4 * outputs) * pixels + 3 * outputs * left
     return total

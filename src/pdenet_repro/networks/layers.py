@@ -51,7 +51,7 @@ class ResidualWeights(NamedTuple):
 
 
 class SymmetricLayer:
-    """``F(Y; theta) = -K^T sigma( N(K Y) s + b )``, equation (6). The norm's shift b is the layer's bias."""
+    """The symmetric layer (6), ``F(Y; theta) = -K^T sigma( N(K Y) s + b )``. The norm's shift b is the layer's bias."""
 
     weights = SymmetricWeights
 
@@ -65,7 +65,7 @@ class SymmetricLayer:
 
 
 class ResidualLayer:
-    """``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, equation (1): the unrestricted control, as K1 and K2 are independent."""
+    """The residual layer (1), ``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, unrestricted because K1 and K2 are independent."""
 
     weights = ResidualWeights
 

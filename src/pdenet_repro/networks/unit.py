@@ -35,7 +35,7 @@ class TimeWeights(nn.Module):
 
 
 class Unit(nn.Module):
-    """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
+    """A sequence of ``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
     ``memory``: how the backward pass gets the features, ``store``, ``recompute`` or ``reverse`` (memory.py). ``step``,
     ``adjoint_step``: those of the dynamic, which training may replace by compiled ones. ``drift``: the estimated relative error
