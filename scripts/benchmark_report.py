@@ -21,7 +21,7 @@ from measuring import header, write_json
 
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.schema import Config
-from pdenet_repro.data.examples import carried
+from pdenet_repro.data.examples import saved_indices
 from pdenet_repro.runs.folder import RunFolder, config_digest
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.files import sha256
@@ -35,7 +35,7 @@ def files(rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
     """Return the large files of a run by name, and the test accuracy of the predictions in them."""
     labels = np.arange(TESTS) % CLASSES
     probabilities = rng.dirichlet(np.full(CLASSES, 0.3), TESTS).astype(np.float32)
-    shown = carried(TESTS)
+    shown = saved_indices(TESTS)
     content = {
         "predictions.npz": npz(
             probabilities=probabilities, labels=labels, class_names=np.array([f"class {i}" for i in range(CLASSES)])

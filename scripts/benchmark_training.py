@@ -28,7 +28,7 @@ from measuring import copy_rate, header, matrix_rate, write_json
 from pdenet_repro import build_network, compose
 from pdenet_repro.data import shapes, source
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.networks.cost import training_flops, training_numbers
+from pdenet_repro.networks.cost import memory_accesses, training_flops
 from pdenet_repro.runs.work import work_left
 from pdenet_repro.system import device, gpu_driver
 from pdenet_repro.system.arguments import whole_number
@@ -195,7 +195,7 @@ def row(process: TrainingProcess, plain: list[float], seconds: list[float], batc
     rate, bandwidth = matrix_rate(where, config.precision), copy_rate(where)
     size = 2 if config.precision == "bfloat16" else 4
     arithmetic = training_flops(config.network, config.dynamic) / rate
-    transfer = size * training_numbers(config.network) / bandwidth
+    transfer = size * memory_accesses(config.network) / bandwidth
     found |= {
         "flops_per_second": rate,
         "bytes_per_second": bandwidth,

@@ -1,7 +1,8 @@
 """Residual networks motivated by partial differential equations: the STL-10 study of Ruthotto & Haber (arXiv 1804.04272).
 
-From Python: ``config = compose("dynamic=hamiltonian")``, ``network = build_network(config)``, and for a finished run
-``network, config = load_run(folder)``. ``load_pretrained("hamiltonian")`` is a trained network that comes with the package.
+``compose("dynamic=hamiltonian")`` returns a configuration, and ``build_network(config)`` its network with initial weights.
+``load_run(folder)`` returns the network and the configuration of a finished run, ``load_pretrained("hamiltonian")`` a trained
+network that comes with the package.
 """
 
 from importlib import import_module
@@ -24,7 +25,7 @@ MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public functions, imported when first used: the command line must not wait for torch."""
+    """Import a public function when it is first used, so that the command line need not wait for torch."""
     if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"pdenet_repro.{MODULES[name]}"), name)

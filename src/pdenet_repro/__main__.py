@@ -7,11 +7,11 @@ from pdenet_repro.system import console, signals
 
 
 def main() -> int:
-    """Execute the command that was typed; returns its exit code. Streams and signal handlers are put back."""
+    """Execute the command in ``sys.argv`` and return its exit code; streams and signal handlers are restored."""
     with console.surviving_output():
         try:
             with signals.raising_stopped():
-                from pdenet_repro.cli import command  # Hydra takes half a second, in which a signal may come
+                from pdenet_repro.cli import command  # loading Hydra takes half a second, and a signal may arrive
 
                 return command.execute(sys.argv[1:])
         except signals.Stopped as stop:

@@ -160,7 +160,7 @@ def test_compose_refuses_what_the_command_line_refuses():
 
 @pytest.mark.parametrize("wrong", [["seed=1"], 3, None])
 def test_compose_takes_words(wrong):
-    with pytest.raises(TypeError, match=r'compose takes words, as in compose\("dynamic=resnet", "seed=1"\), not '):
+    with pytest.raises(TypeError, match=r'compose takes strings, as in compose\("dynamic=resnet", "seed=1"\), not '):
         compose("dynamic=resnet", wrong)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.config.compose import compose_sweep
-from pdenet_repro.config.dynamics import BUILT_IN, Facts, facts_of, locate, rank
+from pdenet_repro.config.dynamics import BUILT_IN, Facts, facts_of, locate, sort_key
 from pdenet_repro.system.errors import InvalidConfig
 
 TEXT = """\
@@ -55,7 +55,7 @@ def test_a_sweep_over_built_in_dynamics_and_those_of_files(file):
     assert [(config.dynamic, config.seed) for config in configs] == [
         (name, seed) for name in ("hamiltonian", "Plain", "Wave") for seed in (0, 1)
     ]
-    assert sorted(["Wave", "resnet", "Plain", "parabolic"], key=rank) == ["parabolic", "resnet", "Plain", "Wave"]
+    assert sorted(["Wave", "resnet", "Plain", "parabolic"], key=sort_key) == ["parabolic", "resnet", "Plain", "Wave"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_schema_asks_the_facts(file):
     for words, part in (
         (("dynamic=my waves.py:Plain", "network.memory=reverse"), "dynamic=Plain, which cannot be run backwards"),
         (("dynamic=parabolic", "network.memory=reverse"), r"backwards \(hamiltonian and second_order can\)"),
-        (("dynamic=my waves.py:Stated", "network.widths=[4,7]"), "multiples of 2 for dynamic=Stated.*7 is none"),
+        (("dynamic=my waves.py:Stated", "network.widths=[4,7]"), "multiples of 2 for dynamic=Stated.*7 is not"),
     ):
         with pytest.raises(InvalidConfig, match=part):
             compose(*words)

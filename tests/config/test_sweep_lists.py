@@ -66,7 +66,7 @@ def test_the_words_of_a_command_hold_for_every_entry_and_win(study):
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ("  []", r"sweep: \[\] .*must hold an entry"),
+        ("  []", r"sweep: \[\] .*must have at least one entry"),
         ("  - 3", r"sweep: 3 .*must be entries like \{data.fraction"),
         ("  three", r"sweep: 'three' .*must be entries like"),
         ("  - {1: 2}", r"sweep: \{1: 2\} .*must be entries like"),

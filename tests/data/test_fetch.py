@@ -134,7 +134,7 @@ def test_a_damaged_archive_is_named_and_moved_aside(run, root, whole, server, su
 @pytest.mark.parametrize(
     ("members", "fault"),
     [
-        ({"stl10_binary/train_X.bin": b"other"}, "train_X.bin came out of the archive with MD5"),
+        ({"stl10_binary/train_X.bin": b"other"}, "train_X.bin has the MD5"),
         (
             {f"stl10_binary/{name}": MEMBERS[name] for name in MEMBERS if name != "test_y.bin"},
             "lacks test_y.bin; delete it",
@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_sentence_and_what_came_is_kept(run, root, server, wh
         full.setattr(download.GrowingFile, "append", append)
         with pytest.raises(StorageError) as caught:
             run()
-    assert "No space left on device; once that is mended, the same command goes on from here" in str(caught.value)
+    assert "No space left on device; when that is repaired, the same command goes on from here" in str(caught.value)
     assert not (root / "stl10_binary" / ".test_X.bin.part").exists()
     run()
     assert server.requests[0] is None

@@ -49,7 +49,7 @@ def test_a_server_that_stays_silent_is_given_up_and_what_came_is_kept(run, root,
     with pytest.raises(DataError) as caught:
         run()
     assert str(caught.value) == (
-        f"cannot download {server.url}: the server closed the connection too early; the 0 MB of 0 MB that came are "
+        f"cannot download {server.url}: the server closed the connection too early; the 0 MB of 0 MB that were received are "
         "kept, and the same command goes on from there"
     )
     assert server.requests == ["bytes=200000-"] * 4

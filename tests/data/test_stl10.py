@@ -135,9 +135,9 @@ def test_labels_out_of_range_are_refused(folder, labels):
         (b"0 1\n1 4\n", "line 2, must hold indices 0 to 3"),
         (b"0 -1\n", "line 1, must hold indices 0 to 3"),
         (b"0 1\n\n", "line 2, must hold indices 0 to 3"),
-        (b"0 1.5\n", "line 1, holds something else than whole numbers"),
-        (b"0 99999999999999999999\n", "line 1, holds something else than whole numbers"),
-        (b"zero\n", "line 1, holds something else than whole numbers"),
+        (b"0 1.5\n", "line 1, holds something other than whole numbers"),
+        (b"0 99999999999999999999\n", "line 1, holds something other than whole numbers"),
+        (b"zero\n", "line 1, holds something other than whole numbers"),
     ],
 )
 def test_folds_that_make_no_sense_are_refused(folder, lines, fault):
@@ -170,7 +170,7 @@ def test_a_dangling_link_is_named_and_not_only_what_it_leads_to(folder, tmp_path
     (folder / name).unlink()
     (folder / name).symlink_to(tmp_path / "nope")
     assert refusal(folder, md5) == (
-        f"cannot read {folder / name}, a link to {tmp_path / 'nope'}: No such file or directory; mend it, or choose another "
+        f"cannot read {folder / name}, a link to {tmp_path / 'nope'}: No such file or directory; repair it, or choose another "
         "folder"
     )
 

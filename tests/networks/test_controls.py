@@ -10,8 +10,8 @@ import torch
 from pdenet_repro import build_network, compose
 from pdenet_repro.networks.layers import SymmetricWeights
 from pdenet_repro.networks.norms import Norm
-from pdenet_repro.networks.own_dynamic import dynamic_class
 from pdenet_repro.networks.unit import Unit
+from pdenet_repro.networks.user_dynamic import dynamic_class
 
 CONTROLS = Path(__file__).parents[2] / "docs" / "examples" / "controls.py"
 Expansive, EqualSigns = (dynamic_class(compose(f"dynamic={CONTROLS}:{name}")) for name in ("Expansive", "EqualSigns"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pdenet_repro import compose
-from pdenet_repro.data.examples import carried
+from pdenet_repro.data.examples import saved_indices
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.runs.folder import RunFolder, config_digest
 
@@ -68,7 +68,7 @@ class Maker:
         )
         folder.write("predictions.npz", npz(probabilities=probabilities, labels=labels, class_names=np.array(names)))
         folder.write("weights.safetensors", b"weights")
-        shown = carried(tests)
+        shown = saved_indices(tests)
         pixels = np.broadcast_to(shown[:, None, None, None].astype(np.uint8), (len(shown), 3, 96, 96))
         if examples:
             folder.write("examples.npz", npz(indices=shown, pixels=pixels))

@@ -12,7 +12,7 @@ from made import read_csv
 
 from pdenet_repro.cli.report import main
 from pdenet_repro.data import source
-from pdenet_repro.data.examples import carried, drawn
+from pdenet_repro.data.examples import figure1_indices, saved_indices
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.report import write
 from pdenet_repro.report.runs import collect
@@ -50,20 +50,20 @@ def test_a_report_is_complete_and_its_numbers_are_those_of_the_runs(study, capsy
 def test_figure_1_shows_the_drawn_images_with_their_probabilities(study):
     assert main([str(study), "--image-seed", "2"]) == 0
     rows = read_csv(study / "figure1.csv")
-    assert [int(row["test_image"]) for row in rows[::30]] == drawn(2, 200).tolist()
+    assert [int(row["test_image"]) for row in rows[::30]] == figure1_indices(2, 200).tolist()
     assert len(rows) == 4 * 3 * 10
     for start in range(0, len(rows), 10):
         assert sum(float(row["probability"]) for row in rows[start : start + 10]) == pytest.approx(1, abs=1e-6)
 
 
 def test_chosen_images_come_from_the_folders_or_from_the_data(study, monkeypatch, capsys):
-    there = carried(200)[:2].tolist()
+    there = saved_indices(200)[:2].tolist()
     monkeypatch.setattr(source, "load", lambda *_: pytest.fail("the data set is not needed"))
     assert main([str(study), "--images", ",".join(map(str, there))]) == 0
     assert sorted({int(row["test_image"]) for row in read_csv(study / "figure1.csv")}) == there
 
     monkeypatch.undo()
-    other = next(i for i in range(200) if i not in carried(200))
+    other = next(i for i in range(200) if i not in saved_indices(200))
     read = []
 
     class Dataset:
@@ -414,7 +414,9 @@ def test_the_page_for_a_new_analysis_is_of_the_runs_that_are_there(study, maker)
     assert write.refresh_page(study)
     assert (study / "figure2.png").read_bytes() != figure
     assert {row["dynamic"] for row in read_csv(study / "figure2_left.csv")} >= {"resnet"}
-    assert sorted({int(row["test_image"]) for row in read_csv(study / "figure1.csv")}) == sorted(drawn(2, 200).tolist())
+    assert sorted({int(row["test_image"]) for row in read_csv(study / "figure1.csv")}) == sorted(
+        figure1_indices(2, 200).tolist()
+    )
     (study / "figure3.png").write_bytes(figure)  # another picture under the name
     assert write.refresh_page(study)
     assert (study / "figure3.png").read_bytes() != figure

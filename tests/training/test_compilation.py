@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pdenet_repro import build_network, compose
 from pdenet_repro.data.batches import DeviceImages
-from pdenet_repro.networks.cost import forward_flops, training_flops, training_numbers
+from pdenet_repro.networks.cost import forward_flops, memory_accesses, training_flops
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.compilation import WORTHWHILE, is_worthwhile
@@ -44,7 +44,7 @@ def test_the_fewest_numbers_moved_by_hand():
     )  # conv; norm; statistics of g, Z; g, Z, image
     layer = 16 * 2 * (2 + 3 + 3 + 5)
     connector = 16 * (2 + 3) + (16 * 3 + 3) + (3 + 16 * 3) + (3 + 16 * (3 + 2 + 2))
-    assert training_numbers(network, side=4) == opening + layer + connector
+    assert memory_accesses(network, side=4) == opening + layer + connector
 
 
 def test_auto_compiles_what_is_long_enough():
@@ -135,8 +135,8 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     with torch._inductor.config.patch({"force_disable_caches": True, "cpp.cxx": (str(broken),)}):
         weights, _, probabilities = trained("compile", warnings=warnings)
     assert [line.split(":")[0] for line in warnings] == [
-        "training is not compiled, only slower",
-        "evaluation is not compiled, only slower",
+        "training is not compiled, and is slower",
+        "evaluation is not compiled, and is slower",
     ]
     expected, _, expected_probabilities = trained("eager")
     assert torch.equal(weights, expected)

@@ -1,1 +1,1 @@
-"""Configurations: the schema of all keys, the presets, and how a command's words become one configuration."""
+"""Configurations: the schema of all keys, the presets, and how command-line arguments are composed with them."""

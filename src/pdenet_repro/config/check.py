@@ -1,4 +1,4 @@
-"""Whether a configuration makes sense: each value within its range, and the values with one another."""
+"""Checks a configuration: each value against its allowed range, and the values against one another."""
 
 import math
 import os
@@ -13,10 +13,10 @@ from pdenet_repro.system.errors import InvalidConfig
 
 
 def fits(value: Any, rule: Any) -> bool:
-    """Whether a value, or an entry of a list, lies within the bounds of a field's metadata."""
+    """Whether a value (of a list: one entry) is allowed by ``rule``, the metadata of its field in the schema."""
     if rule["choices"]:
         return value in rule["choices"]
-    if isinstance(value, list | dict):  # inside a list of numbers
+    if isinstance(value, list | dict):  # as an entry of a list of numbers
         return False
     if not isinstance(value, int | float):
         return True
@@ -30,14 +30,14 @@ def fits(value: Any, rule: Any) -> bool:
 
 
 def check(config: Config) -> None:
-    """Refuse a value out of range, or values that make no sense together.
+    """Raise an error for a value outside its range, or for values that contradict one another.
 
-    The facts of a dynamic in a user's file are read from its text; the file is not executed.
+    A user's own dynamic is not executed: its facts are parsed from the text of its file.
 
     Raises
     ------
     InvalidConfig
-        One sentence: the key, the value, what is allowed.
+        The message is one sentence that names the key, the value and what is allowed.
     """
     for key, entry in all_settings():
         value = value_of(config, key)
@@ -58,7 +58,7 @@ def _complaints(config: Config) -> Iterator[str]:
     if undivided:
         yield (
             f"network.widths={network.widths}: must be multiples of {facts.layers} for dynamic={config.dynamic}, which divides "
-            f"the channels among {facts.layers} layers; {undivided[0]} is none"
+            f"the channels among {facts.layers} layers; {undivided[0]} is not"
         )
     if network.memory == "reverse" and not facts.reversible:
         yield (
@@ -73,9 +73,9 @@ def _complaints(config: Config) -> Iterator[str]:
             f"must be at most {most} units, which leave 2 pixels or more"
         )
     if schedule.milestones != sorted(schedule.milestones):
-        yield f"schedule.milestones={schedule.milestones}: must be in growing order"
+        yield f"schedule.milestones={schedule.milestones}: must be in ascending order"
     if config.evaluation.iterate == "best" and config.data.validation == 0:
-        yield "evaluation.iterate=best: must have validation images to choose by: set data.validation, for example to 0.2"
+        yield "evaluation.iterate=best: must have validation images to choose the best: set data.validation, for example to 0.2"
     if config.evaluation.statistics != "running" and network.connector_norm != "batch":
         yield (
             f"evaluation.statistics={config.evaluation.statistics}: must be running for network.connector_norm="
@@ -120,7 +120,7 @@ def _path_complaints(config: Config) -> Iterator[str]:
 
 
 def _lone_values(config: Config) -> Iterator[str]:
-    """Norms over a single value, which is its own mean: the result is the same for every image."""
+    """Complaints about norms over a single value: their output is the same for every image."""
     network = config.network
     halves = dynamics.facts_of(config.dynamic, config.dynamic_file).layers
     if network.connector_norm == "batch_per_pixel":

@@ -1,8 +1,8 @@
-"""What is known of each dynamic beside its equation: its name, how it is drawn, its integrator, published accuracies.
+"""Facts about each dynamic other than its equation: name, label and colour, integrator, published accuracies.
 
-Everything that treats dynamics differently (configuration, cost, figures, analyses) asks the facts here; the equations are
-the classes of networks/dynamics.py. Nothing here imports torch, and no file of a user is executed: the facts of a dynamic
-in a file of its own are read from the file's text.
+Code that treats dynamics differently (configuration, cost, figures, analyses) reads the facts here; the equations are the
+classes of networks/dynamics.py. This module imports no torch and executes no user's file: the facts of a user's own dynamic
+are parsed from the text of its file.
 """
 
 import ast
@@ -15,29 +15,29 @@ from typing import Any
 
 from pdenet_repro.system.errors import InvalidConfig
 
-MARKERS = "osD^vPX*p<>hdH8"  # matplotlib's
-REGIONS = ("disc", "imaginary_interval")  # of the complex plane, where a step does not amplify
+MARKERS = "osD^vPX*p<>hdH8"  # codes of matplotlib
+REGIONS = ("disc", "imaginary_interval")  # regions of stability in the complex plane, where a step does not amplify
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one dynamic.
+    """Facts about one dynamic.
 
     Raises
     ------
     ValueError
-        A value that is not allowed; the message names the fact, the value and what is allowed.
+        A value is not allowed; the message names the fact, the value and what is allowed.
     """
 
-    label: str  # in figures and tables
-    name: str = ""  # in configurations and folders; of a dynamic in a user's file: its class's name
-    colour: str | None = None  # "#rrggbb", of its lines; None: the next one that is free
-    marker: str = "v"  # one of `MARKERS`, of its points
+    label: str  # the name in figures and tables
+    name: str = ""  # the name in configurations and folders; for a user's own dynamic the name of its class
+    colour: str | None = None  # "#rrggbb" of its lines; None: the next unused colour
+    marker: str = "v"  # one of `MARKERS`, for its points
     reversible: bool = False  # whether a step can be undone exactly; then the class has an `inverse_step`
-    layers: int = 1  # evaluated in one step, each on its equal part of the channels
-    integrator: str = "its integrator"  # in the field's terms
-    order: int | None = None  # of convergence in h, at a fixed final time; None: not known
-    region: str | None = None  # of stability: one of `REGIONS`; None: not known, which leaves it out of the spectrum
+    layers: int = 1  # the number of layers in one step; each acts on an equal part of the channels
+    integrator: str = "its integrator"  # the name of the time integrator
+    order: int | None = None  # order of convergence in h at a fixed final time; None: unknown
+    region: str | None = None  # region of stability, one of `REGIONS`; None: unknown, and `analysis spectrum` omits it
     published: Mapping[str, float] = field(default_factory=dict)  # test accuracy in % on all of STL-10, by recipe
 
     def __post_init__(self) -> None:
@@ -60,10 +60,10 @@ def _matches(pattern: str, value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-# In the order of every table and figure. Colours are told apart with a colour-vision deficiency too (Okabe & Ito).
-# Published: arXiv 1804.04272v1, Section 4 (recipes paper and authors); JMIV 2019, Table 1 (recipe jmiv).
-# All four schemes are of first order: symplectic Euler is what the papers call Verlet with both halves known at the same
-# time, and leapfrog starts with Y_{-1} = Y_0, which is an error of order h.
+# Every table and figure has this order. The colours can be distinguished with a colour-vision deficiency too (Okabe & Ito).
+# Published accuracies: arXiv 1804.04272v1, Section 4 (recipes paper and authors); JMIV 2019, Table 1 (recipe jmiv).
+# All four schemes are of first order: what the papers call Verlet is symplectic Euler, because both halves are known at the
+# same time, and the start of leapfrog, Y_{-1} = Y_0, has an error of order h.
 BUILT_IN: dict[str, Facts] = {
     facts.name: facts
     for facts in (
@@ -84,45 +84,45 @@ BUILT_IN: dict[str, Facts] = {
 }  # fmt: skip
 
 ALLOWED = f"one of {', '.join(BUILT_IN)}, or FILE.py:CLASS for one of your own"  # values of the key dynamic
-_read: dict[str, Facts] = {}  # of users' files, by name: the latest that this process read
+_read: dict[str, Facts] = {}  # by name, the facts that this process last read from users' files
 
 
 def facts_of(name: str, file: str | None = None) -> Facts:
-    """The facts of a dynamic by its name and, for one of a user's own, its file.
+    """Return the facts of a dynamic: a built-in one by its name, a user's own one by its name and file.
 
-    Without ``file`` a name that is not built in has the facts that this process read last, or none but its name.
+    Without ``file``, a name that is not built in has the facts that this process last read for it, or else the defaults.
 
     Raises
     ------
     InvalidConfig
-        The file cannot be read, or holds no such class.
+        The file cannot be read, does not define the class, or states facts that are not allowed.
     """
     if file is not None:
         _read[name] = read_facts(read_source(Path(file), name), name, file)
     return BUILT_IN.get(name) or _read.get(name) or Facts(name, name)
 
 
-def rank(name: str) -> tuple[int, str]:
-    """What dynamics are sorted by: the built-in ones in their order, then the others by name."""
+def sort_key(name: str) -> tuple[int, str]:
+    """Return the sort key of a dynamic: the built-in ones come first, in their order, then the others by name."""
     names = list(BUILT_IN)
     return names.index(name) if name in names else len(names), name
 
 
 def reversible_names() -> str:
-    """The built-in dynamics that can be run backwards, for messages."""
+    """Return the names of the built-in reversible dynamics, joined by "and", for messages."""
     return " and ".join(facts.name for facts in BUILT_IN.values() if facts.reversible)
 
 
 def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> tuple[str, str | None, str | None]:
-    """Name, absolute path of the file, and its SHA-256, of a dynamic as it was typed; no file where it is built in.
+    """Return the name of a dynamic, the absolute path of its file and the file's SHA-256; None for both if it is built in.
 
     ``dynamic``: a built-in name, ``FILE.py:CLASS``, or the name of a class in ``file``. A relative path starts at the
-    working folder. The file is read, not executed.
+    working directory. The file is read, not executed.
 
     Raises
     ------
     InvalidConfig
-        There is no such dynamic, file or class; or the file's SHA-256 is not ``sha256``.
+        The dynamic, file or class does not exist, or the file's SHA-256 is not ``sha256``.
     """
     path, _, name = dynamic.rpartition(":") if not dynamic.endswith(".py") else (dynamic, "", "")
     if file is None and not path:
@@ -141,12 +141,12 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
     facts_of(name, str(source))
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
-        raise InvalidConfig(changed(name, str(source), found, sha256))
+        raise InvalidConfig(changed_file_message(name, str(source), found, sha256))
     return name, str(source), found
 
 
-def changed(name: str, file: str, found: str, expected: str) -> str:
-    """One sentence: the file of a dynamic is not the one that the configuration was made with."""
+def changed_file_message(name: str, file: str, found: str, expected: str) -> str:
+    """Return the message for a dynamic whose file has changed since the configuration was made."""
     return (
         f"dynamic={name}: {file} has the SHA-256 {found[:12]}..., expected {expected[:12]}...: it has changed; restore it "
         f"(the folder of a run keeps a copy, dynamic.py), or give the changed one a run of its own with name=..."
@@ -154,7 +154,7 @@ def changed(name: str, file: str, found: str, expected: str) -> str:
 
 
 def read_source(path: Path, name: str) -> bytes:
-    """The bytes of the file of dynamic ``name``; InvalidConfig where they cannot be read."""
+    """Return the content of the file of dynamic ``name``; raise InvalidConfig if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -165,14 +165,15 @@ def read_source(path: Path, name: str) -> bytes:
 
 
 def read_facts(content: bytes, name: str, file: str) -> Facts:
-    """The facts that class ``name`` states as ``facts = Facts(...)``, read from the text of a file.
+    """Return the facts that class ``name`` states as ``facts = Facts(...)``, parsed from the ``content`` of a file.
 
-    A class without them has its name as its label and the defaults of `Facts` otherwise.
+    A class that states none is labelled with its name and has the defaults of `Facts`.
 
     Raises
     ------
     InvalidConfig
-        The file is no Python, it has no such class, or the facts are not literal values that `Facts` allows.
+        The file is not valid Python, does not define the class, or has facts that are not allowed or not literal values; or
+        ``name`` is that of a built-in dynamic.
     """
     if name in BUILT_IN:
         raise InvalidConfig(f"{file}: the class {name} must have another name; dynamic={name} is built in")
@@ -202,7 +203,7 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
 
 
 def _facts_value(cls: ast.ClassDef) -> ast.expr | None:
-    """What a class's body assigns to ``facts``; None: nothing."""
+    """The expression that the body of a class assigns to ``facts``, or None."""
     for statement in cls.body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         if any(isinstance(each, ast.Name) and each.id == "facts" for each in targets):

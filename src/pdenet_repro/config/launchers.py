@@ -1,6 +1,6 @@
-"""How the runs of a sweep are launched: settings of the sweep as a whole, which are no part of its runs.
+"""Launchers, which start the runs of a sweep, and their settings, which belong to the sweep and not to its runs.
 
-``launcher=local launcher.n=4`` on the command line; ``--help`` explains every key.
+An example of the command line is ``launcher=local launcher.n=4``; ``--help`` explains every key.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pdenet_repro.config import compose
+from pdenet_repro.config.argument_errors import no_such_key, set_value
 from pdenet_repro.config.check import fits
-from pdenet_repro.config.refusals import no_such_key, put
 from pdenet_repro.config.schema import all_settings, allowed, setting
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -38,8 +38,8 @@ class Local(Serial):
 class Slurm(Serial):
     """Each run is a job of a SLURM cluster, through submitit; the nodes must share the data and output_root."""
 
-    partition: str | None = setting("null: the cluster's default", None)
-    account: str | None = setting("that is charged", None)
+    partition: str | None = setting("partition of the cluster; null: its default", None)
+    account: str | None = setting("account that is charged", None)
     qos: str | None = setting("quality of service", None)
     constraint: str | None = setting("features a node must have, for example h100", None)
     exclude: str | None = setting("nodes to avoid", None)
@@ -47,11 +47,11 @@ class Slurm(Serial):
     max_num_timeout: int = setting("how often a job may reach its limit", 100, low=0)
     signal_delay_s: int = setting("seconds before the limit at which a job is told to save", 120, low=1)
     n: int = setting("jobs at a time", 16, low=1)
-    gpus_per_node: int | None = setting("0 on a cluster without GPUs", 1, low=0)
-    cpus_per_task: int | None = setting("the images are on the GPU: more help only on a cluster without GPUs", 4, low=1)
-    mem_gb: int | None = setting("memory of a job", 16, low=1)
-    gres: str | None = setting("generic resources", None)
-    comment: str | None = setting("of the job", None)
+    gpus_per_node: int | None = setting("GPUs of a job; 0 on a cluster without GPUs", 1, low=0)
+    cpus_per_task: int | None = setting("CPU cores of a job; more help only on a cluster without GPUs", 4, low=1)
+    mem_gb: int | None = setting("memory of a job, GB", 16, low=1)
+    gres: str | None = setting("generic resources of a job", None)
+    comment: str | None = setting("comment of the job", None)
     setup: list[str] = setting("shell commands before each job, for example ['module load cuda']", list)
     additional_parameters: dict[str, Any] = setting("further sbatch options, for example {mail-type: FAIL}", dict)
 
@@ -59,40 +59,40 @@ class Slurm(Serial):
 LAUNCHERS: dict[str, type[Serial]] = {"serial": Serial, "local": Local, "slurm": Slurm}
 
 
-def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that set something of the runs, and those that set something of their launcher."""
-    ours = [word for word in words if word.partition("=")[0].split(".")[0] == "launcher"]
-    return [word for word in words if word not in ours], ours
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split arguments into those for the runs and those for their launcher (``launcher=...``, ``launcher.key=...``)."""
+    ours = [argument for argument in arguments if argument.partition("=")[0].split(".")[0] == "launcher"]
+    return [argument for argument in arguments if argument not in ours], ours
 
 
-def launcher_of(words: Sequence[str]) -> Serial:
-    """The launcher that words ``launcher=...`` and ``launcher.key=value`` choose and set.
+def launcher_of(arguments: Sequence[str]) -> Serial:
+    """Return the launcher with its settings from arguments ``launcher=...`` and ``launcher.key=value``; default: `Serial`.
 
     Raises
     ------
     InvalidConfig
-        One sentence: key, value, what is allowed.
+        The message is one sentence that names the key, the value and what is allowed.
     """
-    names = [word.partition("=")[2] for word in words if word.startswith("launcher=")]
+    names = [argument.partition("=")[2] for argument in arguments if argument.startswith("launcher=")]
     name = names[-1] if names else "serial"
     if name not in LAUNCHERS:
         raise InvalidConfig(f"launcher={name}: must be one of {', '.join(LAUNCHERS)}")
     entries, chosen = dict(all_settings(LAUNCHERS[name])), OmegaConf.structured(LAUNCHERS[name])
-    for word in words:
-        key = word.partition("=")[0].removeprefix("launcher").removeprefix(".")
+    for argument in arguments:
+        key = argument.partition("=")[0].removeprefix("launcher").removeprefix(".")
         if not key:
             continue
         if key not in entries:
             having = [f"launcher={other}" for other in LAUNCHERS if key in dict(all_settings(LAUNCHERS[other]))]
             if having:
-                raise InvalidConfig(f"{word}: launcher={name} has no {key}; add {' or '.join(having)}")
+                raise InvalidConfig(f"{argument}: launcher={name} has no {key}; add {' or '.join(having)}")
             raise InvalidConfig(no_such_key(f"launcher.{key}", [f"launcher.{known}" for known in entries]))
-        override = compose.parse(word)
+        override = compose.parse(argument)
         if override.is_sweep_override():
-            raise InvalidConfig(f"{word}: must be one value; all runs of a sweep go through the same launcher")
-        put(chosen, key, override.value(), word, LAUNCHERS[name])
+            raise InvalidConfig(f"{argument}: must be one value; all runs of a sweep go through the same launcher")
+        set_value(chosen, key, override.value(), argument, LAUNCHERS[name])
         if chosen[key] is not None and not fits(chosen[key], entries[key].metadata):
-            raise InvalidConfig(f"{word}: must be {allowed(entries[key])}")
+            raise InvalidConfig(f"{argument}: must be {allowed(entries[key])}")
     launcher: Any = OmegaConf.to_object(chosen)
     assert isinstance(launcher, Serial)
     return launcher

@@ -1,7 +1,7 @@
-"""The schema: every setting with its unit, range and meaning. Presets are YAML files in ``configs/``; no value is set in both.
+"""The schema of configurations: every setting with its type, range and meaning.
 
-A field without a value here must be set by a preset. ``check.py`` refuses what the types alone let through; neither
-imports anything heavy, so that a wrong value is refused before anything is loaded.
+A field without a default here must be set by a preset in ``configs/``; no value is set in both places. Ranges are checked by
+check.py. Neither module imports torch, so that a wrong value is reported at once.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from omegaconf import MISSING
 
 from pdenet_repro.config import dynamics
 
-IMAGE_SIDE = 96  # pixels; STL-10's, and that of every set in its layout
-CLASSES = 10  # of the same
-MOST_CHANNELS = 65_536  # a kernel of them is 150 GB
-LONGEST_NAME = 200  # bytes of a folder's; file systems take 255
-LONGEST_PATH = 3000  # bytes; systems take 4,096, and a run's files have names of their own below
+IMAGE_SIDE = 96  # pixels, in STL-10 and in every data set of its layout
+CLASSES = 10  # in each of these data sets
+MOST_CHANNELS = 65_536  # a kernel between as many channels takes 150 GB
+LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
+LONGEST_PATH = 3000  # bytes; systems allow 4,096, and paths of files in the run folder are longer
 
 
 def setting(
@@ -33,12 +33,11 @@ def setting(
     below: float | None = None,
     result: bool = True,
 ) -> Any:
-    """A field of the schema: what it means, and which values it takes.
+    """Return a dataclass field whose metadata hold the meaning of a setting and its allowed values.
 
-    ``low``/``high`` include the bound, ``above``/``below`` do not; for a list they hold for each entry. ``takes`` says
-    in words what no bound or list of choices does.
-    ``result=False`` marks where and how a run is computed, which must not tell two runs apart.
-    ``default=list`` or ``dict`` is an empty one.
+    ``low`` and ``high`` are inclusive bounds, ``above`` and ``below`` exclusive ones; for a list they apply to each entry.
+    ``takes`` describes the allowed values where bounds and choices cannot. ``result=False`` marks settings of where and how a
+    run is computed: two runs that differ only in these are the same run. ``default=list`` or ``dict`` means an empty one.
     """
     metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
@@ -49,23 +48,24 @@ def setting(
 
 @dataclass
 class DataConfig:
-    """Which images, how many of them, and what is done to each."""
+    """The data set, the part of it to train on, and the preprocessing of each image."""
 
     name: str = setting("data set", choices=("stl10", "shapes"))
     root: str | None = setting("folder that holds stl10_binary/; null: the data set's own default", result=False)
     download: bool = setting("fetch missing STL-10 files (2.6 GB) first", False, result=False)
-    fraction: float = setting("share of the training images, the same in each class; nested", 1.0, above=0, high=1)
+    fraction: float = setting("share of the training images of each class; nested subsets", 1.0, above=0, high=1)
     fold: int | None = setting("train on one of the ten official folds; null: on all", None, low=0, high=9)
     validation: float = setting("share of the training images held out for validation", low=0, below=1)
     standardization: str = setting(
-        "mean 0 and standard deviation 1 of what", choices=("per_image_and_channel", "per_image", "none")
+        "over which values of an image the mean becomes 0 and the standard deviation 1",
+        choices=("per_image_and_channel", "per_image", "none"),
     )
     augmentation: str = setting("flips and shifted crops of each training image", choices=("none", "flip_crop"))
 
 
 @dataclass
 class NetworkConfig:
-    """The four-unit architecture of Section 4 of the paper, and what its text leaves open."""
+    """The architecture of Section 4 of the paper, and the choices that its text leaves open."""
 
     widths: list[int] = setting("channels of the units, first to last", low=1, high=MOST_CHANNELS)
     last_width: int | None = setting(
@@ -73,21 +73,22 @@ class NetworkConfig:
     )
     steps: int = setting("time steps of a unit", low=1, high=100_000)
     step_size: float = setting("time step h", above=0, high=1e30)
-    activation: str = setting("sigma", choices=("relu", "tanh"))
+    activation: str = setting("activation function sigma", choices=("relu", "tanh"))
     norm: str = setting("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
-    norm_eps: float | None = setting("eps of that norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
+    norm_eps: float | None = setting("eps of network.norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
     memory: str = setting(
-        "where backpropagation gets the features from; auto: store, as long as that fits",
+        "how backpropagation gets the features of the time steps; auto: store, if the memory suffices",
         "auto",
         choices=("auto", "store", "recompute", "reverse"),
         result=False,
     )
     connector_norm: str = setting(
-        "norm of opening and connectors",
+        "norm of the opening layer and the connectors",
         choices=("batch", "batch_per_pixel", "instance", "channel", "channel_rms", "none"),
     )
     initialization: str = setting(
-        "kernels: Glorot's deviation, truncated; or deviation 0.1, clipped", choices=("glorot", "normal_clipped")
+        "initial kernels: Glorot's deviation, truncated, or deviation 0.1, clipped",
+        choices=("glorot", "normal_clipped"),
     )
     initial_draw: str = setting(
         "initial weights of a unit's time steps: one draw for all of them, or a draw for each",
@@ -113,41 +114,41 @@ class NetworkConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How long, in what portions, and how fast."""
+    """The number of epochs, the batches and the learning rate."""
 
     epochs: int = setting("passes over the training images", low=1)
-    batch_size: int = setting("images a step", low=1)
+    batch_size: int = setting("images in a training step", low=1)
     last_batch: str = setting(
-        "the images of an epoch that fill no whole batch: a smaller batch, or left out",
+        "whether the images of an epoch that fill no whole batch are a smaller batch or are left out",
         "drop",
         choices=("keep", "drop"),
     )
-    learning_rate: float = setting("of the first epoch", above=0, high=1e30)
+    learning_rate: float = setting("learning rate of the first epoch", above=0, high=1e30)
     milestones: list[int] = setting("epochs after which the rate is multiplied by factor", low=1)
-    factor: float = setting("of the learning rate at each milestone", above=0, high=1)
+    factor: float = setting("factor of the learning rate after each milestone", above=0, high=1)
 
     def steps_per_epoch(self, images: int) -> int:
-        """Batches into which an epoch of so many images is cut."""
+        """Return the number of batches in an epoch over ``images`` training images."""
         return -(-images // self.batch_size) if self.last_batch == "keep" else images // self.batch_size
 
     def images_per_epoch(self, images: int) -> int:
-        """How many of so many images an epoch passes through the network."""
+        """Return how many of ``images`` training images an epoch uses."""
         return min(images, self.steps_per_epoch(images) * self.batch_size)
 
 
 @dataclass
 class ObjectiveConfig:
-    """The regulariser (11) beside the mean cross-entropy."""
+    """The objective: mean cross-entropy (3) plus the regulariser (11)."""
 
-    loss_factor: float = setting("of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
-    smoothness: str = setting("in time, of a unit's weights", choices=("tv", "h1", "none"))
+    loss_factor: float = setting("factor of the mean cross-entropy; (3) is printed with 0.5", 1.0, above=0, high=1e30)
+    smoothness: str = setting("seminorm of the units' weights in time", choices=("tv", "h1", "none"))
     alpha1: float = setting("weight of the smoothness term", low=0, high=1e30)
-    eps: float = setting("inside the root of the total variation", above=0)
+    eps: float = setting("eps inside the root of the total variation", above=0)
     alpha2: float = setting("weight of the decay term", low=0, high=1e30)
-    alpha2_classifier: float | None = setting("the same for the classifier; null: alpha2", None, low=0, high=1e30)
-    decay: str = setting("weights that decay", choices=("all", "no_connector_norms", "no_norms"))
+    alpha2_classifier: float | None = setting("alpha2 of the classifier; null: alpha2", None, low=0, high=1e30)
+    decay: str = setting("which weights are in the decay term", choices=("all", "no_connector_norms", "no_norms"))
     quadrature: str = setting(
-        "of both terms over a unit's time: sums over the steps, or integrals, sums times h (equal at h = 1)",
+        "how both terms sum over a unit's time steps: plain sums, or integrals, which are sums times h",
         "sum",
         choices=("sum", "integral"),
     )
@@ -157,45 +158,45 @@ class ObjectiveConfig:
 class OptimizerConfig:
     """SGD with heavy-ball momentum, projected onto a box."""
 
-    momentum: float = setting("share of the last update kept", low=0, below=1)
+    momentum: float = setting("share of the previous update that each update keeps", low=0, below=1)
     bound: float | None = setting("weights stay in [-bound, bound]; null: no projection", above=0)
     bounded: str = setting(
-        "weights that stay there: all, or the kernels of convolutions alone", "all", choices=("all", "kernels")
+        "weights that are projected: all, or only the kernels of convolutions", "all", choices=("all", "kernels")
     )
     scale_rate_in_units: bool = setting(
-        "the learning rate of the units' weights is divided by h: steps along the gradient of L^2(0, T)", False
+        "divide the learning rate of the units' weights by h: steps along the gradient in L^2(0, T)", False
     )
 
 
 @dataclass
 class EvaluationConfig:
-    """When the test images are evaluated, and which iterate is reported."""
+    """When and how the test images are evaluated, and which iterate is reported."""
 
-    every: int = setting("epochs between test accuracies; 0: only at the end", 0, low=0, result=False)
+    every: int = setting("epochs between test evaluations; 0: only at the end", 0, low=0, result=False)
     statistics: str = setting(
-        "of batch norms at test time: running means of training; those of the batch; estimated anew from training images",
+        "statistics of batch norms at test time: running means of training, those of the batch, or new ones of training images",
         "running",
         choices=("running", "batch", "reestimated"),
     )
     iterate: str = setting(
-        "weights to report: of the last epoch, or best on the validation images", choices=("last", "best")
+        "weights to report: of the last epoch, or the best on the validation images", choices=("last", "best")
     )
-    batch_size: int = setting("images at a time", 250, low=1)
+    batch_size: int = setting("images that are evaluated at a time", 250, low=1)
 
 
 @dataclass
 class CheckpointConfig:
-    """How much work a crash may cost."""
+    """How often checkpoints are written."""
 
-    seconds: float = setting("between two checkpoints; 0: at every step", 60.0, low=0, result=False)
+    seconds: float = setting("seconds between two checkpoints; 0: one at every step", 60.0, low=0, result=False)
 
 
 @dataclass
 class Config:
-    """One run."""
+    """The configuration of one run."""
 
     dynamic: str = setting("discretised differential equation of the units", takes=dynamics.ALLOWED)
-    recipe: str = setting("where the settings come from that are not given")
+    recipe: str = setting("preset of the settings that the command does not give")
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -203,17 +204,17 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    dynamic_file: str | None = setting("where dynamic=FILE.py:CLASS was found; filled in by itself", None, result=False)
-    dynamic_sha256: str | None = setting("SHA-256 of that file; filled in by itself", None)
-    seed: int = setting("of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
-    device: str = setting("auto, cpu, cuda or cuda:N", "auto", result=False)
+    dynamic_file: str | None = setting("file of dynamic=FILE.py:CLASS; set by the program", None, result=False)
+    dynamic_sha256: str | None = setting("SHA-256 of dynamic_file; set by the program", None)
+    seed: int = setting("seed of initial weights, subset, shuffling and augmentation", 0, low=0, high=2**32 - 1)
+    device: str = setting("where to compute: auto, cpu, cuda or cuda:N", "auto", result=False)
     precision: str = setting(
-        "of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
+        "precision of the arithmetic; weights are float32, or float64 with float64 (slow; for checks)",
         "float32",
         choices=("float32", "tf32", "bfloat16", "float64"),
     )
     performance: str = setting(
-        "eager or compiled training and evaluation; auto: compiled where that saves time",
+        "whether training and evaluation are compiled; auto: if that saves time",
         "auto",
         choices=("auto", "eager", "compile"),
         result=False,
@@ -224,7 +225,7 @@ class Config:
         choices=("warn", "exact"),
         result=False,
     )
-    deterministic: bool = setting("only bit-reproducible kernels on the GPU (the CPU's always are)", False)
+    deterministic: bool = setting("use only bit-reproducible kernels on the GPU (those of the CPU always are)", False)
     name: str = setting("the study the run belongs to: a folder below output_root", result=False)
     variation: str = setting(
         "what sets the run apart from those it is compared with in its study: an ending of its folder's name; empty: nothing",
@@ -235,14 +236,14 @@ class Config:
 
     @property
     def short_name(self) -> str:
-        """The run among those of its study."""
+        """The name of the run within its study, for messages."""
         fold = "" if self.data.fold is None else f"fold {self.data.fold}, "
         variation = f"{self.variation}, " if self.variation else ""
         return f"{self.dynamic}, {variation}{fold}fraction {self.data.fraction:g}, seed {self.seed}"
 
 
 def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
+    """Yield every setting as (dotted key, dataclass field), in the schema's order; ``schema``: a class or an instance."""
     for entry in fields(schema):
         if entry.default_factory is not NO_DEFAULT and is_dataclass(entry.default_factory):
             yield from all_settings(entry.default_factory, f"{prefix}{entry.name}.")
@@ -251,7 +252,7 @@ def all_settings(schema: Any = Config, prefix: str = "") -> Iterator[tuple[str, 
 
 
 def value_of(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
+    """Return the value of a dotted key."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
@@ -259,7 +260,7 @@ def value_of(config: Config, key: str) -> Any:
 
 
 def allowed(entry: Any) -> str:
-    """What a setting takes, in words."""
+    """Return the allowed values of a setting in words, for messages and ``--help``."""
     if entry.metadata["takes"]:
         return str(entry.metadata["takes"])
     if entry.metadata["choices"]:

@@ -1,4 +1,4 @@
-"""Training batches: images stay on the compute device as one uint8 tensor, and are shuffled and augmented there."""
+"""Makes training batches. All images stay on the compute device as one uint8 tensor, and are shuffled and augmented there."""
 
 from collections.abc import Callable
 
@@ -22,9 +22,9 @@ class DeviceImages:
 
 
 class TrainingBatches:
-    """Shuffled batches of an epoch; the last one is smaller, or left out, where the images do not divide evenly.
+    """The shuffled batches of each epoch; if the images do not divide evenly, the last one is smaller or left out.
 
-    Order and augmentation of an epoch depend on (seed, epoch) alone. ``standardize``: the network's, raw pixels to
+    The order and the augmentation of an epoch depend on (seed, epoch) alone. ``standardize`` converts raw pixels to
     standardised images.
     """
 
@@ -41,7 +41,7 @@ class TrainingBatches:
         self.steps = schedule.steps_per_epoch(len(images))
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw the order of the images, and flips and shifts where the images are augmented, and move them to the device."""
+        """Draw the order of the images and, if they are augmented, their flips and shifts, and move them to the device."""
         device, n = self.images.labels.device, len(self.images)
         self.order = torch.from_numpy(stream(self.seed, "order", epoch).permutation(n)).to(device)
         if self.augmentation == "flip_crop":
@@ -59,8 +59,8 @@ class TrainingBatches:
         return self.images.pixels.shape[-1] // 16
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Standardised, augmented images (B, 3, H, W) and labels (B,) of step 0, 1, ... of the epoch."""
-        part = slice(step * self.batch_size, (step + 1) * self.batch_size)  # ends with the images
+        """Return the standardised, augmented images (B, 3, H, W) and the labels (B,) of step 0, 1, ... of the epoch."""
+        part = slice(step * self.batch_size, (step + 1) * self.batch_size)  # may end beyond the last image
         indices = self.order[part]
         images = self.standardize(self.images.pixels[indices])
         if self.augmentation == "flip_crop":
@@ -71,8 +71,8 @@ class TrainingBatches:
 def flip_and_crop(images: Tensor, flip: Tensor, down: Tensor, right: Tensor, *, margin: int) -> Tensor:
     """Mirror left-right where ``flip`` is 1, pad by ``margin`` zeros, cut out (H, W) at row ``down``, column ``right``.
 
-    Images (N, C, H, W); the three draws (N,) integers, the last two in 0..2 margin (v2, Table 1). A zero is the mean of
-    a standardised image.
+    ``images``: (N, C, H, W); ``flip``, ``down``, ``right``: integers (N,), the last two in 0..2 margin (v2, Table 1). Zero is
+    the mean of a standardised image.
     """
     n, channels, height, width = images.shape
     images = torch.where(flip.bool()[:, None, None, None], images.flip(3), images)

@@ -1,4 +1,4 @@
-"""The user's cache folder, and the record in it of data files whose MD5 was verified and that have not changed since."""
+"""Finds the user's cache folder, and records in it which data files have a verified MD5, so that each is verified once."""
 
 import hashlib
 import json
@@ -12,10 +12,16 @@ from pdenet_repro.system.files import write_atomically
 
 
 def cache_folder() -> Path:
-    """The folder for files that this package can make again: ``$PDENET_CACHE``, else ``pdenet-repro`` in the user's cache."""
+    """Return the folder for files that can be made again: ``$PDENET_CACHE``, or ``pdenet-repro`` in the user's cache.
+
+    Raises
+    ------
+    StorageError
+        The user has no home folder, and neither variable names a cache folder.
+    """
     if own := os.environ.get("PDENET_CACHE"):
         return Path(own).absolute()
-    if (shared := os.environ.get("XDG_CACHE_HOME", "")).startswith("/"):  # its specification: ignore relative paths
+    if (shared := os.environ.get("XDG_CACHE_HOME", "")).startswith("/"):  # the XDG specification ignores relative paths
         return Path(shared) / "pdenet-repro"
     try:
         return Path.home() / ".cache" / "pdenet-repro"
@@ -24,13 +30,13 @@ def cache_folder() -> Path:
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of the file's bytes, in hexadecimal."""
+    """Return the MD5 of the file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5_verified_once(path: Path, expected: str) -> str:
-    """The MD5 of a file; not computed again where it was the expected one and the file has not changed since."""
+    """Return the MD5 of a file; it is not computed again if it was ``expected`` before and the file has not changed since."""
     path = Path(os.path.realpath(path, strict=True))
     mark = _mark(path, expected)
     if _remembered(path.parent).get(path.name) == mark:
@@ -42,7 +48,7 @@ def md5_verified_once(path: Path, expected: str) -> str:
 
 
 def _mark(path: Path, md5: str) -> list[Any]:
-    """Size, times of change, and MD5: values that differ once the file has changed. A list, as JSON returns it."""
+    """Size, times of change, and MD5, which differ after the file has changed; a list, because JSON has no tuples."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, md5]
 
@@ -52,7 +58,7 @@ def _note(folder: Path) -> Path:
 
 
 def _remembered(folder: Path) -> dict[str, Any]:
-    """The marks of a folder's verified files, by name; none where the note is missing, damaged or cannot be read."""
+    """The marks of a folder's verified files, by name; empty if their record is missing, damaged or cannot be read."""
     try:
         files = json.loads(_note(folder).read_bytes())["files"]
     except (OSError, StorageError, ValueError, LookupError, TypeError):
@@ -61,7 +67,7 @@ def _remembered(folder: Path) -> dict[str, Any]:
 
 
 def _remember(path: Path, mark: list[Any]) -> None:
-    """Add one mark to the folder's note, atomically; where it cannot be written, the file is verified again next time."""
+    """Add one mark to the folder's record, atomically; if it cannot be written, the file is verified again next time."""
     with suppress(OSError, StorageError):
         note = _note(path.parent)
         note.parent.mkdir(parents=True, exist_ok=True)

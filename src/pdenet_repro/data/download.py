@@ -1,4 +1,4 @@
-"""Downloads one large file, whose size is known, in as many connections as it takes; what came is kept and gone on from."""
+"""Downloads one large file of known size; after a broken connection it keeps the received bytes and requests the rest."""
 
 import hashlib
 import sys
@@ -17,13 +17,13 @@ from pdenet_repro.system.errors import DataError
 CHUNK = 1 << 20  # bytes
 GZIP = b"\x1f\x8b"  # the first bytes of the archive
 TIMEOUT = 60  # seconds without a byte after which a connection counts as dropped
-RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; counted anew whenever the file has grown
+RETRY_DELAYS = (2, 5, 15)  # seconds before each new attempt; they start anew whenever the file has grown
 
 Say = Callable[[str], None]
 
 
 class GrowingFile:
-    """A file that is appended to, the number of its bytes and their MD5."""
+    """A file to which bytes are appended, with their number and MD5."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.size, self.md5 = file, 0, hashlib.md5(usedforsecurity=False)
@@ -37,7 +37,7 @@ class GrowingFile:
         self._count(chunk)
 
     def restart(self) -> None:
-        """Begin with an empty file again."""
+        """Empty the file."""
         self.file.truncate(0)
         self.size, self.md5 = 0, hashlib.md5(usedforsecurity=False)
 
@@ -47,12 +47,12 @@ class GrowingFile:
 
 
 def megabytes(size: int) -> str:
-    """The number of bytes as people read it."""
+    """Return a number of bytes in megabytes, for messages."""
     return f"{size / 1e6:,.0f} MB"
 
 
 class _Progress:
-    """A progress bar on a terminal; elsewhere a line at every tenth."""
+    """A progress bar on a terminal; elsewhere a line after every tenth of the file."""
 
     def __init__(self, done: int, total: int, say: Say) -> None:
         self.tenth, self.total, self.say = 10 * done // total, total, say
@@ -74,7 +74,7 @@ class _DroppedError(Exception):
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Turn failures of a connection, which may be temporary, into `_DroppedError`; those of the disk stay as they are."""
+    """Turn errors of a connection, which may be temporary, into `_DroppedError`; the server's own answers stay HTTPError."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -84,7 +84,7 @@ def _network() -> Iterator[None]:
 
 
 def complete(growing: GrowingFile, url: str, size: int, say: Say) -> None:
-    """Append what ``growing`` lacks of the ``size`` bytes at ``url``.
+    """Append to ``growing`` what it lacks of the ``size`` bytes at ``url``; ``say`` is called with lines about the progress.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def complete(growing: GrowingFile, url: str, size: int, say: Say) -> None:
                 if failures > len(RETRY_DELAYS):
                     raise DataError(
                         f"cannot download {url}: {drop}; the {megabytes(growing.size)} of "
-                        f"{megabytes(size)} that came are kept, and the same command goes on from there"
+                        f"{megabytes(size)} that were received are kept, and the same command goes on from there"
                     ) from drop
                 delay = RETRY_DELAYS[max(0, failures - 1)]
                 say(f"the download of {url} broke off: {drop}; trying again in {delay} s")
@@ -123,7 +123,7 @@ def _receive(growing: GrowingFile, url: str, size: int, progress: _Progress) -> 
 
 
 def _answer(growing: GrowingFile, url: str, size: int) -> HTTPResponse:
-    """The server's answer, whose body goes behind what has come, or in its place if the server can only start anew."""
+    """The server's response, whose body is the rest of the file or, if the server cannot send that, the file from its start."""
     for start in dict.fromkeys((growing.size, 0)):
         response = _open(url, start)
         if response is None:
@@ -138,7 +138,7 @@ def _answer(growing: GrowingFile, url: str, size: int) -> HTTPResponse:
             if first and not GZIP.startswith(first):
                 raise DataError(
                     f"{url} sends {response.headers.get_content_type()} in place of the archive, perhaps a log-in page; "
-                    f"open it in a browser, then type the same command again (what came before is kept)"
+                    f"open it in a browser, then run the same command again (the bytes received before are kept)"
                 )
             growing.restart()
             growing.append(first)
@@ -148,7 +148,7 @@ def _answer(growing: GrowingFile, url: str, size: int) -> HTTPResponse:
 
 
 def _open(url: str, start: int) -> HTTPResponse | None:
-    """The server's answer to a request for the bytes from ``start`` on; None if there are no such bytes (416)."""
+    """The server's response to a request for the bytes from ``start`` on; None if there are no such bytes (416)."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with _network():

@@ -1,16 +1,16 @@
-"""Draws the images of the built-in data set: one shape or texture on a cluttered ground, 96x96 RGB.
+"""Draws the images of the built-in data set: one shape or texture on a cluttered background, 96x96 RGB.
 
-Every image depends on its own seed alone, on every machine to the last bit: the only arithmetic is ``+ - * / sqrt`` and
-comparisons in single precision, which IEEE 754 defines exactly, on numbers taken from the PCG64 bit stream, which numpy
+An image depends on its seed alone and is the same on every machine to the last bit: the only arithmetic is ``+ - * / sqrt``
+and comparisons in single precision, which IEEE 754 defines exactly, on numbers from the PCG64 bit stream, which numpy
 promises never to change. No sine, no matrix product and no sum over pixels is used.
 
-A figure is a *signed distance* ``d`` in pixels (negative inside) on coordinates ``u, v`` that were moved and turned per
-image; `cover` makes it a paint coverage with smooth edges. Shapes: N images, fields (N, 96, 96), colours (N, 3).
+A figure is a *signed distance* in pixels (negative inside) as a function of coordinates ``u, v``, which are shifted and
+rotated for each image; `cover` turns it into the opacity of the paint. Arrays: fields (N, 96, 96), colours (N, 3) for N images.
 
 The difficulty was tuned on the default set, 200 images a class. Test accuracy in %, where chance is 10: logistic
 regression on pixels reaches 24; the small parabolic network reaches 96 to 97 in twelve epochs, and 43 to 46 with a tenth
-of the images. If the figure is always brighter than the ground, the linear classifier reaches 37; if it is brighter half
-of the time, in colours so strong that the three channels disagree, the network stays at 70.
+of the images. With a figure that is always brighter than the background, logistic regression reaches 37. With one that is
+brighter in half of the images, in colours so strong that the three channels disagree, the network stays at 70.
 """
 
 import math
@@ -23,19 +23,19 @@ from pdenet_repro.config.schema import IMAGE_SIDE
 
 Field = NDArray[np.float32]
 
-_DRAWS = 256  # uniform numbers an image may use
+_DRAWS = 256  # uniform random numbers for each image
 _BEHIND, _ACROSS = 9, 1  # strokes behind the figure and across it
-_INVERTED = 0.15  # share of images whose figure is darker than the ground
-_NOISE = 2, 10  # range of its amplitude, grey levels
-_CHROMA, _STROKE_CHROMA = 60, 90  # largest distance of a colour from grey, figure and ground; strokes
-_STROKE_CONTRAST = 40  # largest difference in brightness of a stroke and the ground
+_INVERTED = 0.15  # share of images whose figure is darker than the background
+_NOISE = 2, 10  # range of the noise's amplitude, grey levels
+_CHROMA, _STROKE_CHROMA = 60, 90  # largest distance of a colour from grey: figure and background, strokes
+_STROKE_CONTRAST = 40  # largest difference in brightness of a stroke and the background
 
 _ROWS, _COLUMNS = (axis.astype(np.float32) for axis in np.mgrid[:IMAGE_SIDE, :IMAGE_SIDE])
-# Unit vectors at every half degree; rounded, since the last bit of a cosine is the maths library's own.
+# Unit vectors at every half degree; rounded, because mathematics libraries differ in the last bit of a cosine.
 _DIRECTIONS = np.array(
     [[round(math.cos(math.radians(a / 2)), 6), round(math.sin(math.radians(a / 2)), 6)] for a in range(720)], np.float32
 )
-# Hues of brightness zero: red, yellow, green, cyan, blue, magenta, each less its Rec. 601 luma.
+# Red, yellow, green, cyan, blue and magenta, each minus its brightness (Rec. 601 luma).
 _HUES = np.array(
     [
         [0.701, -0.299, -0.299],
@@ -50,7 +50,7 @@ _HUES = np.array(
 
 
 class Dice:
-    """The random numbers of a chunk of images: row n belongs to image n, and columns are used one after the other."""
+    """Random numbers for several images: row n belongs to image n, and each call uses the next column."""
 
     def __init__(self, seeds: Sequence[Sequence[int]]) -> None:
         streams = [np.random.PCG64(np.random.SeedSequence(list(seed))) for seed in seeds]
@@ -60,56 +60,56 @@ class Dice:
         self._streams = streams
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Field:
-        """A number in [low, high) for each image, ``(N, 1, 1)``."""
+        """Draw a number in [low, high) for each image, ``(N, 1, 1)``."""
         column = self._uniform[:, self._used, None, None]
         self._used += 1
         return low + (high - low) * column
 
     def index(self, n: int) -> NDArray[np.intp]:
-        """One of 0..n-1 for each image, ``(N,)``."""
+        """Draw one of 0..n-1 for each image, ``(N,)``."""
         return self.uniform(0, n)[:, 0, 0].astype(np.intp)
 
     def direction(self) -> tuple[Field, Field]:
-        """Cosine and sine of an angle for each image, ``(N, 1, 1)`` each."""
+        """Draw the cosine and sine of an angle for each image, ``(N, 1, 1)`` each."""
         chosen = _DIRECTIONS[self.index(len(_DIRECTIONS))]
         return chosen[:, 0, None, None], chosen[:, 1, None, None]
 
     def noise(self) -> Field:
-        """Noise for every pixel and channel, triangular on [-1, 1], ``(N, 3, 96, 96)``."""
+        """Draw noise for every pixel and channel, triangular on [-1, 1], ``(N, 3, 96, 96)``."""
         words = [stream.random_raw(2 * 3 * IMAGE_SIDE * IMAGE_SIDE // 8).astype("<u8") for stream in self._streams]
         halves = np.stack(words).view(np.uint8).reshape(-1, 2, 3, IMAGE_SIDE, IMAGE_SIDE).astype(np.float32)
         return (halves[:, 0] - halves[:, 1]) / np.float32(255)
 
 
 def cover(distance: Field) -> Field:
-    """Coverage in [0, 1] of a figure given by its signed distance in pixels: an edge one pixel wide."""
+    """Return the opacity in [0, 1] of a figure with this signed distance in pixels; its edge is one pixel wide."""
     covered: Field = np.clip(np.float32(0.5) - distance, 0, 1)
     return covered
 
 
 def frame(dice: Dice, low: float, high: float) -> tuple[Field, Field]:
-    """Coordinates ``u, v`` in pixels about a random centre in [low, high]^2, turned by a random angle."""
+    """Return coordinates ``u, v`` in pixels about a random centre in [low, high]^2, rotated by a random angle."""
     x, y = _COLUMNS - dice.uniform(low, high), _ROWS - dice.uniform(low, high)
     cos, sin = dice.direction()
     return cos * x + sin * y, cos * y - sin * x
 
 
 def length(u: Field, v: Field) -> Field:
-    """Euclidean length of the vectors ``(u, v)``."""
+    """Return the Euclidean length of the vectors ``(u, v)``."""
     lengths: Field = np.sqrt(u * u + v * v)
     return lengths
 
 
 def box(u: Field, v: Field, half_width: Field | float, half_height: Field | float) -> Field:
-    """Signed distance (maximum norm) of a rectangle."""
+    """Return the signed distance, in the maximum norm, of a rectangle."""
     distance: Field = np.maximum(abs(u) - half_width, abs(v) - half_height)
     return distance
 
 
 def polygon(u: Field, v: Field, sides: int, radius: Field | float, star: bool = False) -> Field:
-    """Signed distance of a regular polygon with this inner radius, or of the star its lengthened sides make.
+    """Return the signed distance of a regular polygon with this inner radius, or of the star that its extended sides form.
 
-    A point is in the polygon if it is on the inner side of every line; in the star, of all lines but one.
+    A point is in the polygon if it is on the inner side of every side's line, and in the star if it is on that of all but one.
     """
     normals = _DIRECTIONS[:: len(_DIRECTIONS) // sides]
     lines = np.stack([a * u + b * v for a, b in normals]) - radius
@@ -118,7 +118,7 @@ def polygon(u: Field, v: Field, sides: int, radius: Field | float, star: bool = 
 
 
 def wave(x: Field, period: Field) -> Field:
-    """Triangle wave of slope one about zero: pixels to the nearest multiple of the period, less a quarter of it."""
+    """Return a triangle wave of slope one about zero: the distance to the nearest multiple of ``period`` minus ``period / 4``."""
     turns = x / period
     distance: Field = abs(turns - np.rint(turns)) * period - period / 4
     return distance
@@ -198,17 +198,17 @@ FIGURES: dict[str, Callable[[Field, Field, Field, Dice], Field]] = {
 
 
 def _colour(dice: Dice, luma: Field, chroma: float) -> Field:
-    """A colour of this brightness with a random hue, ``(N, 3)``."""
+    """Draw a colour of this brightness with a random hue, ``(N, 3)``."""
     return luma[:, 0] + _HUES[dice.index(len(_HUES))] * dice.uniform(0, chroma)[:, 0]
 
 
 def _paint(canvas: Field, coverage: Field, colour: Field) -> None:
-    """Put paint on the canvas ``(N, 3, 96, 96)``, in place."""
+    """Blend a colour into the canvas ``(N, 3, 96, 96)``, in place."""
     canvas += coverage[:, None] * (colour[:, :, None, None] - canvas)
 
 
 def _stroke(dice: Dice, canvas: Field, luma: Field) -> None:
-    """A stroke with round ends somewhere on the canvas, of about this brightness."""
+    """Paint a stroke with round ends at a random place of the canvas, of about this brightness."""
     u, v = frame(dice, 0, IMAGE_SIDE)
     distance = length(np.maximum(abs(u) - dice.uniform(0, 18), 0), v) - dice.uniform(0.8, 3.5)
     luma = luma + dice.uniform(-_STROKE_CONTRAST, _STROKE_CONTRAST)
@@ -216,7 +216,7 @@ def _stroke(dice: Dice, canvas: Field, luma: Field) -> None:
 
 
 def _ground(dice: Dice, colour: Field) -> Field:
-    """A ground of this colour with a slope and a hill of light on it, ``(N, 3, 96, 96)``."""
+    """Draw a background of this colour with a gradient and a round spot of brightness, ``(N, 3, 96, 96)``."""
     cos, sin = dice.direction()
     light = (cos * (_COLUMNS - IMAGE_SIDE / 2) + sin * (_ROWS - IMAGE_SIDE / 2)) * dice.uniform(0, 0.5)
     u, v = frame(dice, 0, IMAGE_SIDE)
@@ -227,7 +227,7 @@ def _ground(dice: Dice, colour: Field) -> Field:
 
 
 def draw(name: str, seeds: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Images of one class, one for each seed: (N, 3, 96, 96), rows before columns."""
+    """Draw images of one class, one for each seed: (N, 3, 96, 96), rows before columns."""
     dice = Dice(seeds)
     dark, contrast = dice.uniform(40, 100), dice.uniform(70, 115)
     inverted = dice.uniform() < _INVERTED

@@ -1,9 +1,9 @@
-"""Fetches STL-10: downloads and verifies the archive, and unpacks the labelled files alone.
+"""Fetches STL-10: downloads and verifies the archive, and unpacks only its labelled files.
 
-Each step can be interrupted, and the same command continues it: ``stl10_binary.tar.gz.part`` grows to the whole archive;
-when its MD5 is right, it becomes ``stl10_binary.tar.gz``; the labelled files are streamed out of it, so that the 2.8 GB of
-unlabelled images are never written to the disk; the archive is removed. An archive that a user put there is completed
-where it is short, verified, and used like one that was downloaded.
+Each step can be interrupted, and the same command continues it. ``stl10_binary.tar.gz.part`` grows to the whole archive and
+is renamed to ``stl10_binary.tar.gz`` when its MD5 is right. The labelled files are streamed out of it, so that the 2.8 GB of
+unlabelled images are never written to the disk; then the archive is removed. An archive that a user put there is completed
+if it is too short, verified, and used like a downloaded one.
 """
 
 import os
@@ -29,13 +29,13 @@ from pdenet_repro.system.lock import try_lock
 
 @dataclass(frozen=True)
 class Archive:
-    """A gzipped tar file on a web server, and the files in it that are needed."""
+    """A gzipped tar file on a web server, and the members of it that are needed."""
 
     url: str
     size: int  # bytes
     md5: str
     members: Mapping[str, str]  # file -> MD5
-    members_size: int  # bytes of all wanted members together
+    members_size: int  # bytes of all these members together
 
 
 STL10_ARCHIVE = Archive(
@@ -52,12 +52,12 @@ def _say(line: str) -> None:
 
 
 def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL10_ARCHIVE, say: Say = _say) -> None:
-    """Download the official files to ``root``, unless the files that are needed are there and verified.
+    """Download the official files to ``root``, unless the needed ones are there and verified; ``say`` gets lines of progress.
 
     Raises
     ------
     DataError
-        The archive or a file is damaged, or the server cannot be reached.
+        The archive or a file is damaged, the server cannot be reached, or ``root`` holds other files of these names.
     StorageError
         The files cannot be written.
     """
@@ -73,18 +73,18 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
         _refuse_other_files(folder, archive)
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
-            if _lacking(folder, needed, archive):  # the process waited for may have fetched them
+            if _lacking(folder, needed, archive):  # another process may have fetched them meanwhile
                 packed = _download(root, archive, say)
                 _unpack(packed, folder, _lacking(folder, archive.members, archive), say)
                 packed.unlink()
                 say(f"STL-10 is in {folder}; the archive was removed")
     except OSError as error:
         fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
-        raise StorageError(f"{fault}; once that is mended, the same command goes on from here") from error
+        raise StorageError(f"{fault}; when that is repaired, the same command goes on from here") from error
 
 
 def _refuse_other_files(folder: Path, archive: Archive) -> None:
-    """Raise DataError where files of these names are not the archive's: they may be somebody's own, and stay."""
+    """Raise DataError if files of these names are not the archive's: they may be the user's own and are never replaced."""
     wrong = [name for name in _lacking(folder, archive.members, archive) if os.path.lexists(folder / name)]
     if wrong:
         raise DataError(
@@ -104,7 +104,7 @@ def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str
 
 @contextmanager
 def _alone(root: Path, say: Say) -> Iterator[None]:
-    """Let one process at a time write in ``root``."""
+    """Context in which no other process fetches to ``root``; it waits for the other process."""
     with (root / "stl10_binary.lock").open("a") as file:
         if try_lock(file.fileno()) is False:
             say(f"another process is fetching STL-10 to {root}; waiting for it")
@@ -114,14 +114,14 @@ def _alone(root: Path, say: Say) -> Iterator[None]:
 
 
 def _download(root: Path, archive: Archive, say: Say) -> Path:
-    """The path of the whole, verified archive; a part that is there already is completed."""
+    """Return the path of the whole, verified archive; a part that is there already is completed."""
     whole = root / "stl10_binary.tar.gz"
     part = whole.with_name(whole.name + ".part")
     if whole.exists():
         whole.replace(part)
     with part.open("ab+") as file:
         if file.tell():
-            say(f"reading the {megabytes(file.tell())} that lie in {part}")
+            say(f"reading the {megabytes(file.tell())} in {part}")
         growing = GrowingFile(file)
         _require_space(root, max(0, archive.size - growing.size) + archive.members_size)
         complete(growing, archive.url, archive.size, say)
@@ -142,7 +142,7 @@ def _require_space(root: Path, needed: int) -> None:
 
 
 def _unpack(packed: Path, folder: Path, wanted: dict[str, str], say: Say) -> None:
-    """Write the needed members, and no other byte; a file gets its name when it is whole and verified."""
+    """Write the needed members alone; a file gets its name when it is whole and verified."""
     say(f"unpacking {', '.join(wanted)}")
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -167,7 +167,7 @@ def _write_verified(content: IO[bytes], target: Path, expected: str) -> None:
                 written.append(chunk)
         if (found := written.md5.hexdigest()) != expected:
             raise DataError(
-                f"{target.name} came out of the archive with MD5 {found}, expected {expected}: run it again"
+                f"{target.name} has the MD5 {found} in the archive, expected {expected}: run the same command again"
             )
         temporary.replace(target)
     finally:

@@ -1,7 +1,7 @@
-"""The built-in data set: ten classes of drawn shapes and textures, made from a seed, in STL-10's own file layout.
+"""Writes and reads the built-in data set: ten classes of drawn shapes and textures, made from a seed, in STL-10's file layout.
 
 It is for demos and tests, which must not download 2.6 GB: 2,000 training and 1,000 test images, drawn in a few seconds and
-kept in the user's cache folder. `drawing` draws one image; this module writes and reads the files.
+kept in the user's cache folder. The images are drawn by `drawing`.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ from pdenet_repro.system.errors import DataError, StorageError
 
 VERSION = 1  # raise it whenever any image changes
 TRAIN_PER_CLASS, TEST_PER_CLASS = 200, 100
-FOLDS = 10  # of a tenth of the training images each
+FOLDS = 10  # each holds a tenth of the training images
 CLASS_NAMES = tuple(FIGURES)
 
 _RECORD = "drawn.txt"  # holds `set_name`
 _SUMS = "MD5SUMS"
-_CHUNK = 10  # images drawn at a time: what fits a processor's cache
-_ABANDONED = 3600  # seconds after which nobody is still drawing into a temporary folder
+_CHUNK = 10  # images drawn at a time; so many fit a processor's cache
+_ABANDONED = 3600  # seconds after which no process can still be drawing into a temporary folder
 
 
 def set_name(seed: int = 0, train_per_class: int = TRAIN_PER_CLASS, test_per_class: int = TEST_PER_CLASS) -> str:
-    """The name of a set: version, seed, and the sizes where they are not the usual ones."""
+    """Return the name of a set: version, seed, and the sizes if they are not the default ones."""
     sizes = f"-{train_per_class}x{test_per_class}"
     return f"shapes-v{VERSION}-seed{seed}" + (sizes if sizes != f"-{TRAIN_PER_CLASS}x{TEST_PER_CLASS}" else "")
 
@@ -47,9 +47,9 @@ def ensure(
     test_per_class: int = TEST_PER_CLASS,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """The folder whose ``stl10_binary`` holds the set: ``root``, or one in the cache; the set is drawn if it is missing.
+    """Return the folder whose ``stl10_binary`` holds the set, ``root`` or one in the cache; draw the set if it is missing.
 
-    A killed process leaves no part that could be mistaken for the set, and two processes may draw it at the same time.
+    A killed process leaves no incomplete set behind, and two processes may draw the set at the same time.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def ensure(
 
 
 def _refusal(target: Path, found: str, name: str, *, own: bool) -> str:
-    """One sentence: the folder does not hold the set ``name``; it advises to delete only what this program has drawn."""
+    """The message if the folder does not hold the set ``name``; it advises to delete only what this program has drawn."""
     if re.fullmatch(r"shapes-v\d+-seed\d+(-\d+x\d+)?", found):
         return f"{target} holds {found}, not {name}; delete it or choose another data.root="
     fault = f"{target} does not hold the built-in images {name}: no {_RECORD} in it names them"
@@ -87,7 +87,7 @@ def _refusal(target: Path, found: str, name: str, *, own: bool) -> str:
 
 
 def read(folder: Path) -> stl10.Dataset:
-    """The verified set in a folder that `ensure` returned; DataError if a file is damaged."""
+    """Read and verify the set in a folder that `ensure` returned; raise DataError if a file is damaged."""
     inner = stl10.stl10_folder(folder)
     remedy = f"delete {inner} and run the same command again to have it drawn anew"
     try:
@@ -149,9 +149,9 @@ def _files(name: str, seed: int, train_per_class: int, test_per_class: int) -> d
 
 
 def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (N, 3, 96, 96), columns before rows as STL-10 has them, and labels 1..10, in a random order.
+    """Draw images (N, 3, 96, 96), columns before rows as in STL-10's files, and labels 1..10, in a random order.
 
-    An image depends only on seed, split, class and its number in the class: a larger set holds the smaller one's images.
+    An image depends only on seed, split, class and its number in the class: a larger set contains the images of a smaller one.
     """
     classes = len(CLASS_NAMES)
     mixing = np.random.PCG64(np.random.SeedSequence([seed, split, classes, 0])).random_raw(classes * per_class)
@@ -168,7 +168,7 @@ def _split(seed: int, split: int, per_class: int) -> tuple[NDArray[np.uint8], ND
 
 
 def _folds(labels: NDArray[np.uint8]) -> list[list[int]]:
-    """Indices of each fold, equally many of each class; the folds are disjoint where a class has enough images."""
+    """The indices of each fold, equally many of each class; the folds are disjoint if a class has enough images."""
     per_class = len(labels) // len(CLASS_NAMES)
     size = max(1, per_class // FOLDS)
     of_class = np.stack([np.flatnonzero(labels == label + 1) for label in range(len(CLASS_NAMES))])

@@ -1,4 +1,4 @@
-"""Reads the images that the ``data`` part of a configuration names."""
+"""Loads the data set that the ``data`` part of a configuration names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,26 +6,26 @@ from pathlib import Path
 from pdenet_repro.config.schema import CLASSES, DataConfig
 from pdenet_repro.data import shapes, stl10
 
-# Training images of a class (in all, in one official fold), so that a fraction is refused before anything is read.
+# Training images of a class (in all, in one official fold), with which a fraction is checked before any file is read.
 PER_CLASS = {"stl10": (500, 100), "shapes": (shapes.TRAIN_PER_CLASS, shapes.TRAIN_PER_CLASS // 10)}
 TEST_IMAGES = {"stl10": 8000, "shapes": CLASSES * shapes.TEST_PER_CLASS}
 
 
 def images_per_class(config: DataConfig) -> int:
-    """The number of training images of each class, before any fraction is taken."""
+    """Return the number of training images of each class, before any fraction is taken."""
     whole, fold = PER_CLASS[config.name]
     return whole if config.fold is None else fold
 
 
 def load(config: DataConfig, say: Callable[[str], None]) -> stl10.Dataset:
-    """The verified data set, downloaded or drawn first where that is needed.
+    """Return the verified data set, which is downloaded or drawn first if that is needed.
 
     Raises
     ------
     DataError
-        It is missing or damaged.
+        The data set is missing or damaged.
     StorageError
-        It cannot be written.
+        The data set cannot be written.
     """
     if config.name == "shapes":
         return shapes.read(shapes.ensure(Path(config.root).expanduser() if config.root else None, say=say))

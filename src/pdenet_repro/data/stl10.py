@@ -1,4 +1,4 @@
-"""STL-10 as published: ten classes, 5,000 training and 8,000 test images of 96x96 pixels, read from the official files.
+"""Reads STL-10 from the official files: ten classes, 5,000 training and 8,000 test images of 96x96 pixels.
 
 Coates, Ng, Lee: "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011). The built-in data
 set has the same layout: ``train_X.bin`` and ``test_X.bin`` hold uint8 pixels, channel after channel, column after column;
@@ -40,7 +40,7 @@ STL10_MD5: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images with their classes."""
+    """The images and labels of one split."""
 
     pixels: np.ndarray  # (N, 3, H, W) uint8, a read-only view of the file
     labels: np.ndarray  # (N,) int64, from 0 on
@@ -48,7 +48,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A verified data set; ``folds`` are indices into ``train``, none where the folder has no ``fold_indices.txt``."""
+    """A verified data set; ``folds`` are indices into ``train``, and empty if the folder has no ``fold_indices.txt``."""
 
     train: Images
     test: Images
@@ -58,16 +58,16 @@ class Dataset:
 
 
 def stl10_folder(root: Path) -> Path:
-    """The absolute path of the folder of the files; ``root`` is that folder, or the one that holds ``stl10_binary``."""
+    """Return the absolute path of the folder of the files; ``root`` is that folder, or the one that holds ``stl10_binary``."""
     root = Path(root).expanduser().absolute()
-    inner = root / "stl10_binary"  # os.path, since pathlib raises in other people's folders; reading says what is wrong
+    inner = root / "stl10_binary"  # os.path: pathlib raises in unreadable folders, which `read` reports
     if not os.path.isdir(inner) and (root.name == inner.name or any(os.path.isfile(root / name) for name in LABELLED)):
         return root
     return inner
 
 
 def read_stl10(root: Path, need_folds: bool = False) -> Dataset:
-    """The official data set in ``root``; ``fold_indices.txt`` is required only with ``need_folds``.
+    """Return the official data set in ``root``; ``fold_indices.txt`` is required only with ``need_folds``.
 
     Raises
     ------
@@ -95,9 +95,10 @@ def read(
     remedy: str = "put an intact copy there",
     wrong: str = "",
 ) -> Dataset:
-    """The data set in STL-10's layout in ``folder``, whose files must have these MD5s.
+    """Return the data set in ``folder``, which has STL-10's layout; its files must have the MD5s ``md5``.
 
-    ``remedy`` ends the message where a file is missing, ``wrong`` where one has another content; empty: the same.
+    ``remedy`` ends the message if a file is missing, ``wrong`` if it has another content; if ``wrong`` is empty, so does
+    ``remedy``.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def read(
     except OSError as error:
         path = Path(error.filename or source.folder)
         link, remedy = (
-            (f", a link to {path.readlink()}", "mend it") if os.path.islink(path) else ("", "make it readable")
+            (f", a link to {path.readlink()}", "repair it") if os.path.islink(path) else ("", "make it readable")
         )
         fault = f"cannot read {path}{link}: {error.strerror or error}"
         raise DataError(f"{fault}; {remedy}, or choose another folder") from error
@@ -123,7 +124,7 @@ def read(
 
 
 def parse_md5sums(path: Path) -> dict[str, str]:
-    """File name -> MD5, from a file that the command ``md5sum`` wrote; DataError where it is damaged."""
+    """Return {file name: MD5} from a file that the command ``md5sum`` wrote; raise DataError if it is damaged."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -158,7 +159,7 @@ class _Source:
         try:
             found = md5_verified_once(path, self.md5[name])
         except OSError as error:
-            error.filename = str(path)  # where that is a link, the system names what it leads to
+            error.filename = str(path)  # of a link, the system names the target
             raise
         if found != self.md5[name]:
             size = path.stat().st_size
@@ -175,7 +176,7 @@ def _listing(folder: Path) -> set[str]:
 
 
 def _images(source: _Source, split: str, classes: int) -> Images:
-    """The images of one split. The labels are read first: their number gives the expected size of the images' file."""
+    """The images of one split. The labels are read first, because their number gives the expected size of the image file."""
     path = source.verified(f"{split}_y.bin")
     labels = np.fromfile(path, np.uint8).astype(np.int64)
     if not len(labels) or labels.min() < 1 or labels.max() > classes:
@@ -197,7 +198,7 @@ def _folds(source: _Source, images: int) -> tuple[np.ndarray, ...]:
         try:
             fold = np.array(line.split(), dtype=np.int64)
         except (ValueError, OverflowError):
-            raise source.error(f"{path}, line {number}, holds something else than whole numbers") from None
+            raise source.error(f"{path}, line {number}, holds something other than whole numbers") from None
         if not len(fold) or fold.min() < 0 or fold.max() >= images:
             raise source.error(f"{path}, line {number}, must hold indices 0 to {images - 1} of training images")
         folds.append(fold)

@@ -14,14 +14,14 @@ from pdenet_repro.system.seeds import stream
 
 @dataclass(frozen=True)
 class Subset:
-    """Sorted indices into the training images, (n,) int64 each: those to learn from, and those held out for validation."""
+    """Sorted indices (n,) int64 of the training images to learn from, and of those held out for validation."""
 
     train: np.ndarray
     validation: np.ndarray
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the indices, which a run records as its provenance."""
+        """The SHA-256 of the indices, which a run records with its provenance."""
         parts = (self.train.astype("<i8").tobytes(), b"|", self.validation.astype("<i8").tobytes())
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
@@ -31,12 +31,12 @@ def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequen
 
     The end of the permutation is held out for validation. Subsets of one seed are nested (10 % inside 20 % inside ...),
     and the held-out images are the same for every fraction; ``fraction`` is a share of the images that are not held out.
-    ``labels``: (N,) of all training images; ``folds``: indices of the official folds.
+    ``labels``: (N,) of all training images; ``folds``: the indices of each official fold.
 
     Raises
     ------
     InvalidConfig
-        A share is no whole number of images in each class.
+        A share is not a whole number of images in each class, or is no image at all.
     """
     pool = np.arange(len(labels)) if config.fold is None else np.sort(folds[config.fold])
     train, validation = [], []
@@ -50,7 +50,7 @@ def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequen
 
 
 def counts(config: DataConfig, per_class: int) -> tuple[int, int]:
-    """The numbers (to learn from, held out) of the ``per_class`` images of a class; InvalidConfig if they are not whole."""
+    """Return how many of the ``per_class`` images of a class are learned from and held out; errors as in `draw_subset`."""
     held_out = _whole("data.validation", config.validation, per_class)
     learned = _whole("data.fraction", config.fraction, per_class - held_out)
     if not learned:

@@ -1,20 +1,20 @@
-"""Networks from configurations."""
+"""Builds the network of a configuration."""
 
 from pdenet_repro.config.schema import Config
-from pdenet_repro.networks.own_dynamic import dynamic_class
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.user_dynamic import dynamic_class
 from pdenet_repro.system.seeds import torch_seed
 
 
 def build_network(config: Config) -> PDENet:
-    """The network of a configuration at its initial weights, on the CPU.
+    """Return the network of a configuration with its initial weights, on the CPU.
 
-    Executes the user's file of a dynamic that is not built in (`dynamic_class`).
+    The file of a user's own dynamic is executed (`dynamic_class`).
 
     Raises
     ------
     InvalidConfig
-        That file cannot be read or executed, or has no such class.
+        That file cannot be read or executed, or does not define the class.
     """
     network = PDENet(
         dynamic_class(config),

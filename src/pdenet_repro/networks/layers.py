@@ -17,7 +17,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh"
 
 
 def conv(Y: Tensor, K: Tensor) -> Tensor:
-    """``K Y``: cross-correlation with zero padding, without bias: (N, C_in, H, W) to (N, C_out, H, W).
+    """Return ``K Y``, the cross-correlation with zero padding and without bias: (N, C_in, H, W) to (N, C_out, H, W).
 
     ``K``: (C_out, C_in, k, k) with odd k.
     """
@@ -27,14 +27,14 @@ def conv(Y: Tensor, K: Tensor) -> Tensor:
 
 
 def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
-    """``K^T Z``: the exact adjoint of ``conv`` with the same kernel, (N, C_out, H, W) to (N, C_in, H, W)."""
+    """Return ``K^T Z``, the exact adjoint of ``conv`` with the same kernel: (N, C_out, H, W) to (N, C_in, H, W)."""
     if winograd.is_faster(Z, K):
         return winograd.conv_transpose(Z, K)
     return F.conv_transpose2d(Z, K, padding=K.shape[-1] // 2)
 
 
 class SymmetricWeights(NamedTuple):
-    """Weights of a symmetric layer."""
+    """Weights of a symmetric layer: kernel (C, C, 3, 3), scale and shift (C,)."""
 
     kernel: Tensor
     scale: Tensor
@@ -42,7 +42,7 @@ class SymmetricWeights(NamedTuple):
 
 
 class ResidualWeights(NamedTuple):
-    """Weights of a residual layer."""
+    """Weights of a residual layer: two kernels (C, C, 3, 3), scale and shift (C,)."""
 
     kernel1: Tensor
     kernel2: Tensor
@@ -51,7 +51,7 @@ class ResidualWeights(NamedTuple):
 
 
 class SymmetricLayer:
-    """``F(Y; theta) = -K^T sigma( N(K Y) s + b )``, equation (6). The norm's shift b is the layer's bias."""
+    """The symmetric layer (6), ``F(Y; theta) = -K^T sigma( N(K Y) s + b )``. The norm's shift b is the layer's bias."""
 
     weights = SymmetricWeights
 
@@ -59,13 +59,13 @@ class SymmetricLayer:
         self.norm, self.sigma = norm, ACTIVATIONS[activation]
 
     def __call__(self, Y: Tensor, theta: Any) -> Tensor:
-        """(N, C, H, W) to the same; ``theta``: `SymmetricWeights`."""
+        """Return ``F(Y; theta)``, (N, C, H, W) as Y; ``theta``: `SymmetricWeights`."""
         K, s, b = theta
         return -conv_transpose(self.sigma(self.norm(conv(Y, K), s, b)), K)
 
 
 class ResidualLayer:
-    """``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, equation (1): the unrestricted control, as K1 and K2 are independent."""
+    """The residual layer (1), ``F(Y; theta) = K2^T sigma( N(K1 Y) s + b )``, unrestricted because K1 and K2 are independent."""
 
     weights = ResidualWeights
 
@@ -73,14 +73,14 @@ class ResidualLayer:
         self.norm, self.sigma = norm, ACTIVATIONS[activation]
 
     def __call__(self, Y: Tensor, theta: Any) -> Tensor:
-        """(N, C, H, W) to the same; ``theta``: `ResidualWeights`."""
+        """Return ``F(Y; theta)``, (N, C, H, W) as Y; ``theta``: `ResidualWeights`."""
         K1, K2, s, b = theta
         return conv_transpose(self.sigma(self.norm(conv(Y, K1), s, b)), K2)
 
 
 def pullback(layer: Callable[[Tensor, Any], Tensor], Y: Tensor, theta: Any, v: Tensor) -> tuple[Tensor, Tensor, Any]:
-    """The value ``F(Y; theta)`` of a layer F and the products ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``; Y and v: (N, C, H, W)."""
-    if torch.compiler.is_compiling():  # torch.func can be compiled, a backward pass cannot
+    """Return ``F(Y; theta)`` of a layer F, ``(dF/dY)^T v`` and ``(dF/dtheta)^T v``; Y and v: (N, C, H, W)."""
+    if torch.compiler.is_compiling():  # torch.func can be compiled, autograd.grad cannot
         value, transposed = torch.func.vjp(layer, Y, theta)[:2]
         return value, *transposed(v.to(value.dtype))
     with torch.enable_grad():  # the same values as torch.func, with less overhead

@@ -1,4 +1,4 @@
-"""Three ways in which the backward pass of a unit gets the features of its time steps.
+"""Computes the time steps of a unit, with three ways in which its backward pass gets their features.
 
 ``store``: autograd stores all intermediate results. ``recompute``: the state at every time is stored, and the intermediate
 results of a step are computed again (any dynamic). ``reverse``: only the last state is stored, and the dynamic runs backwards
@@ -17,8 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 from pdenet_repro.networks.dynamics import Dynamic, State, Theta
 
-# Largest drift at which the gradients of ``reverse`` are about as accurate as those of ``store`` in the same precision
-# (docs/memory.md). In float32 their relative error is about the drift; with rounded layers it is 8 units of roundoff.
+# Largest drift (`Unit`) at which the gradients of ``reverse`` are about as accurate as those of ``store`` in the same
+# precision (docs/memory.md). In float32 their relative error is about the drift; in tf32 and bfloat16, which round the
+# layers, it is 8 units of roundoff.
 TOLERATED_DRIFT = {"float64": 1e-6, "float32": 1e-3, "tf32": 8 * 2**-11, "bfloat16": 8 * 2**-8}
 
 
@@ -32,7 +33,7 @@ class UnitOfSteps(Protocol):
         """One time step."""
 
     def adjoint_step(self, state: State, gradients: State, theta: Theta, /) -> tuple[State, State, Theta]:
-        """The inverse step with the backward pass of the step (`Dynamic.adjoint_step`)."""
+        """The inverse step together with the backward pass of the step (`Dynamic.adjoint_step`)."""
 
     def thetas(self) -> list[tuple[Any, ...]]:
         """The weights of each time step."""
@@ -40,12 +41,12 @@ class UnitOfSteps(Protocol):
     def parameters(self) -> Iterator[Tensor]:
         """The weights over time."""
 
-    def note_drift(self, value: Tensor) -> None:
+    def record_drift(self, value: Tensor) -> None:
         """Record a drift; the unit keeps the largest."""
 
 
-def run(unit: UnitOfSteps, state: State) -> State:
-    """The last state of a unit from its first one; ``unit.memory`` decides how the backward pass works."""
+def integrate(unit: UnitOfSteps, state: State) -> State:
+    """Return the last state of a unit from its first one; ``unit.memory`` says how the backward pass gets the features."""
     if unit.memory == "reverse" and torch.is_grad_enabled():
         last: State = Reversed.apply(unit, len(state), *state, *unit.parameters())
         return last
@@ -59,24 +60,24 @@ def run(unit: UnitOfSteps, state: State) -> State:
     return state
 
 
-def stored_bytes(network: NetworkConfig, batch: int, number: int = 4) -> int:
-    """An estimate of the bytes that ``store`` needs for the units' time steps: for each step and example three features.
+def stored_bytes(network: NetworkConfig, batch: int, itemsize: int = 4) -> int:
+    """Estimate the bytes that ``store`` needs for the time steps of all units: three features for each step and example.
 
-    ``number``: the bytes of a number, 4 in float32 and 8 in float64.
+    ``itemsize``: the bytes of a number, 4 in float32 and 8 in float64.
     """
     pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
     numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))
-    return number * 3 * network.steps * batch * numbers
+    return itemsize * 3 * network.steps * batch * numbers
 
 
-def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int, number: int = 4) -> str:
-    """``network.memory``, or the choice for ``auto``: ``store`` if that takes at most half of ``size`` bytes.
+def memory_mode(network: NetworkConfig, reversible: bool, batch: int, size: int, itemsize: int = 4) -> str:
+    """Return ``network.memory``; for ``auto`` return ``store`` if that takes at most half of ``size`` bytes.
 
-    Otherwise it is ``reverse`` for a reversible dynamic and ``recompute`` for another. ``number``: as in `stored_bytes`.
+    Otherwise ``auto`` is ``reverse`` for a reversible dynamic and ``recompute`` for another. ``itemsize``: as in `stored_bytes`.
     """
     if network.memory != "auto":
         return network.memory
-    if stored_bytes(network, batch, number) <= size / 2:
+    if stored_bytes(network, batch, itemsize) <= size / 2:
         return "store"
     return "reverse" if reversible else "recompute"
 
@@ -86,7 +87,7 @@ class Reversed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: UnitOfSteps, parts: int, *tensors: Tensor) -> State:
-        """The last state, from the first one (``parts`` features) and the unit's weights over time."""
+        """Return the last state from the first one (``parts`` features) and the unit's weights over time."""
         ctx.unit, ctx.parts = unit, parts
         state, weights = tensors[:parts], tensors[parts:]
         ctx.device = state[0].device.type
@@ -95,7 +96,7 @@ class Reversed(torch.autograd.Function):
         norms, sums = _euclidean_norms(state), _signed_sums(state)
         for j, theta in enumerate(_per_step(unit, weights)):
             state = unit.step(state, theta)
-            if j == 0:  # a part that is 0 at the start gets its scale from the first step
+            if j == 0:  # a part of the state that is 0 at the start gets its scale from the first step
                 norms = torch.maximum(norms, _euclidean_norms(state))
         ctx.first = norms, sums
         ctx.save_for_backward(*state, *weights)
@@ -104,7 +105,7 @@ class Reversed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        """From the last step to the first, compute the state before it and the gradients of that state and of the weights."""
+        """Compute, from the last step to the first, the state before the step and the gradients of that state and the weights."""
         unit, saved = ctx.unit, ctx.saved_tensors
         state, weights = saved[: ctx.parts], saved[ctx.parts :]
         of_weights = [torch.empty_like(weight) for weight in weights]
@@ -116,7 +117,7 @@ class Reversed(torch.autograd.Function):
                     over_time[j] = value
         norms, sums = ctx.first
         scale = torch.maximum(norms, 1e-3 * norms.max()).clamp_min(1e-30)
-        unit.note_drift(((_signed_sums(state) - sums).norm(dim=1) / scale).max())
+        unit.record_drift(((_signed_sums(state) - sums).norm(dim=1) / scale).max())
         return None, None, *gradients, *of_weights
 
 
@@ -128,9 +129,9 @@ def _euclidean_norms(state: State) -> Tensor:
 def _signed_sums(state: State) -> Tensor:
     """The sum of all values of each part and example, multiplied with fixed random signs: (parts, N).
 
-    The sums of the first state are stored in place of the state itself. The square of the difference of two states' sums is on
-    average the squared norm of their difference. (The difference of their norms would be of second order in an error that is
-    independent of the features.)
+    To estimate the drift, these sums of the first state are stored instead of the state. The squared difference of the sums of
+    two states is on average the squared norm of the states' difference. (The difference of the norms would be of second order in
+    an error that is independent of the features.)
     """
     random = torch.Generator().manual_seed(0)
     sums = []

@@ -1,6 +1,6 @@
 """Normalisation ``N(Y) * s + b`` of features ``Y`` (N, C, H, W) with a scale ``s`` and a shift ``b`` for each channel (C,).
 
-The norms in ``NORMS`` have no running statistics. The two batch norms (``batch``, ``batch_per_pixel``) are over several images
+The norms in ``NORMS`` have no running statistics. The two batch norms (``batch``, ``batch_per_pixel``) average over the images
 of the batch, and are allowed only in the opening layer and the connectors. The paper names the norm but gives no details;
 docs/spec.md, section 2, lists what it may mean.
 """
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 
 def instance_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Normalise over the pixels of each channel and example, biased variance (Ulyanov et al. 2016; v1's text)."""
-    if Y.device.type == "cpu":  # groups of one channel: the same, and PyTorch's kernel for it is several times as fast
+    """Normalise over the pixels of each channel and example, with the biased variance (Ulyanov et al. 2016; v1's text)."""
+    if Y.device.type == "cpu":  # groups of one channel give the same, and PyTorch computes them several times as fast
         return F.group_norm(Y, Y.shape[1], scale, shift, eps)
     return F.instance_norm(Y, weight=scale, bias=shift, eps=eps)
 
@@ -37,9 +37,9 @@ def no_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
 
 
 def per_pixel_batch_norm(Y: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Normalise at each channel and pixel over the examples of the batch, biased variance, at test time too.
+    """Normalise at each channel and pixel over the examples of the batch, with the biased variance, at test time too.
 
-    The toolbox ran v1 with this. Its result for one image depends on the other images of the batch.
+    The authors' toolbox has this norm for v1. The result for one image depends on the other images of the batch.
     """
     Y = Y - Y.mean(0, keepdim=True)
     return _affine(Y * torch.rsqrt(Y.square().mean(0, keepdim=True) + eps), scale, shift)
@@ -63,19 +63,19 @@ NORMS: dict[str, tuple[NormFunction, float]] = {
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm of ``NORMS`` by its name, called with ``(Y, scale, shift)``; ``eps`` replaces the norm's own unless it is None."""
+    """A norm of ``NORMS`` without weights of its own; ``eps`` replaces the norm's default unless it is None."""
 
     name: str
     eps: float | None = None
 
     def __call__(self, Y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """(N, C, H, W) to the same; scale and shift (C,)."""
+        """Return ``N(Y) * scale + shift``, (N, C, H, W) as Y; scale and shift: (C,)."""
         function, eps = NORMS[self.name]
         return function(Y, scale, shift, eps if self.eps is None else self.eps)
 
 
 class NormLayer(nn.Module):
-    """A norm with its own scale (initially 1) and shift (initially 0), for opening and connectors."""
+    """A norm of ``NORMS`` with a scale (initially 1) and shift (initially 0), for the opening layer and the connectors."""
 
     def __init__(self, name: str, channels: int) -> None:
         super().__init__()
@@ -84,20 +84,20 @@ class NormLayer(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """Return the normalised features, (N, C, H, W) as Y."""
         return self.norm(Y, self.scale, self.shift)
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation over (N, H, W) (Ioffe & Szegedy 2015).
 
-    In evaluation mode it uses the running statistics, or with ``of_batch`` those of the batch. The running variance is the biased
-    one, as in the authors' toolbox and unlike ``torch.nn.BatchNorm2d``.
+    In evaluation mode it uses the running statistics or, with ``use_batch_statistics``, those of the batch. The running
+    variance is the biased one, as in the authors' toolbox and unlike ``torch.nn.BatchNorm2d``.
     """
 
     eps = 1e-4
     rate = 0.1  # weight of the newest batch in the running statistics
-    of_batch = False
+    use_batch_statistics = False
 
     running_mean: Tensor
     running_variance: Tensor
@@ -110,14 +110,14 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_variance", torch.ones(channels))
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C, H, W) to the same; in training mode it also updates the running statistics."""
-        if not self.training and self.of_batch:
+        """Return the normalised features, (N, C, H, W) as Y; in training mode also update the running statistics."""
+        if not self.training and self.use_batch_statistics:
             return F.batch_norm(Y, None, None, self.scale, self.shift, True, 0.0, self.eps)
         if not self.training:
             return F.batch_norm(
                 Y, self.running_mean, self.running_variance, self.scale, self.shift, False, 0.0, self.eps
             )
-        # with momentum 1 mean and variance become the statistics of this batch, the variance unbiased
+        # with momentum 1, `mean` and `variance` become the mean and the unbiased variance of this batch
         mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_variance)
         out = F.batch_norm(Y, mean, variance, self.scale, self.shift, True, 1.0, self.eps)
         n = Y.numel() // Y.shape[1]
@@ -127,5 +127,5 @@ class BatchNorm(nn.Module):
 
 
 def connector_norm(name: str, channels: int) -> nn.Module:
-    """The norm of an opening layer or a connector: ``batch`` or one of ``NORMS``."""
+    """Return the norm of an opening layer or a connector by its name: ``batch`` or one of ``NORMS``."""
     return BatchNorm(channels) if name == "batch" else NormLayer(name, channels)

@@ -1,4 +1,4 @@
-"""The architecture of the study: opening layer, units with connectors between them, pixel mean, classifier."""
+"""The network of the study: opening layer, units with a connector after each, pixel mean, classifier (docs/spec.md, 2)."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from pdenet_repro.networks.unit import Unit
 
 
 class Connector(nn.Module):
-    """The layer ``sigma(BN(K Y))`` from ``inputs`` to ``outputs`` channels, with a 3x3 kernel (opening) or 1x1 kernel."""
+    """The layer ``sigma(norm(K Y))`` from ``inputs`` to ``outputs`` channels, with a 3x3 kernel (opening) or 1x1 kernel."""
 
     def __init__(self, inputs: int, outputs: int, size: int, norm: str, activation: str) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Connector(nn.Module):
         self.sigma = ACTIVATIONS[activation]
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H, W)."""
+        """Return features (N, outputs, H, W) from Y (N, inputs, H, W)."""
         return self.sigma(self.norm(conv(Y, self.kernel)))
 
 
@@ -31,7 +31,7 @@ class PDENet(nn.Module):
 
     ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and standardise them as for
     training. ``network.forward_standardized(images)`` takes floating-point images that ``network.standardize`` has standardised.
-    Each refuses the other's images.
+    Each raises TypeError for images of the other kind.
 
     ``dynamic``: the class of the units' dynamic. Initial weights depend on ``seed`` alone, not on the device.
     ``batch_statistics``: batch norms use the statistics of the batch in evaluation mode too.
@@ -63,11 +63,11 @@ class PDENet(nn.Module):
         self.classifier = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, BatchNorm):
-                module.of_batch = batch_statistics
+                module.use_batch_statistics = batch_statistics
         self._draw_weights(config, torch.Generator().manual_seed(seed))
 
     def _draw_weights(self, config: NetworkConfig, generator: torch.Generator) -> None:
-        """Draw the initial weights, in the order of the parameters.
+        """Draw the initial weights in the order of the parameters (docs/spec.md, section 5).
 
         All time steps of a unit get the same draw, so that the smoothness term starts at its minimum, unless
         ``config.initial_draw`` is ``each_step``. Scales are 1 and shifts 0, unless ``config.initial_norms`` is ``drawn``.
@@ -90,11 +90,11 @@ class PDENet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type of the weights."""
+        """The floating-point type of the weights."""
         return self.classifier.weight.dtype
 
     def standardize(self, images: Tensor) -> Tensor:
-        """Standardised images of raw pixel values (N, 3, H, W), uint8 or floating-point numbers of 0 to 255.
+        """Standardise raw images (N, 3, H, W), whose values of 0 to 255 are uint8 or floating-point numbers.
 
         The arithmetic is in float32 or, for float64 weights, in float64; the result has the type of the weights.
         """
@@ -105,39 +105,39 @@ class PDENet(nn.Module):
         return standardized
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores before the softmax, (N, classes), of raw images (N, 3, H, W) uint8.
+        """Return the class scores before the softmax, (N, classes), of raw images (N, 3, H, W) uint8.
 
         Raises
         ------
         TypeError
-            ``images`` is no tensor of uint8.
+            ``images`` is not a tensor of uint8.
         ValueError
-            A tensor of another shape.
+            ``images`` has another shape.
         """
-        self._refuse_unusable(images, raw=True)
+        self._check_images(images, raw=True)
         return self.forward_standardized(self.standardize(images))
 
     def forward_standardized(self, images: Tensor) -> Tensor:
-        """Class scores before the softmax, (N, classes), of standardised images (N, 3, H, W) in the weights' precision.
+        """Return the class scores before the softmax, (N, classes), of standardised images (N, 3, H, W) in the weights' type.
 
         Raises
         ------
         TypeError
-            ``images`` is no tensor of that precision (under autocast: of any floating-point type).
+            ``images`` is not a tensor of that type (under autocast: of any floating-point type).
         ValueError
-            A tensor of another shape.
+            ``images`` has another shape.
         """
         means = self.pixel_means(images)
-        with torch.autocast(means.device.type, enabled=False):  # rounded scores of two classes could be equal
+        with torch.autocast(means.device.type, enabled=False):  # the rounded scores of two classes could be equal
             scores: Tensor = self.classifier(means)
         return scores
 
     def pixel_means(self, images: Tensor) -> Tensor:
-        """The classifier's input: the pixel means of the last connector's channels, (N, last width).
+        """Return the classifier's input, the pixel means of the last connector's channels: (N, last width).
 
-        ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``.
+        ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``, with the same errors.
         """
-        self._refuse_unusable(images, raw=False)
+        self._check_images(images, raw=False)
         Y: Tensor = self.opening(images)
         for i, (unit, connector) in enumerate(zip(self.units, self.connectors, strict=True)):
             Y = connector(unit(Y))
@@ -147,16 +147,16 @@ class PDENet(nn.Module):
         return Y.mean((2, 3), dtype=self.classifier.weight.dtype)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, classes) of raw images (N, 3, H, W) uint8; float64 where the weights are, else float32.
+        """Return the class probabilities (N, classes) of raw images (N, 3, H, W) uint8: float64 if the weights are, else float32.
 
         They are part of autograd's graph unless computed within ``torch.no_grad()``. Raises the errors of ``network(images)``.
         """
         return torch.softmax(self(images).to(torch.promote_types(self.dtype, torch.float32)), dim=1)
 
-    def _refuse_unusable(self, images: Tensor, raw: bool) -> None:
+    def _check_images(self, images: Tensor, raw: bool) -> None:
         """Raise TypeError or ValueError, with the allowed values, for images that the network cannot take.
 
-        It reads only type and shape, which compiled code does at compilation.
+        Only type and shape are read, so that compiled code checks them once, at compilation.
         """
         weights, smallest = self.classifier.weight.dtype, 2 ** (len(self.units) - 1)  # a pixel for the last unit
         values = "raw pixels of uint8 (0 to 255)" if raw else f"standardised images of {_name(weights)}"
@@ -179,7 +179,7 @@ class PDENet(nn.Module):
             raise ValueError(f"images must be {wanted}, not of shape {tuple(images.shape)}{hint}")
 
     def drift(self) -> float | None:
-        """The largest relative drift of units that ran backwards since the last call; None if no unit runs backwards."""
+        """Return the largest drift (`Unit`) of all units since the last call; None if no unit runs backwards."""
         reversed_units = [unit for unit in self.units if isinstance(unit, Unit) and unit.memory == "reverse"]
         if not reversed_units:
             return None
@@ -189,7 +189,7 @@ class PDENet(nn.Module):
         return largest
 
     def weight_count(self) -> int:
-        """Number of trainable weights."""
+        """Return the number of trainable weights."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
@@ -198,9 +198,10 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _draw_kernel(kernel: Tensor, law: str, generator: torch.Generator) -> None:
-    """Fill a kernel (C_out, C_in, k, k) with random numbers, normal with Glorot's deviation, or of deviation 0.1 and clipped.
+    """Draw the entries of a kernel (C_out, C_in, k, k) from a normal distribution, in place (docs/spec.md, section 5).
 
-    ``law``: ``glorot``, truncated at two deviations, or ``normal_clipped``, clipped to +-0.2.
+    ``law``: ``glorot``, with Glorot's standard deviation, truncated at two of them; ``normal_clipped``, with deviation 0.1,
+    clipped to +-0.2.
     """
     outputs, inputs, *size = kernel.shape
     if law == "glorot":

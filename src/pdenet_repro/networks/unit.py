@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pdenet_repro.networks.dynamics import Dynamic, State
-from pdenet_repro.networks.memory import run
+from pdenet_repro.networks.memory import integrate
 
 
 class TimeWeights(nn.Module):
     """Weights of one layer at every time step: kernels (steps, C, C, 3, 3), scale and shift (steps, C).
 
-    Time is the first axis: the smoothness term (11) has differences in it, and refining the time grid interpolates in it. Kernels
-    are zero until `PDENet` draws them.
+    Time is the first axis: the smoothness term (11) takes differences along it, and refining the time grid interpolates along it.
+    Kernels are zero until `PDENet` draws them.
     """
 
     def __init__(self, weights: Any, channels: int, steps: int) -> None:
@@ -28,18 +28,18 @@ class TimeWeights(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
 
     def at_each_step(self) -> Iterator[Any]:
-        """The layer's weights at each time step, 0, 1, ..., as the layer's named tuple."""
+        """Yield the layer's weights at each time step, 0, 1, ..., as the layer's named tuple."""
         # unbind: its backward pass stacks the gradients once, where indexing would add a zero-filled tensor for each step
         over_time = [getattr(self, name).unbind() for name in self.weights._fields]
         return (self.weights(*step) for step in zip(*over_time, strict=True))
 
 
 class Unit(nn.Module):
-    """``steps`` time steps of ``dynamic`` on features (N, C, H, W).
+    """A sequence of ``steps`` time steps of ``dynamic`` on features (N, C, H, W).
 
     ``memory``: how the backward pass gets the features, ``store``, ``recompute`` or ``reverse`` (memory.py). ``step``,
     ``adjoint_step``: those of the dynamic, which training may replace by compiled ones. ``drift``: the estimated relative error
-    of the first state after running backwards, the largest since it was set to 0.
+    of the first state after the dynamic ran backwards; the largest one since the buffer was set to 0.
     """
 
     drift: Tensor
@@ -57,15 +57,15 @@ class Unit(nn.Module):
         )
 
     def thetas(self) -> list[tuple[Any, ...]]:
-        """The weights of each time step, an entry for each layer of the step."""
+        """Return the weights of each time step; those of a step have an entry for each of its layers."""
         return list(zip(*(layer.at_each_step() for layer in self.theta), strict=True))  # type: ignore[operator]
 
     def start(self, Y: Tensor) -> State:
-        """The state at time 0 in the weights' precision, so that under autocast only the layers are rounded."""
+        """Return the state at time 0 in the weights' type, so that under autocast only the layers are rounded."""
         return self.dynamic.start(Y.to(next(self.parameters()).dtype))
 
     def trajectory(self, Y: Tensor) -> Iterator[State]:
-        """The state at every time, from ``start`` to the last."""
+        """Yield the state at each of the times 0, h, ..., steps h."""
         state = self.start(Y)
         yield state
         for theta in self.thetas():
@@ -73,15 +73,15 @@ class Unit(nn.Module):
             yield state
 
     def forward(self, Y: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
-        return self.dynamic.output(run(self, self.start(Y)))
+        """Return the features at the final time from those at time 0, both (N, C, H, W)."""
+        return self.dynamic.output(integrate(self, self.start(Y)))
 
-    def note_drift(self, value: Tensor) -> None:
+    def record_drift(self, value: Tensor) -> None:
         """Record a drift; ``drift`` keeps the largest, on the device."""
         self.drift = torch.maximum(self.drift, value.to(self.drift.dtype))
 
     def inverse(self, state: State) -> State:
-        """The first state from the last one; TypeError where the dynamic is not reversible."""
+        """Return the first state from the last one; raise TypeError if the dynamic is not reversible."""
         for theta in reversed(self.thetas()):
             state = self.dynamic.inverse_step(state, theta)
         return state

@@ -1,10 +1,10 @@
 """3x3 convolution with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3), for compiled CPU code.
 
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). Images are cut into tiles of 6x6 pixels that overlap
-by two; with the algorithm's matrices A, B, G a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result, ``A^T [ (G g G^T) *
-(B^T d B) ] A`` with an elementwise product; for all tiles and channels these are 36 matrix products. The rest are sums of a few
-neighbours, which TorchInductor fuses and differentiates, so that the backward pass has a quarter of the multiplications too.
-PyTorch's own kernels (oneDNN) no longer have the algorithm.
+by two. With the algorithm's matrices A, B, G, a tile ``d`` and a kernel ``g`` give 4x4 pixels of the result, ``A^T [ (G g G^T) *
+(B^T d B) ] A`` with an elementwise product; for all tiles and channels these products are 36 matrix products. The transforms are
+sums of a few neighbours, which TorchInductor fuses. The backward pass has a quarter of the multiplications too, because it
+differentiates this code. PyTorch's own kernels (oneDNN) no longer have the algorithm.
 """
 
 import torch
@@ -25,7 +25,7 @@ FEWEST_CHANNELS = 64  # with fewer channels the sums take the time that the prod
 
 
 def is_faster(Y: Tensor, K: Tensor) -> bool:
-    """Whether a convolution of ``Y`` with ``K`` is being compiled for the CPU in float32, and this algorithm is faster for it."""
+    """Whether ``Y`` and ``K`` are being convolved in float32 in code compiled for the CPU, and this algorithm is faster there."""
     return (
         torch.compiler.is_compiling()
         and Y.device.type == "cpu"
@@ -38,12 +38,12 @@ def is_faster(Y: Tensor, K: Tensor) -> bool:
 
 
 def conv(Y: Tensor, K: Tensor) -> Tensor:
-    """``K Y`` with zero padding: Y (N, C_in, H, W), K (C_out, C_in, 3, 3) to (N, C_out, H, W); H and W multiples of 4."""
+    """Return ``K Y`` (N, C_out, H, W) with zero padding: Y (N, C_in, H, W), K (C_out, C_in, 3, 3), H and W multiples of 4."""
     return _pixels(_tiles(Y) @ _kernel(K, flip=False).transpose(1, 2), Y)
 
 
 def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
-    """``K^T Z``, the adjoint: Z (N, C_out, H, W) to (N, C_in, H, W). A convolution with the kernel turned by 180 degrees."""
+    """Return the adjoint ``K^T Z`` (N, C_in, H, W) of Z (N, C_out, H, W): a convolution with K turned by 180 degrees."""
     return _pixels(_tiles(Z) @ _kernel(K, flip=True), Z)
 
 
@@ -63,7 +63,7 @@ def _tiles(Y: Tensor) -> Tensor:
 
 
 def _kernel(K: Tensor, flip: bool) -> Tensor:
-    """``G g G^T`` of every pair of channels: (C_out, C_in, 3, 3) to (36, C_out, C_in)."""
+    """``G g G^T`` of every pair of channels, (C_out, C_in, 3, 3) to (36, C_out, C_in); ``flip`` turns g by 180 degrees."""
     matrix = torch.tensor(G, dtype=K.dtype)
     both = torch.kron(matrix, matrix)
     return ((both.flip(1) if flip else both) @ K.reshape(-1, 9).T).reshape(36, *K.shape[:2])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pdenet_repro.data.examples import drawn
+from pdenet_repro.data.examples import figure1_indices
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.report.run import Run
 from pdenet_repro.system.errors import InvalidConfig, UserError
@@ -43,7 +43,7 @@ def load_examples(
         Neither the run folders nor the data set contain the images.
     """
     images = int(runs[0].summary["test_images"])
-    wanted = [int(i) for i in (drawn(seed, images) if indices is None else indices)]
+    wanted = [int(i) for i in (figure1_indices(seed, images) if indices is None else indices)]
     outside = [index for index in wanted if not 0 <= index < images]
     if outside:
         raise InvalidConfig(f"--images {outside[0]}: must be between 0 and {images - 1}, the test images of these runs")

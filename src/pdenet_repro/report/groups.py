@@ -13,7 +13,7 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from pdenet_repro.config.dynamics import facts_of, rank
+from pdenet_repro.config.dynamics import facts_of, sort_key
 from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import RESULT_KEYS, Run
@@ -201,7 +201,7 @@ class Grouping:
                 cells.setdefault(run.dynamic, {}).setdefault(run.images, []).append(run)
             for dynamic, of in cells.items():
                 lines.append(Line(dynamic, group, number, {n: Cell(group, tuple(own)) for n, own in of.items()}))
-        return sorted(lines, key=lambda line: (rank(line.dynamic), line.number))
+        return sorted(lines, key=lambda line: (sort_key(line.dynamic), line.number))
 
 
 def shared_size(sizes: Sequence[Collection[int]]) -> int | None:

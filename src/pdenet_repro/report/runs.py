@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pdenet_repro.config.dynamics import rank
+from pdenet_repro.config.dynamics import sort_key
 from pdenet_repro.config.schema import value_of
 from pdenet_repro.report.plan import Missing as Missing
 from pdenet_repro.report.plan import damage, failure_reason, read_plan
@@ -65,7 +65,7 @@ class Collection:
                 self.copies.append(
                     f"{run.folder} has the configuration of {original.folder}, seed included: it is no further repetition"
                 )
-        self.runs = sorted(kept.values(), key=lambda run: (rank(run.dynamic), run.images, run.repetition))
+        self.runs = sorted(kept.values(), key=lambda run: (sort_key(run.dynamic), run.images, run.repetition))
 
     def data_conflict(self, where: str) -> str | None:
         """Return why the runs cannot be shown together (they used different images), or None if they can."""

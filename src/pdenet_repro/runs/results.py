@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from pdenet_repro.config.schema import Config
-from pdenet_repro.data.examples import carried
+from pdenet_repro.data.examples import saved_indices
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import Subset
 from pdenet_repro.networks.build import build_network
@@ -69,7 +69,7 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
         "predictions.npz",
         _npz(probabilities=outcome.test_probabilities, labels=test.labels, class_names=np.array(names)),
     )
-    shown = carried(len(test.labels))
+    shown = saved_indices(len(test.labels))
     folder.write("examples.npz", _npz(indices=shown, pixels=np.asarray(test.pixels[shown])))
     folder.write_rows(
         "confusion.csv",

@@ -1,1 +1,1 @@
-"""Minimising the objective: regulariser, projected SGD, learning rates, the epoch loop, evaluation, checkpoints."""
+"""Minimisation of the objective: regulariser, projected SGD, learning rates, the epoch loop, evaluation, compilation."""

@@ -1,4 +1,4 @@
-"""From a configuration to a trainer."""
+"""Builds the trainer of a configuration."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +22,15 @@ from pdenet_repro.training.trainer import Trainer
 def make_trainer(
     config: Config, images: DeviceImages, where: torch.device, warn: Callable[[str], None] = lambda line: None
 ) -> Trainer:
-    """The trainer of a configuration, with initial weights, ready for the first step on ``images``, the training images."""
+    """Return a trainer with initial weights, ready for its first step on the training images ``images``.
+
+    ``where``: the device that holds the images; ``warn`` is called with a sentence if something cannot be compiled.
+    """
     reversible = facts_of(config.dynamic, config.dynamic_file).reversible
-    # not the memory that is free now: a run that is resumed must choose the same
-    number = 8 if config.precision == "float64" else 4
+    # all memory and not what is free now, so that a resumed run makes the same choice
+    itemsize = 8 if config.precision == "float64" else 4
     mode = memory.memory_mode(
-        config.network, reversible, config.schedule.batch_size, device.total_memory(where), number
+        config.network, reversible, config.schedule.batch_size, device.total_memory(where), itemsize
     )
     network = build_network(replace(config, network=replace(config.network, memory=mode))).to(where)
     objective = Objective(network, config.objective, config.network.step_size)

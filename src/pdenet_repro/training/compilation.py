@@ -1,4 +1,4 @@
-"""Compiles the arithmetic of a run (TorchInductor), where that saves time and a compiler is installed."""
+"""Compiles the arithmetic of a run with TorchInductor, if that saves time and a C++ compiler is installed."""
 
 import logging
 import os
@@ -17,22 +17,22 @@ from pdenet_repro.training.interruptible import make_compilation_interruptible
 if TYPE_CHECKING:
     from pdenet_repro.training.trainer import Trainer
 
-# Floating-point operations of a whole training from which on `auto` compiles: about 17 minutes on two CPU cores. The first
-# compilation of a network takes two or three there; the next run of a sweep finds it cached (docs/performance.md).
-# On a GPU, which has more of them a second and no faster a compiler, the number is an estimate.
+# The number of floating-point operations of a training from which on `performance=auto` compiles it. For the CPU it is the work
+# of two cores in about 17 minutes; there the first compilation of a network takes two or three minutes, and later runs find it
+# cached (docs/performance.md). For the GPU it is an estimate: a GPU computes faster, but does not compile faster.
 WORTHWHILE = {"cpu": 2e14, "cuda": 1e15}
 
-# Time steps of a unit up to which they are compiled as one piece; a longer unit's step is compiled once, for all of them.
+# The time steps of a unit are compiled as a whole if there are at most so many; otherwise one step is compiled, and used for all.
 UNROLLED = 6
 
-# Shapes, strides and modes for which one function may be compiled: a time step's code is that of all units.
+# The number of shapes, strides and modes for which a function may be compiled: all units share the code of a time step.
 SHAPES = 64
 
 
 def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
     """Whether a run is to be compiled; ``images``: the number of training images.
 
-    The answer follows from the configuration alone, so that a resumed run continues with the same arithmetic.
+    The answer depends on nothing but the arguments, so that a resumed run continues with the same arithmetic.
     """
     if config.performance != "auto":
         return config.performance == "compile"
@@ -43,9 +43,9 @@ def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
 
 
 def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> "Compiler":
-    """Make the trainer's steps, and its network's probabilities of ``evaluated`` images, compile at their first call.
+    """Replace the trainer's step, and its network's probabilities of ``evaluated`` images, by functions that compile when called.
 
-    They are compiled as a whole where units are short and store their steps; otherwise each time step is compiled.
+    They are compiled as a whole if all units are short and store their steps; otherwise only the time steps are compiled.
     """
     network, compiled = trainer.network, Compiler(warn)
     units: list[Any] = list(network.units)
@@ -69,44 +69,44 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
 
 
 def not_compiled() -> AbstractContextManager[None]:
-    """Context in which compiled functions run uncompiled."""
+    """Return a context in which compiled functions run uncompiled."""
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return stance
 
 
 class Compiler:
-    """Compiles functions for one run; a function that cannot be compiled runs uncompiled, after one warning a name."""
+    """Compiles functions for one run. A function that cannot be compiled runs uncompiled, after one warning for each name."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.warn, self.found, self.failed = warn, _compiler() is not None, set[str]()
         if not self.found:
-            warn("no C++ compiler is found (g++, or what CXX names): training is not compiled, only slower")
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # of a missing GPU, which is no fault
-        torch._dynamo.reset()  # each run of a sweep is compiled for itself; the limit on recompilations is for one
+            warn("no C++ compiler is found (g++, or the one that CXX names): training is not compiled, and is slower")
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a missing GPU
+        torch._dynamo.reset()  # so that the limit on recompilations starts anew for each run of a sweep
         make_compilation_interruptible()
 
     @property
-    def works(self) -> bool:
+    def all_compiled(self) -> bool:
         """Whether every function that was called so far is compiled."""
         return self.found and not self.failed
 
     def __call__(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """A version of ``function`` that is compiled at its first call; ``name``: for the warning."""
+        """Return a version of ``function`` that is compiled at its first call; ``name`` is for the warning."""
         fast = torch.compile(function, dynamic=False)
         usable = self.found
 
         def fast_or_uncompiled(*arguments: Any) -> Any:
             nonlocal usable
             if usable:
-                # here, for these settings are those of a thread, and autograd has its own
+                # set in each call because the settings belong to a thread, and autograd calls from its own threads
                 torch._dynamo.config.recompile_limit = SHAPES
-                torch._functorch.config.force_non_lazy_backward_lowering = True  # what fails is to fail now
+                torch._functorch.config.force_non_lazy_backward_lowering = True  # so that failures are caught below
                 try:
                     return fast(*arguments)
                 except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
                     usable = False
                     if name not in self.failed:
-                        self.warn(f"{name} is not compiled, only slower: {' '.join(str(error).split())[:200]}")
+                        self.warn(f"{name} is not compiled, and is slower: {' '.join(str(error).split())[:200]}")
                     self.failed.add(name)
             return function(*arguments)
 

@@ -1,4 +1,4 @@
-"""Class probabilities of images and their accuracy, with the statistics of batch norms to choose."""
+"""Computes class probabilities of images and their accuracy, with a choice of the statistics that batch norms use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,17 +12,17 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.system.seeds import stream
 
-STATISTICS = ("running", "batch", "reestimated")  # that batch norms can use at test time
-ESTIMATED_FROM = 1024  # training images at most, for statistics that are estimated anew
+STATISTICS = ("running", "batch", "reestimated")  # which statistics batch norms can use at test time
+ESTIMATED_FROM = 1024  # the largest number of training images from which statistics are reestimated
 
 
 def batch_count(images: int, batch_size: int) -> int:
-    """The number of batches of nearly equal size, at most ``batch_size``, into which so many images are cut."""
+    """Return the number of batches of nearly equal size, at most ``batch_size``, into which ``images`` images are divided."""
     return -(-images // batch_size)
 
 
 def largest_batch(images: int, batch_size: int) -> int:
-    """The size of the first of these batches; others may have one image less."""
+    """Return the size of the first of these batches; others may have one image less."""
     return -(-images // batch_count(images, batch_size))
 
 
@@ -34,9 +34,9 @@ def class_probabilities(
     autocast: Callable[[], AbstractContextManager[None]],
     after_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """Probabilities (N, classes) of all images, in evaluation mode; the network's mode is restored afterwards.
+    """Return the probabilities (N, classes) of all images in evaluation mode; the network's mode is restored afterwards.
 
-    Batches are of nearly equal size, at most ``batch_size`` (a small last one would harm a norm over the batch).
+    Batches have nearly equal sizes of at most ``batch_size``, because a norm over a small last batch would be inaccurate.
     ``after_batch(done, total)`` is called with the numbers of images.
 
     Raises
@@ -58,14 +58,14 @@ def class_probabilities(
         network.train(was_training)
     if wrong := int((~np.isfinite(found)).any(1).sum()):
         raise NonFiniteNumbers(
-            f"the class probabilities of {wrong} of {len(images)} images are not finite, so they are no result; choose "
+            f"the class probabilities of {wrong} of {len(images)} images are not finite, so that there is no result; choose "
             f"another network.norm, or a smaller schedule.learning_rate"
         )
     return found
 
 
 def batch_norms(network: PDENet) -> list[BatchNorm]:
-    """The batch norms of a network's opening and connectors; none where it has other norms."""
+    """Return the batch norms of the opening layer and the connectors; the list is empty if they have other norms."""
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
 
 
@@ -78,13 +78,13 @@ def reestimate_statistics(
     autocast: Callable[[], AbstractContextManager[None]],
     prepare: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> None:
-    """Replace running means and variances of the batch norms by those at the weights as they are.
-
-    ``prepare`` makes of raw images (N, 3, H, W) uint8 what the network takes; None: standardises them.
+    """Replace the running means and variances of the batch norms by those of the current weights.
 
     They are the mean and the variance of each norm's input for at most 1,024 training images, drawn with ``seed``, in
     batches of ``batch_size``, each normalised by its own statistics, as in training ("precise BatchNorm", Wu & Johnson
     2021, arXiv 2105.07576). Running statistics lag behind the weights while the learning rate is large.
+
+    ``prepare`` converts raw images (N, 3, H, W) uint8 into the network's input; None: the network standardises them.
     """
     norms, was_training = batch_norms(network), network.training
     drawn = stream(seed, "statistics").permutation(len(images))[:ESTIMATED_FROM]
@@ -112,25 +112,25 @@ def reestimate_statistics(
 
 @contextmanager
 def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], None]) -> Iterator[None]:
-    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; restored afterwards.
+    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; they are restored afterwards.
 
-    ``reestimate`` is called for ``reestimated``: it gives the norms their statistics.
+    ``reestimate`` is called for ``reestimated`` and sets the running statistics of the norms.
     """
     norms = batch_norms(network)
-    before = [(norm.of_batch, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
+    before = [(norm.use_batch_statistics, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
     try:
         for norm in norms:
-            norm.of_batch = statistics == "batch"
+            norm.use_batch_statistics = statistics == "batch"
         if statistics == "reestimated":
             reestimate()
         yield
     finally:
-        for norm, (of_batch, mean, variance) in zip(norms, before, strict=True):
-            norm.of_batch = of_batch
+        for norm, (use_batch_statistics, mean, variance) in zip(norms, before, strict=True):
+            norm.use_batch_statistics = use_batch_statistics
             norm.running_mean.copy_(mean)
             norm.running_variance.copy_(variance)
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the rows of (N, classes) whose largest entry is at the label (N,)."""
+    """Return the share of the rows of (N, classes) whose largest entry is at the label (N,), from 0 to 1."""
     return float((probabilities.argmax(1) == labels).mean())

@@ -1,8 +1,8 @@
-"""Compilation that a signal to stop ends within seconds, and that a signal to the whole process group does not disturb.
+"""Makes compilation end within seconds after a signal to stop, and protects compilers from signals to the process group.
 
-Compiling a network takes minutes. A signal that arrives meanwhile is noted, as always, and then ends the compilation by
-``StoppedWhileCompiling``. The compilers run in a session of their own: a signal to the process group (Ctrl-C, ``timeout``) would
-kill them alone otherwise, and the step would then be computed without them, with other rounding than promised.
+Compiling a network takes minutes. A signal that arrives meanwhile is recorded, as always, and then raises
+``StoppedWhileCompiling``. The compilers run in a session of their own: otherwise a signal to the process group (Ctrl-C,
+``timeout``) would kill only them, and the step would be computed by uncompiled code, which rounds differently.
 """
 
 import functools
@@ -14,15 +14,15 @@ from typing import Any
 
 from pdenet_repro.system.signals import stop_request
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # those that have no handler in Python stay as they are
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # those without a handler in Python are left alone
 
 
 class StoppedWhileCompiling(BaseException):
-    """A signal to stop arrived while a compiler was at work. The step at hand is not computed, or in part: it is not saved."""
+    """A signal to stop arrived during compilation. The current step is incomplete and is not saved."""
 
 
 class _Subprocess:
-    """The module ``subprocess``, but what it starts has a session of its own."""
+    """The module ``subprocess``, except that the processes it starts have a session of their own."""
 
     run = staticmethod(functools.partial(subprocess.run, start_new_session=True))
     check_output = staticmethod(functools.partial(subprocess.check_output, start_new_session=True))
@@ -32,7 +32,7 @@ class _Subprocess:
         return getattr(subprocess, name)
 
 
-_handlers: dict[int, Any] = {}  # of the signals, while something is compiled
+_handlers: dict[int, Any] = {}  # by signal number, the handlers that are replaced during compilation
 
 
 def _begin(*_: Any) -> None:
@@ -52,13 +52,13 @@ def _end(*_: Any) -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     handler = _handlers[number]
-    _end()  # what comes next is noted, and no second exception disturbs the way out
+    _end()  # further signals are only recorded, so that no second exception interrupts the first
     handler(number, frame)
     raise StoppedWhileCompiling(signal.Signals(number).name)
 
 
 def make_compilation_interruptible() -> None:
-    """Have every compilation in this process answer signals as described above, until ``torch._dynamo.reset``."""
+    """Make every compilation in this process react to signals as described above, until ``torch._dynamo.reset``."""
     from torch._dynamo.callback import callback_handler
     from torch._inductor import cpp_builder
     from torch._inductor.compile_worker import subproc_pool

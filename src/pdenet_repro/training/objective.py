@@ -11,12 +11,12 @@ from pdenet_repro.networks.pdenet import PDENet, is_norm_weight, is_time_depende
 
 
 def total_variation(theta: Tensor, step_size: float, eps: float) -> Tensor:
-    """``sum_{j,i} sqrt( ((theta_{j+1,i} - theta_{j,i}) / h)^2 + eps )`` of weights (steps, ...), the sum in (11)."""
+    """Return ``sum_{j,i} sqrt( ((theta_{j+1,i} - theta_{j,i}) / h)^2 + eps )`` of weights (steps, ...), the sum in (11)."""
     return torch.sqrt((theta.diff(dim=0) / step_size).square() + eps).sum()
 
 
 def h1_seminorm(theta: Tensor, step_size: float) -> Tensor:
-    """``1/2 sum_{j,i} ((theta_{j+1,i} - theta_{j,i}) / h)^2`` of weights (steps, ...) (Haber & Ruthotto 2017)."""
+    """Return ``1/2 sum_{j,i} ((theta_{j+1,i} - theta_{j,i}) / h)^2`` of weights (steps, ...) (Haber & Ruthotto 2017)."""
     return (theta.diff(dim=0) / step_size).square().sum() / 2
 
 
@@ -34,10 +34,10 @@ class Terms(NamedTuple):
 
 
 class Objective:
-    """Cross-entropy, times ``loss_factor``, plus the regulariser of one network's weights.
+    """The mean cross-entropy, times ``loss_factor``, plus the regulariser of a network's weights (docs/spec.md, sections 6, 12).
 
-    Which weights decay: ``all`` (v1), ``no_connector_norms`` (all but scale and shift of opening and connectors, the
-    authors' toolbox), ``no_norms`` (v2).
+    ``config.decay`` says which weights decay: ``all`` (v1), ``no_connector_norms`` (all but scale and shift of the opening
+    layer and the connectors, as in the authors' toolbox), ``no_norms`` (v2).
     """
 
     def __init__(self, network: PDENet, config: ObjectiveConfig, step_size: float) -> None:
@@ -46,8 +46,8 @@ class Objective:
         self.time_dependent = [p for name, p in named.items() if is_time_dependent(name)]
         self.decaying = [p for name, p in named.items() if not name.startswith("classifier") and self._decays(name)]
         self.classifier = [p for name, p in named.items() if name.startswith("classifier")]
-        # the units' terms are multiplied by it: h where the sum over a unit's steps stands for an integral over time
-        self.weight_of_a_step = step_size if config.quadrature == "integral" else 1.0
+        # the factor of the units' terms: h if the sum over a unit's steps approximates an integral over time
+        self.quadrature_weight = step_size if config.quadrature == "integral" else 1.0
         self.decaying_in_time: list[Tensor] = []
         if config.quadrature == "integral":
             in_time = {id(p) for p in self.time_dependent}
@@ -60,25 +60,26 @@ class Objective:
         return self.config.decay == "no_connector_norms" and is_time_dependent(name)
 
     def smoothness(self) -> Tensor:
-        """``alpha1`` times the chosen seminorm in time of all weights of the units.
+        """Return ``alpha1`` times the chosen seminorm in time of all weights of the units, a scalar tensor.
 
         With ``quadrature=integral`` the sum over the steps is multiplied by h: ``alpha1 sum_j h phi(...)``.
         """
         found = self._smoothness()
-        return found if self.config.quadrature == "sum" else self.weight_of_a_step * found
+        return found if self.config.quadrature == "sum" else self.quadrature_weight * found
 
     @torch.no_grad()
     def smoothness_above_floor(self) -> float:
-        """The smoothness term less the least value it can have, that of weights which are constant in time (float64).
+        """Return the smoothness term less its least value, the floor, which weights constant in time attain (in float64).
 
-        Of the total variation the floor is ``sqrt(eps)`` for each difference: of ``network=paper`` most of the term.
+        The floor of the total variation is ``sqrt(eps)`` for each difference, before its factors; it is most of the term with
+        ``network=paper``.
         """
         config = self.config
         if config.smoothness != "tv":
             return float(self.smoothness())
         squares = [(p.double().diff(dim=0) / self.step_size).square() for p in self.time_dependent]
         above = sum(float((d / ((d + config.eps).sqrt() + config.eps**0.5)).sum()) for d in squares)
-        return self.weight_of_a_step * config.alpha1 * above
+        return self.quadrature_weight * config.alpha1 * above
 
     def _smoothness(self) -> Tensor:
         config, zero = self.config, self.classifier[0].new_zeros(())
@@ -91,7 +92,10 @@ class Objective:
         return zero
 
     def decay(self) -> Tensor:
-        """``alpha2 / 2`` times the sum of squares of the decaying weights."""
+        """Return ``alpha2 / 2`` times the sum of squares of the decaying weights, a scalar tensor.
+
+        With ``quadrature=integral`` the squares of the units' weights are multiplied by h.
+        """
         alpha2, zero = self.config.alpha2, self.classifier[0].new_zeros(())
         of_classifier = alpha2 if self.config.alpha2_classifier is None else self.config.alpha2_classifier
         inner = sum((p.square().sum() for p in self.decaying), zero)
@@ -99,10 +103,10 @@ class Objective:
         total = alpha2 / 2 * inner + of_classifier / 2 * outer
         if self.decaying_in_time:
             in_time = sum((p.square().sum() for p in self.decaying_in_time), zero)
-            total = total + self.weight_of_a_step * alpha2 / 2 * in_time
+            total = total + self.quadrature_weight * alpha2 / 2 * in_time
         return total
 
     def __call__(self, scores: Tensor, labels: Tensor) -> Terms:
-        """The terms for class scores (N, classes) of a batch and its labels (N,)."""
+        """Return the terms for the class scores (N, classes) of a batch and its labels (N,)."""
         data = self.config.loss_factor * F.cross_entropy(scores, labels)
         return Terms(data, self.smoothness(), self.decay())

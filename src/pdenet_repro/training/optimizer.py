@@ -11,11 +11,11 @@ from pdenet_repro.networks.pdenet import PDENet, is_time_dependent
 
 
 class ProjectedSGD(torch.optim.Optimizer):
-    """``v <- lr g + momentum v;  x <- clip(x - v, -bound, bound)``.
+    """Projected SGD: ``v <- lr g + momentum v;  x <- clip(x - v, -bound, bound)``.
 
-    The learning rate is inside the momentum, unlike ``torch.optim.SGD``: after a change of rate the two differ. The
-    projection applies to every weight, the initial ones included; the momentum is not clipped. ``bound=None``: none. Each
-    parameter group may have its own bound, and its own ``rate_factor``, by which the learning rate is multiplied.
+    The learning rate is inside the momentum, unlike in ``torch.optim.SGD``: after a change of rate the two differ. The
+    projection applies to every weight, the initial ones included; the momentum is not clipped. ``bound=None`` means no
+    projection. Each parameter group may have its own bound, and its own ``rate_factor``, which multiplies the learning rate.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class ProjectedSGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def size_after_step(self) -> Tensor:
-        """A bound on every weight and velocity after ``step`` with the gradients in ``.grad``, as a scalar tensor.
+        """Return an upper bound of all absolute weights and velocities after ``step`` with the gradients in ``.grad``.
 
-        It is the sum of all absolute values that the step adds up. It is infinite or NaN where a gradient is, and where
-        the step would overflow.
+        The bound, a scalar tensor, is the sum of all absolute values that the step adds up. It is infinite or NaN if a
+        gradient is, and if the step would overflow.
         """
         total = torch.zeros(())
         for group in self.param_groups:
@@ -54,7 +54,7 @@ class ProjectedSGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update from the gradients in ``.grad``."""
+        """Update the weights once from the gradients in ``.grad``."""
         for group in self.param_groups:
             x = group["params"]
             v = [self.state[p]["velocity"] for p in x]
@@ -65,11 +65,12 @@ class ProjectedSGD(torch.optim.Optimizer):
 
 
 def projected_sgd(network: PDENet, config: Config) -> ProjectedSGD:
-    """The optimizer of a network: ``optimizer.bounded`` says which weights the box holds, ``scale_rate_in_units`` the rates.
+    """Return the optimizer of a network; ``optimizer.bounded`` chooses the weights that are projected onto the box.
 
-    A unit's weights are samples of a function theta(t) on [0, T], ``h`` apart. The gradient of an objective J with respect to
-    the function, in the inner product of L^2(0, T), is ``(1 / h) dJ/dtheta_j`` at ``t_j`` (up to O(h)): with it one learning
-    rate moves theta(t) equally far for every number of steps; without, ``h`` times as far.
+    With ``optimizer.scale_rate_in_units`` the learning rate of the units is divided by h: a unit's weights are samples of a
+    function theta(t) on [0, T], ``h`` apart, and the gradient of an objective J with respect to this function, in the inner
+    product of L^2(0, T), is ``(1 / h) dJ/dtheta_j`` at ``t_j`` (up to O(h)). A step along it moves theta(t) equally far for
+    every number of time steps; a step along ``dJ/dtheta_j`` moves it ``h`` times as far.
     """
     settings = config.optimizer
     in_units = 1 / config.network.step_size if settings.scale_rate_in_units else 1.0

@@ -1,4 +1,4 @@
-"""The epoch loop: forward, objective, backward, projected step. Knows nothing of files."""
+"""The training loop: forward pass, objective, backward pass, projected step. It reads and writes no files."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from pdenet_repro.training.schedule import learning_rate
 
 @dataclass
 class Progress:
-    """How far training is: ``step`` steps of ``epoch`` are done; sums over these steps."""
+    """The state of the loop: ``step`` steps of ``epoch`` are done; the other numbers are sums over these steps."""
 
     epoch: int = 1
     step: int = 0
@@ -32,15 +32,15 @@ class Progress:
 
 
 class StepCompiler(Protocol):
-    """What is asked of a compiler (`pdenet_repro.training.compilation.Compiler`) here."""
+    """The part of `pdenet_repro.training.compilation.Compiler` that this module uses."""
 
     @property
-    def works(self) -> bool:
+    def all_compiled(self) -> bool:
         """Whether every function that was called so far is compiled."""
 
 
 class Trainer:
-    """Minimises the objective over shuffled batches; its whole state goes in and out as named tensors and values."""
+    """Minimises the objective over shuffled batches; ``state`` returns its whole state, and ``restore`` continues from it."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Trainer:
     ) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.batches, self.schedule, self.autocast = batches, schedule, autocast
-        # compilation replaces it by a compiled one
+        # compilation replaces this function by a compiled one
         self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._forward
-        self.compiler: StepCompiler | None = None  # of its steps, where they are compiled
+        self.compiler: StepCompiler | None = None  # None if the steps are not compiled
         self.progress = Progress()
 
     @property
@@ -66,8 +66,8 @@ class Trainer:
 
     @property
     def compiled(self) -> bool:
-        """Whether steps are computed by compiled code, as far as is known before the next one."""
-        return self.compiler is not None and self.compiler.works
+        """Whether compiled code computes the steps; a failure in the next step is not yet known."""
+        return self.compiler is not None and self.compiler.all_compiled
 
     @property
     def steps_taken(self) -> int:
@@ -75,13 +75,13 @@ class Trainer:
         return (self.progress.epoch - 1) * self.batches.steps + self.progress.step
 
     def epoch(self) -> Iterator[Progress]:
-        """The remaining steps of the current epoch; yields after each.
+        """Take the remaining steps of the current epoch; yield the progress after each.
 
         Raises
         ------
         NonFiniteNumbers
-            The objective or its gradient is infinite or NaN, or the step would overflow. The weights are those of the
-            step before.
+            The objective or its gradient is infinite or NaN, or the step would overflow. The weights are those before
+            the step.
         """
         self.network.train()
         self.batches.start_epoch(self.progress.epoch)
@@ -92,7 +92,7 @@ class Trainer:
             yield self.progress
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective of a batch of standardised images, and its report: three terms and the number classified rightly."""
+        """Return the objective of a batch of standardised images, and a tensor of its three terms and the correct predictions."""
         with self.autocast():
             scores = self.network.forward_standardized(images)
         terms = self.objective(scores.to(self.network.dtype), labels)
@@ -105,7 +105,7 @@ class Trainer:
         total.backward()
         size = self.optimizer.size_after_step()
         data, smoothness, decay, correct, size_after_step = torch.cat([report, size.to(report)[None]]).tolist()
-        self._refuse_non_finite(data, smoothness, decay, size_after_step)
+        self._check_finite(data, smoothness, decay, size_after_step)
         self.optimizer.step()
         progress = self.progress
         progress.step += 1
@@ -115,14 +115,14 @@ class Trainer:
         progress.correct += int(correct)
         progress.images += len(labels)
 
-    def _refuse_non_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
+    def _check_finite(self, data: float, smoothness: float, decay: float, size_after_step: float) -> None:
         loss = data + smoothness + decay
         if math.isfinite(loss) and math.isfinite(size_after_step):
             return
         fault = f"the objective is {loss} (data {data:g}, smoothness {smoothness:g}, decay {decay:g})"
         advice = (
-            "Lower schedule.learning_rate, network.step_size, or objective.alpha1 or alpha2 where it is smoothness or decay "
-            "that is not finite, or choose another network.norm"
+            "Lower schedule.learning_rate or network.step_size, or choose another network.norm; if smoothness or decay is not "
+            "finite, lower objective.alpha1 or objective.alpha2"
         )
         if math.isfinite(loss):
             fault = f"the objective is finite ({loss:g}), but its gradient, or the step along it, is not"
@@ -136,11 +136,11 @@ class Trainer:
         )
 
     def finish_epoch(self) -> dict[str, Any]:
-        """The means over the epoch's steps and the largest weight; moves on to the next epoch.
+        """Return the means over the epoch's steps and the largest weight for metrics.csv; move on to the next epoch.
 
-        ``running_train_accuracy`` is the share of the epoch's training images that were classified rightly, each by the weights
-        of its step, with the batch's statistics in batch norms; a run's ``train_accuracy`` is its final network's, in evaluation
-        mode.
+        ``running_train_accuracy`` is the share of the epoch's training images that were classified correctly, each with the
+        weights of its step and the statistics of its batch in batch norms; a run's ``train_accuracy`` is that of its final
+        network in evaluation mode.
         """
         done = self.progress
         row = {
@@ -157,11 +157,11 @@ class Trainer:
         return row
 
     def weight_columns(self) -> dict[str, float]:
-        """What metrics.csv says of the weights as they are: smoothness term less its floor, size of the kernels.
+        """Return the columns of metrics.csv about the current weights.
 
-        ``smoothness_above_floor`` is what the term can still lose; ``kernel_entry_max`` and ``kernel_share_on_box`` are of the
-        units' kernels (``largest_weight`` is also of scales, which start at 1); ``kernel_norm_unit_I`` is the Frobenius norm of
-        all kernels of unit I together.
+        ``smoothness_above_floor``: see `Objective`. ``kernel_entry_max``, ``kernel_share_on_box``: the largest absolute entry
+        of the units' kernels, and the share of entries at the bound of the projection (``largest_weight`` is over all weights,
+        scales included, which start at 1). ``kernel_norm_unit_I``: the Frobenius norm of all kernels of unit I together.
         """
         with torch.no_grad():
             units = [[p for p in unit.parameters() if p.ndim == 5] for unit in self.network.units]
@@ -175,14 +175,14 @@ class Trainer:
         } | {f"kernel_norm_unit_{i}": norm for i, norm in enumerate(norms, start=1)}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights, running statistics and momentum by name, and the progress."""
+        """Return the weights, running statistics and momentum as tensors by name, and the progress."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             tensors[f"velocity.{name}"] = self.optimizer.state[parameter]["velocity"]
         return tensors, asdict(self.progress)
 
     def restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        """Continue from what ``state`` returned."""
+        """Set the state to what ``state`` returned."""
         self.network.load_state_dict(
             {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         )

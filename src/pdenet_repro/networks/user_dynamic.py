@@ -1,4 +1,4 @@
-"""The class of a dynamic, built in or in a user's own file. No other module executes such a file."""
+"""Finds the class of a dynamic, built in or in a user's file. No other module executes such a file."""
 
 import hashlib
 import inspect
@@ -7,22 +7,22 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-from pdenet_repro.config.dynamics import ALLOWED, changed, facts_of, read_source
+from pdenet_repro.config.dynamics import ALLOWED, changed_file_message, facts_of, read_source
 from pdenet_repro.config.schema import Config
 from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic
 from pdenet_repro.system.errors import InvalidConfig
 
 
 def dynamic_class(config: Config) -> type[Dynamic]:
-    """The class of a configuration's dynamic, with its facts, and the variant that ``config.network`` chooses.
+    """Return the class of a configuration's dynamic, with its facts, in the variant that ``config.network`` chooses.
 
-    **Executes** the file of a dynamic that is not built in, once in each process: the file named in the command, or the copy in
-    a run folder. Its SHA-256 must be the one in the configuration.
+    This **executes** the file of a dynamic that is not built in, once in each process: the file that the command names, or the
+    copy in a run folder. Its SHA-256 must be the one in the configuration.
 
     Raises
     ------
     InvalidConfig
-        The file is missing, has changed, cannot be executed, or has no such class.
+        The file is missing, has changed, cannot be executed, or does not define a subclass of `Dynamic` of this name.
     """
     if config.dynamic_file is None:
         if config.dynamic not in DYNAMICS:
@@ -31,7 +31,7 @@ def dynamic_class(config: Config) -> type[Dynamic]:
     name, file = config.dynamic, config.dynamic_file
     content = read_source(Path(file), name)
     if (found := hashlib.sha256(content).hexdigest()) != config.dynamic_sha256:
-        raise InvalidConfig(changed(name, file, found, str(config.dynamic_sha256)))
+        raise InvalidConfig(changed_file_message(name, file, found, str(config.dynamic_sha256)))
     facts = facts_of(name, file)
     cls = getattr(_execute(content, file, found), name, None)
     if not (inspect.isclass(cls) and issubclass(cls, Dynamic)):
@@ -42,14 +42,14 @@ def dynamic_class(config: Config) -> type[Dynamic]:
         raise InvalidConfig(f"{file}: the facts of {name} say reversible=True; it must have a method inverse_step")
     if "facts" not in vars(cls) and hasattr(cls, "facts"):
         raise InvalidConfig(
-            f"{file}: the class {name} must state facts = Facts(...) of its own, for its base class has some"
+            f"{file}: the class {name} must state facts = Facts(...) of its own; those of its base class are not used"
         )
     cls.facts = facts
     return cls.variant(config.network)
 
 
 def _execute(content: bytes, file: str, sha256: str) -> ModuleType:
-    """The module of a file, which is executed unless a file of the same content has been."""
+    """Return the module of a file, which is executed unless a file of the same content has been executed before."""
     name = f"pdenet_dynamic_{sha256[:16]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -57,7 +57,7 @@ def _execute(content: bytes, file: str, sha256: str) -> ModuleType:
     assert spec is not None
     module = module_from_spec(spec)
     module.__file__ = file
-    sys.modules[name] = module  # dataclasses in the file need it while it is executed
+    sys.modules[name] = module  # dataclasses in the file look it up while they are defined
     try:
         exec(compile(content, file, "exec"), module.__dict__)
     except Exception as error:
