@@ -6,7 +6,6 @@ changes processor time, but does change wall-clock time.
 """
 
 import argparse
-import io
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pdenet_repro.config.schema import Config
 from pdenet_repro.data.examples import saved_indices
 from pdenet_repro.runs.folder import RunFolder, config_digest
 from pdenet_repro.system.arguments import whole_number
-from pdenet_repro.system.files import sha256
+from pdenet_repro.system.files import npz, sha256
 
 TESTS, CLASSES, EPOCHS, WEIGHTS = 8000, 10, 120, 5_100_000  # test images, classes, epochs, bytes of weights
 NAME = "benchmark"
@@ -44,13 +43,6 @@ def files(rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
         "weights.safetensors": rng.bytes(WEIGHTS),
     }
     return content, float((probabilities.argmax(1) == labels).mean())
-
-
-def npz(**arrays: Any) -> bytes:
-    """Return the bytes of a compressed file of the arrays."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 def lay_out(config: Config, large: dict[str, bytes], accuracy: float) -> None:

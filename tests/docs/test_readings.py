@@ -8,8 +8,7 @@ import pytest
 
 from pdenet_repro import compose
 from pdenet_repro.config.compose import compose_sweep
-from pdenet_repro.config.schema import all_settings, value_of
-from pdenet_repro.training.evaluation import STATISTICS
+from pdenet_repro.config.schema import STATISTICS, all_settings, value_of
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("readings_effects", ROOT / "scripts" / "readings_effects.py")

@@ -3,7 +3,6 @@
 import csv
 import functools
 import hashlib
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from pdenet_repro import compose
 from pdenet_repro.data.examples import saved_indices
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.runs.folder import RunFolder, config_digest
+from pdenet_repro.system.files import npz
 
 NAMES = ["circle", "ring", "square", "cross", "star", "stripes", "checks", "dots", "waves", "noise"]
 FILES = ("config.yaml", "metrics.csv", "timings.csv", "predictions.npz", "examples.npz", "weights.safetensors")
@@ -22,12 +22,6 @@ PAPER = ("data=stl10", "recipe=paper", "precision=bfloat16", "name=made")
 @functools.cache  # composing takes Hydra a fifth of a second, and the same few configurations are made in every test
 def _composed(*words):
     return compose(*words)
-
-
-def npz(**arrays):
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 class Maker:

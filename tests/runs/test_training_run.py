@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from pdenet_repro import compose, load_run
+from pdenet_repro.config.schema import STATISTICS
 from pdenet_repro.data.stl10 import Dataset, Images
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import RunFolder, load_summary
@@ -26,7 +27,6 @@ from pdenet_repro.system import device
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.errors import CheckpointError, InvalidConfig, NonFiniteNumbers, RunFolderError, StorageError
 from pdenet_repro.system.signals import Interrupted, stop_request
-from pdenet_repro.training.evaluation import STATISTICS
 
 SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv")
 PLAIN = ("evaluation.every=1",)

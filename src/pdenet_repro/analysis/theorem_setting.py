@@ -12,6 +12,7 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.norms import Norm
 
 
@@ -41,7 +42,7 @@ def theorem_flows(subject: Subject, refined: int = 1) -> list[Flow]:
         theta = tuple(
             layer._replace(scale=torch.ones_like(layer.scale), shift=torch.zeros_like(layer.shift)) for layer in first
         )
-        kernels = [K for layer in theta for name, K in layer._asdict().items() if name.startswith("kernel")]
+        kernels = [K for layer in theta for name, K in layer._asdict().items() if is_kernel(name)]
         largest = max(operator_norm(K, IMAGE_SIDE >> i, tolerance=1e-3)[0] for K in kernels)
         bound = euler_bound(largest)
         if isinstance(unit.dynamic, SecondOrder):

@@ -17,6 +17,7 @@ from pdenet_repro.config import dynamics
 IMAGE_SIDE = 96  # pixels, in STL-10 and in every data set of its layout
 CLASSES = 10  # in each of these data sets
 MOST_CHANNELS = 65_536  # a kernel between as many channels takes 150 GB
+STATISTICS = ("running", "batch", "reestimated")  # which ones batch norms can use at test time
 LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
 LONGEST_PATH = 3000  # bytes; systems allow 4,096, and paths of files in the run folder are longer
 
@@ -176,7 +177,7 @@ class EvaluationConfig:
     statistics: str = setting(
         "statistics of batch norms at test time: running means of training, those of the batch, or new ones of training images",
         "running",
-        choices=("running", "batch", "reestimated"),
+        choices=STATISTICS,
     )
     iterate: str = setting(
         "weights to report: of the last epoch, or the best on the validation images", choices=("last", "best")

@@ -33,6 +33,11 @@ def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
     return F.conv_transpose2d(Z, K, padding=K.shape[-1] // 2)
 
 
+def is_kernel(name: str) -> bool:
+    """Return whether a weight is a kernel, by its name, with its module's name before it or without: ``opening.kernel``."""
+    return name.rpartition(".")[2].startswith("kernel")
+
+
 class SymmetricWeights(NamedTuple):
     """Weights of a symmetric layer: kernel (C, C, 3, 3), scale and shift (C,)."""
 

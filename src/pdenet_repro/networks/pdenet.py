@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pdenet_repro.config.schema import CLASSES, NetworkConfig
 from pdenet_repro.data.standardize import standardize
 from pdenet_repro.networks.dynamics import Dynamic
-from pdenet_repro.networks.layers import ACTIVATIONS, conv
+from pdenet_repro.networks.layers import ACTIVATIONS, conv, is_kernel
 from pdenet_repro.networks.norms import BatchNorm, Norm, connector_norm
 from pdenet_repro.networks.unit import Unit
 
@@ -78,7 +78,7 @@ class PDENet(nn.Module):
             value = parameter.data
             parts = value if is_time_dependent(name) else value[None]  # one part for each time step
             for part in parts if config.initial_draw == "each_step" else parts[:1]:
-                if "kernel" in name:
+                if is_kernel(name):
                     _draw_kernel(part, config.initialization, generator)
                 else:
                     nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)

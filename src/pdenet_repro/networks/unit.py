@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pdenet_repro.networks.dynamics import Dynamic, State
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.memory import integrate
 
 
@@ -21,7 +22,7 @@ class TimeWeights(nn.Module):
         super().__init__()
         self.weights = weights
         for name in weights._fields:
-            if name.startswith("kernel"):
+            if is_kernel(name):
                 value = torch.zeros(steps, channels, channels, 3, 3)
             else:
                 value = (torch.ones if name == "scale" else torch.zeros)(steps, channels)

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
+from pdenet_repro.config.schema import STATISTICS
 from pdenet_repro.report.figures import Numbers, Style, draw_curves, percent_axis, run_identity, style_axes, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
 from pdenet_repro.report.published import published_accuracy
-from pdenet_repro.report.run import STATISTICS, Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import exact_interval
 
 SHORTEST = 0.05  # smallest range of the accuracy axis: a difference of a few test images must not look large

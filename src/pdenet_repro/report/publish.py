@@ -7,7 +7,6 @@ images of Figure 1 are stored once, in ``examples.npz`` of the study. A report o
 """
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from pdenet_repro.report.write import Options, write_report
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, load_summary
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
-from pdenet_repro.system.files import make_folder, write_atomically
+from pdenet_repro.system.files import make_folder, npz, write_atomically
 
 COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv")
 UNCHECKED = ("command.txt",)  # copied too, but without a checksum in the summary
@@ -85,7 +84,7 @@ def _examples(runs: Sequence[Run], target: Path, options: Options) -> str | None
         if options.indices is not None:
             raise
         return None
-    content = _npz(indices=np.array([each.index for each in shown]), pixels=np.stack([each.pixels for each in shown]))
+    content = npz(indices=np.array([each.index for each in shown]), pixels=np.stack([each.pixels for each in shown]))
     write_atomically(target / examples.FILE, content)
     return hashlib.sha256(content).hexdigest()
 
@@ -118,18 +117,12 @@ def publish_run(run: Run, folder: Path, images: str | None) -> None:
 
 def _predictions(run: Run) -> bytes:
     """Return the class probabilities in float16, and the predicted and true classes exactly, as a compressed file."""
-    return _npz(
+    return npz(
         probabilities=run.probabilities.astype(np.float16),
         predicted=run.predicted,
         labels=run.labels,
         class_names=np.array(run.class_names),
     )
-
-
-def _npz(**arrays: Any) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 def _plan(found: Collection, places: dict[Path, Run]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.config.schema import STATISTICS
 from pdenet_repro.report.groups import Cell, Grouping, counted
 from pdenet_repro.report.published import departures, published_accuracy, readings
-from pdenet_repro.report.run import STATISTICS, Run
+from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import (
     MARGIN,
     Verdict,

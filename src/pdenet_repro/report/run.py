@@ -15,7 +15,6 @@ from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.system.errors import RunFolderError
 
 RESULT_KEYS = tuple(key for key, entry in all_settings() if entry.metadata["result"])
-STATISTICS = ("running", "batch", "reestimated")  # kinds of batch-norm statistics at test time
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ class Run:
 
     @property
     def by_statistics(self) -> dict[str, float]:
-        """Test accuracy with each kind of batch-norm statistics (see `STATISTICS`) that the run recorded."""
+        """Test accuracy with each kind of batch-norm statistics (see `config.schema.STATISTICS`) that the run recorded."""
         return dict(self.summary.get("test_accuracy_by_statistics") or {})
 
     @cached_property

@@ -7,12 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import STATISTICS, Config
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.training.compilation import not_compiled
 from pdenet_repro.training.evaluation import (
-    STATISTICS,
     accuracy,
     batch_norms,
     class_probabilities,

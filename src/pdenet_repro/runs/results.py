@@ -1,6 +1,5 @@
 """Writes the results of a run (weights, predictions, confusion matrix, summary) and loads its trained network again."""
 
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary, verify
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import RunFolderError
-from pdenet_repro.system.files import sha256
+from pdenet_repro.system.files import npz, sha256
 from pdenet_repro.training.evaluation import accuracy
 
 if TYPE_CHECKING:
@@ -67,10 +66,10 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
     test = outcome.dataset.test
     folder.write(
         "predictions.npz",
-        _npz(probabilities=outcome.test_probabilities, labels=test.labels, class_names=np.array(names)),
+        npz(probabilities=outcome.test_probabilities, labels=test.labels, class_names=np.array(names)),
     )
     shown = saved_indices(len(test.labels))
-    folder.write("examples.npz", _npz(indices=shown, pixels=np.asarray(test.pixels[shown])))
+    folder.write("examples.npz", npz(indices=shown, pixels=np.asarray(test.pixels[shown])))
     folder.write_rows(
         "confusion.csv",
         [
@@ -79,12 +78,6 @@ def write_results(outcome: Outcome, folder: RunFolder, where: "torch.device") ->
         ],
     )
     return _summary(outcome, folder, where)
-
-
-def _npz(**arrays: Any) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict[str, Any]:

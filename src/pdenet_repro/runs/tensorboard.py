@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdenet_repro.config.schema import Config, all_settings, value_of
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.runs.confusion import MANY_CLASSES, draw_confusion_matrix
 from pdenet_repro.system.errors import first_line
 from pdenet_repro.system.pictures import load_matplotlib, matplotlib_defaults
@@ -92,7 +93,7 @@ def _write_result(writer: Any, config: Config, summary: dict[str, Any], matrix: 
     picture = pixels(confusion_figure(matrix, summary["class_names"]))
     writer.add_image("confusion matrix", picture, epoch, dataformats="HWC")
     for name, parameter in network.named_parameters():
-        if "kernel" in name:
+        if is_kernel(name):
             kernel = parameter.detach().float().cpu().numpy()
             steps = kernel if kernel.ndim == 5 else kernel[None]
             writer.add_image(f"kernels/{name}", kernel_picture(steps), epoch, dataformats="HW")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import STATISTICS, Config
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.data.subset import draw_subset
@@ -26,7 +26,7 @@ from pdenet_repro.system.errors import CheckpointError, StorageError, first_line
 from pdenet_repro.system.files import remove, write_with_retries
 from pdenet_repro.system.signals import Interrupted, StopRequest
 from pdenet_repro.training.build import make_trainer
-from pdenet_repro.training.evaluation import STATISTICS, accuracy, batch_norms
+from pdenet_repro.training.evaluation import accuracy, batch_norms
 from pdenet_repro.training.interruptible import StoppedWhileCompiling
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import time
@@ -34,6 +35,15 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EEXIST: "a file stands where a folder is needed; choose another (output_root=, or --output of a report)",
         }.get(error.errno or 0, "everything saved before is untouched")
         raise StorageError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
+
+
+def npz(**arrays: Any) -> bytes:
+    """Return the content of a compressed ``.npz`` file of the arrays."""
+    import numpy  # commands that write no arrays start without it
+
+    file = io.BytesIO()
+    numpy.savez_compressed(file, **arrays)
+    return file.getvalue()
 
 
 def make_folder(path: Path) -> None:

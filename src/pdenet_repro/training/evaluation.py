@@ -12,7 +12,6 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.system.seeds import stream
 
-STATISTICS = ("running", "batch", "reestimated")  # which statistics batch norms can use at test time
 ESTIMATED_FROM = 1024  # the largest number of training images from which statistics are reestimated
 
 
@@ -112,7 +111,7 @@ def reestimate_statistics(
 
 @contextmanager
 def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], None]) -> Iterator[None]:
-    """Context in which a network's batch norms use one of ``STATISTICS`` at test time; they are restored afterwards.
+    """Context in which a network's batch norms use one of `config.schema.STATISTICS` at test time; they are restored afterwards.
 
     ``reestimate`` is called for ``reestimated`` and sets the running statistics of the norms.
     """

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pdenet_repro.config.schema import Config
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.pdenet import PDENet, is_time_dependent
 
 
@@ -77,7 +78,7 @@ def projected_sgd(network: PDENet, config: Config) -> ProjectedSGD:
     groups: dict[tuple[float, float | None], list[Tensor]] = {}
     for name, weight in network.named_parameters():
         factor = in_units if is_time_dependent(name) else 1.0
-        bound = settings.bound if settings.bounded == "all" or "kernel" in name else None
+        bound = settings.bound if settings.bounded == "all" or is_kernel(name) else None
         groups.setdefault((factor, bound), []).append(weight)
     return ProjectedSGD(
         [{"params": weights, "rate_factor": factor, "bound": bound} for (factor, bound), weights in groups.items()],

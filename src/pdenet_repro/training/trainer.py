@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pdenet_repro.config.schema import ScheduleConfig
 from pdenet_repro.data.batches import TrainingBatches
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.errors import NonFiniteNumbers
 from pdenet_repro.training.objective import Objective
@@ -164,7 +165,7 @@ class Trainer:
         scales included, which start at 1). ``kernel_norm_unit_I``: the Frobenius norm of all kernels of unit I together.
         """
         with torch.no_grad():
-            units = [[p for p in unit.parameters() if p.ndim == 5] for unit in self.network.units]
+            units = [[p for name, p in unit.named_parameters() if is_kernel(name)] for unit in self.network.units]
             entries = torch.cat([p.detach().abs().flatten() for unit in units for p in unit])
             bound = self.optimizer.param_groups[0]["bound"]
             norms = [torch.stack([p.norm() for p in unit]).norm().item() for unit in units]

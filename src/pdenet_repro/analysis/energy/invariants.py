@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis.operator_norm import operator_norm
 from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, SecondOrder, State
-from pdenet_repro.networks.layers import ACTIVATIONS, conv
+from pdenet_repro.networks.layers import ACTIVATIONS, conv, is_kernel
 from pdenet_repro.networks.norms import NORMS, Norm
 
 # S of each activation sigma: S' = sigma, S(0) = 0
@@ -117,7 +117,7 @@ def force_bound(norm: Norm, theta: Any, side: int, activation: str) -> float:
     (``channel``) or 1 (``channel_rms``) over the C channels of a pixel. With the bound ``|Y|`` grows at most linearly in time
     under a first-order equation and at most quadratically under (8), at every step size.
     """
-    kernels = [getattr(theta, name) for name in theta._fields if name.startswith("kernel")]
+    kernels = [K for name, K in theta._asdict().items() if is_kernel(name)]
     K, s, b, pixels = kernels[-1], theta.scale.double(), theta.shift.double(), side**2
     if norm.name == "instance":  # the mean is 0, so scale and shift have no cross term
         inner = (pixels * (s.square() + b.square()).sum()).sqrt()

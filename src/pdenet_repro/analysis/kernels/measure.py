@@ -25,6 +25,7 @@ from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import BATCH, averaged_in_time, variant_accuracies
 from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.system.console import progress
 from pdenet_repro.training.objective import Objective
 
@@ -68,7 +69,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 def kernels_of(unit: torch.nn.Module) -> list[Tensor]:
     """Return the kernels of a unit, each as an array over its time steps (steps, C_out, C_in, 3, 3)."""
-    return [value.detach() for value in unit.parameters() if value.ndim == 5]
+    return [value.detach() for name, value in unit.named_parameters() if is_kernel(name)]
 
 
 def kernel_rows(subject: Subject) -> list[Row]:

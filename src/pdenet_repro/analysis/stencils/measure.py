@@ -32,6 +32,7 @@ from pdenet_repro.analysis.weight_variants import (
 )
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
+from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import mcnemar
 from pdenet_repro.system.console import progress
@@ -99,7 +100,7 @@ def _terms(subject: Subject) -> list[Row]:
         h = 2.0**unit  # each pooling doubles the mesh
         for step, theta in enumerate(module.thetas(), 1):  # type: ignore[operator]
             for number, weights in enumerate(theta, 1):
-                for name in (name for name in weights._fields if name.startswith("kernel")):
+                for name in filter(is_kernel, weights._fields):
                     K = getattr(weights, name).detach().cpu().double()
                     size = coefficients(K, h).square().mean((0, 1)).sqrt()
                     rows.append(
@@ -124,7 +125,7 @@ def with_rescaled_stencils(network: PDENet, factor: float) -> PDENet:
     with torch.no_grad():
         for name, parameter in other.named_parameters():
             # the shape does not suffice: scales (steps, channels) of three steps and three channels are 3x3 too
-            if name.rpartition(".")[2].startswith("kernel") and parameter.shape[-2:] == (3, 3):
+            if is_kernel(name) and parameter.shape[-2:] == (3, 3):
                 parameter.copy_(rescaled(parameter, factor))
     return other
 
