@@ -15,6 +15,8 @@ EXTRA ?=
 FOLDER ?= outputs/demo
 # For the review target: reference results to compare with
 REFERENCE ?= docs/results
+# Three workers on two cores, for some tests wait for processes; a file's tests run in one worker, the longest files first
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder
 STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),'data.root=$(DATA_ROOT)') $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)
 
 help: ## show this list
@@ -71,15 +73,16 @@ lint: setup ## ruff and mypy --strict
 	$(BIN)/mypy
 
 unit: setup ## the tests that take seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow"
+	$(PYTEST) -m "not slow"
 
 tools: ## as root, with apt: a browser and SLURM, which some tests start (otherwise those tests are skipped)
 	@scripts/install_test_tools.sh
 
 slow: setup tools ## the tests that train, start processes, a browser or a one-node SLURM
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadscope --no-loadscope-reorder -m slow
+	$(PYTEST) -m slow
 
-test: lint unit slow ## lint, types, all tests (as root it runs tools; PDENET_DATA_ROOT=FOLDER adds the real images)
+test: lint tools ## lint, types, all tests (as root it runs tools; PDENET_DATA_ROOT=FOLDER adds the real images)
+	$(PYTEST)
 
 clean: ## remove the environment and caches, keep outputs
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
