@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-# Tests send SIGINT to commands, which leave it ignored where their parent does: as a shell's background job has it.
+# Tests send signals to commands, which leave ignored what their parent ignores: SIGINT in a shell's background job, SIGHUP
+# under nohup.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REFERENCE = Path(__file__).parent / "reference" / "meganet_reference.npz"
 NAMED_COMMIT = REFERENCE.with_name("meganet_named_commit.npz")  # of the commit that the paper names
@@ -63,6 +65,7 @@ LONGEST = (
     "test_slurm.py",
     "test_adding_a_dynamic.py",
     "test_sweeps.py",
+    "test_benchmarks.py",
     "test_training_run.py",
     "test_kill_and_resume.py",
 )

@@ -228,6 +228,6 @@ def test_the_real_kind_on_a_made_run(run, tmp_path, capsys):
     words = ["--images", "4", "--steps", "2", "--strengths", "noise=8", "--strengths", "blur=1", "--strengths",
              "contrast=2", "--strengths", "occlusion=20", "--strengths", "linf=8", "--strengths", "l2=400"]  # fmt: skip
     assert command.main(["robustness", str(run), *words]) == 0
-    assert "Of 4 clean test images" in capsys.readouterr().out
+    assert "of the 4 clean test images" in capsys.readouterr().out
     for name in ("robustness.png", "robustness.pdf", "robustness.csv", "robustness.json", "robustness_images.png"):
         assert (tmp_path / "made" / "analysis" / name).stat().st_size > 100
