@@ -75,11 +75,11 @@ def test_a_signal_saves_and_leaves_with_a_code_of_its_own(tmp_path, undisturbed)
         code, _, err = finish(process)
         assert code == 75
         assert err.startswith(f"stopped by {order.name} at epoch ")
-        assert "the same command goes on from there" in err
+        assert "the same command continues from there" in err
         assert err.count("\n") == 1
     code, out, _ = finish(start(tmp_path))
     assert code == 0
-    assert "going on from the checkpoint at epoch " in out
+    assert "continuing from the checkpoint at epoch " in out
     assert contents(tmp_path) == undisturbed
 
 

@@ -77,7 +77,7 @@ def training_process(folder, process):
 
 
 def test_runs_and_commands_that_are_killed_end_the_same(tmp_path, undisturbed, capsys):
-    """A run that is killed is named with its signal, and the others are trained; the same command goes on."""
+    """A run that is killed is named with its signal, and the others are trained; the same command continues."""
     process = start(tmp_path)
     wait_for_new_checkpoint(tmp_path, process)
     os.kill(training_process(tmp_path, process), signal.SIGKILL)
@@ -222,15 +222,15 @@ def test_runs_have_saved_when_a_stopped_sweep_leaves(tmp_path, undisturbed):
         process.send_signal(order)
         code, _, err = end(process)
         assert code == 75, err
-        assert not list(tmp_path.rglob("running.json")), "a run goes on, or was killed"
+        assert not list(tmp_path.rglob("running.json")), "a run continues, or was killed"
         assert err.startswith(f"stopped by {order.name}")
-        assert "the same command goes on" in err
+        assert "the same command continues" in err
         assert err.count("\n") == 1
         assert not list(tmp_path.rglob("summary.json")), "they had finished before: nothing was tried here"
     code, out, _ = end(start(tmp_path))
     assert code == 0
     assert "3 of 3 runs are done" in out
-    assert "going on from the checkpoint" in out
+    assert "continuing from the checkpoint" in out
     assert contents(tmp_path) == contents(undisturbed)
 
 
@@ -241,7 +241,7 @@ def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, capsys):
     code, out, err = end(process)
     assert code == 75
     assert err == (
-        "stopped by SIGTERM after the run parabolic, fraction 0.05, seed 0; the same command goes on from there\n"
+        "stopped by SIGTERM after the run parabolic, fraction 0.05, seed 0; the same command continues from there\n"
     )
     assert out.splitlines()[-1].startswith("parabolic, 100 training images, seed 0: test accuracy ")  # it was whole
     assert show_status([str(tmp_path / "outputs/sweep")]) == 0

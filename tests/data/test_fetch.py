@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_sentence_and_what_came_is_kept(run, root, server, wh
         full.setattr(download.GrowingFile, "append", append)
         with pytest.raises(StorageError) as caught:
             run()
-    assert "No space left on device; when that is repaired, the same command goes on from here" in str(caught.value)
+    assert "No space left on device; when that is repaired, the same command continues from here" in str(caught.value)
     assert not (root / "stl10_binary" / ".test_X.bin.part").exists()
     run()
     assert server.requests[0] is None

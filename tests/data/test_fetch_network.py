@@ -50,7 +50,7 @@ def test_a_server_that_stays_silent_is_given_up_and_what_came_is_kept(run, root,
         run()
     assert str(caught.value) == (
         f"cannot download {server.url}: the server closed the connection too early; the 0 MB of 0 MB that were received are "
-        "kept, and the same command goes on from there"
+        "kept, and the same command continues from there"
     )
     assert server.requests == ["bytes=200000-"] * 4
     assert part_of(root).read_bytes() == whole[:200_000]
@@ -114,4 +114,4 @@ def test_no_network_is_one_sentence(root, archive):
         with pytest.raises(DataError) as caught:
             fetch_stl10(root, archive=dataclasses.replace(archive, url=url))
     assert str(caught.value).startswith(f"cannot download {url}: [Errno {errno.ECONNREFUSED}]")
-    assert "the same command goes on from there" in str(caught.value)
+    assert "the same command continues from there" in str(caught.value)

@@ -134,7 +134,7 @@ def test_one_of_another_run_stops_this_one_and_is_kept(checkpoints, warnings):
 
 
 def test_a_setting_that_a_checkpoint_does_not_know_has_its_default(checkpoints, warnings, monkeypatch):
-    """A release that adds a setting goes on from the checkpoints of the one before."""
+    """A release that adds a setting continues from the checkpoints of the one before."""
     older = to_yaml(checkpoints.config).replace("  last_batch: keep\n", "").replace("deterministic: false\n", "")
     monkeypatch.setattr("pdenet_repro.runs.checkpoints.to_yaml", lambda config: older)
     same = replace(checkpoints.config, schedule=replace(checkpoints.config.schedule, last_batch="drop"))

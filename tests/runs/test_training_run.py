@@ -267,7 +267,7 @@ def test_a_disk_that_stays_full_ends_the_attempt_and_nothing_saved_is_lost(tmp_p
             go(config, dataset)
     path, _ = go(config, dataset)
     assert "trying again in 0 s" in (path / "run.log").read_text()
-    assert "going on from the checkpoint at epoch 1, step 3" in (path / "run.log").read_text()
+    assert "continuing from the checkpoint at epoch 1, step 3" in (path / "run.log").read_text()
     assert contents(path) == contents(undisturbed)
 
 
@@ -331,7 +331,7 @@ def test_a_run_on_a_gpu_goes_on_without_one_only_if_that_is_typed(tmp_path, data
         patch.setattr(device, "hardware", lambda where: real(where) | {"device": "cuda:0", "gpu": "some GPU"})
         with pytest.raises(Interrupted):
             go(config, dataset, Stop(at=8))
-    with pytest.raises(CheckpointError, match=r"device=auto: .*computed on cuda:0 so far.*give device=cpu to go on"):
+    with pytest.raises(CheckpointError, match=r"device=auto: .*computed on cuda:0 so far.*give device=cpu to continue"):
         go(replace(config, device="auto"), dataset)
     path, _ = go(config, dataset)
     assert "device: cuda:0 before, cpu now" in (path / "run.log").read_text()
@@ -448,7 +448,7 @@ def test_a_non_finite_objective_stops_before_the_weights_are_touched(tmp_path, d
         go(config, dataset)
     path = RunFolder(config).path
     assert not (path / "summary.json").exists()
-    with pytest.raises(NonFiniteNumbers, match="epoch 1, step 2"):  # and again: it goes on from the good step
+    with pytest.raises(NonFiniteNumbers, match="epoch 1, step 2"):  # and again: it continues from the good step
         go(config, dataset)
 
 

@@ -98,7 +98,7 @@ def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes
     assert code == 0, err
     assert "2 of 2 runs are done" in out
     for path in there.values():
-        assert "going on from the checkpoint" in (path / "run.log").read_text()
+        assert "continuing from the checkpoint" in (path / "run.log").read_text()
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 

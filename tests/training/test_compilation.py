@@ -1,4 +1,4 @@
-"""Compiled training is the same training; where it cannot be had it is said once and training goes on."""
+"""Compiled training is the same training; if compiling fails, one warning says so and training continues without it."""
 
 import numpy as np
 import pytest

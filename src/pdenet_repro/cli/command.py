@@ -57,7 +57,7 @@ def _execute(words: Sequence[str]) -> int:
     try:
         return sweep.execute(configs, launcher, command)
     except Stopped as stop:
-        print(f"stopped by {stop} while nothing was being trained; the same command goes on", file=sys.stderr)
+        print(f"stopped by {stop} while nothing was being trained; the same command continues", file=sys.stderr)
         return stop.exit_code
 
 

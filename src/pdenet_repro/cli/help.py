@@ -28,7 +28,7 @@ EXAMPLES = """\
 EXIT_CODES = (
     "0 done; 1 runs of a sweep are missing, for whatever reason; 2 the command, data or a folder is wrong; 3 a loss, "
     "gradient or weight is not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by "
-    "a signal and saved, the same command goes on; 128 and the signal's number (130, 143): stopped while nothing was trained"
+    "a signal and saved, the same command continues; 128 and the signal's number (130, 143): stopped while nothing was trained"
 )
 
 

@@ -43,7 +43,7 @@ class Slurm(Serial):
     qos: str | None = setting("quality of service", None)
     constraint: str | None = setting("features a node must have, for example h100", None)
     exclude: str | None = setting("nodes to avoid", None)
-    timeout_min: int = setting("time limit of a job, minutes; it then saves, is queued again and goes on", 60, low=1)
+    timeout_min: int = setting("time limit of a job, minutes; it then saves, is queued again and continues", 60, low=1)
     max_num_timeout: int = setting("how often a job may reach its limit", 100, low=0)
     signal_delay_s: int = setting("seconds before the limit at which a job is told to save", 120, low=1)
     n: int = setting("jobs at a time", 16, low=1)

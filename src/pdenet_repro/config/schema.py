@@ -221,7 +221,7 @@ class Config:
         result=False,
     )
     resume: str = setting(
-        "when code, versions, processor or threads have changed since a run was stopped: warn and go on, or refuse",
+        "when code, versions, processor or threads have changed since a run was stopped: warn and continue, or refuse",
         "warn",
         choices=("warn", "exact"),
         result=False,

@@ -103,7 +103,7 @@ def complete(growing: GrowingFile, url: str, size: int, say: Say) -> None:
                 if failures > len(RETRY_DELAYS):
                     raise DataError(
                         f"cannot download {url}: {drop}; the {megabytes(growing.size)} of "
-                        f"{megabytes(size)} that were received are kept, and the same command goes on from there"
+                        f"{megabytes(size)} that were received are kept, and the same command continues from there"
                     ) from drop
                 delay = RETRY_DELAYS[max(0, failures - 1)]
                 say(f"the download of {url} broke off: {drop}; trying again in {delay} s")

@@ -80,7 +80,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
                 say(f"STL-10 is in {folder}; the archive was removed")
     except OSError as error:
         fault = f"cannot read or write {error.filename or root}: {error.strerror or error}"
-        raise StorageError(f"{fault}; when that is repaired, the same command goes on from here") from error
+        raise StorageError(f"{fault}; when that is repaired, the same command continues from here") from error
 
 
 def _refuse_other_files(folder: Path, archive: Archive) -> None:

@@ -47,7 +47,7 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
         return None
     if config.resume == "exact":
         raise CheckpointError(
-            f"resume=exact: what computes this run has changed ({'; '.join(changes)}); restore that, or go on with resume=warn"
+            f"resume=exact: what computes this run has changed ({'; '.join(changes)}); restore that, or continue with resume=warn"
         )
     if before["device"].startswith("cuda") and now["device"] == "cpu" and config.device == "auto":
         raise CheckpointError(
@@ -56,7 +56,7 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
         )
     return (
         f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of an uninterrupted run; "
-        f"with resume=exact it would not go on"
+        f"with resume=exact it would not continue"
     )
 
 

@@ -49,7 +49,7 @@ class Checkpoints:
     """Checkpoints of one run, in one folder; the last two are kept.
 
     The name of a file holds its step and the start of its SHA-256, so that one rename sets both and damage is noticed. The
-    file also holds the run's configuration, so that no run goes on from a checkpoint of another. Its format is safetensors,
+    file also holds the run's configuration, so that no run continues from a checkpoint of another. Its format is safetensors,
     not pickle: loading a file from elsewhere runs no code.
     """
 
@@ -138,7 +138,7 @@ class Checkpoints:
                 different = differences(from_yaml(metadata["configuration"]), self.config)
             except ValueError as error:
                 raise CheckpointError(
-                    f"{path} is of another version of this program ({error}); go on with that version, or move "
+                    f"{path} is of another version of this program ({error}); continue with that version, or move "
                     f"{self.folder} away to train from the start"
                 ) from error
             if different:

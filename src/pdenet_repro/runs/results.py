@@ -141,7 +141,7 @@ def load_run(folder: str | Path) -> tuple[PDENet, Config]:
     path = Path(folder)
     config, summary = load_config(path), load_summary(path)
     if summary is None:
-        raise RunFolderError(f"{path} is not finished: it has no summary.json; start its command again to go on")
+        raise RunFolderError(f"{path} is not finished: it has no summary.json; start its command again to continue")
     verify(path, summary, [WEIGHTS])
     network = build_network(config)
     network.load_state_dict(load_tensors((path / WEIGHTS).read_bytes()))

@@ -79,7 +79,7 @@ class TrainingRun:
         except StoppedWhileCompiling as stop:
             raise Interrupted(
                 f"stopped by {stop} while compiling; everything that was computed before is saved in {self.folder.path}: "
-                f"the same command goes on from there"
+                f"the same command continues from there"
             ) from None
         finally:
             self.bars.close()
@@ -110,7 +110,7 @@ class TrainingRun:
             except (KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise CheckpointError(
                     f"the checkpoint of step {checkpoint.step} in {self.checkpoints.folder} cannot be used by this version "
-                    f"({first_line(error)}); go on with the version that wrote it, or move that folder away"
+                    f"({first_line(error)}); continue with the version that wrote it, or move that folder away"
                 ) from error
         attempt = attempts.begin(
             device.hardware(self.device),
@@ -143,7 +143,7 @@ class TrainingRun:
             if name.startswith("best.")
         }
         done, steps = self.trainer.progress, self.trainer.batches.steps
-        self.log.say(f"going on from the checkpoint at epoch {done.epoch}, step {done.step} of {steps}")
+        self.log.say(f"continuing from the checkpoint at epoch {done.epoch}, step {done.step} of {steps}")
 
     def _save(self) -> None:
         tensors, progress = self.trainer.state()
@@ -168,7 +168,7 @@ class TrainingRun:
         done, epochs = self.trainer.progress, self.config.schedule.epochs
         where = f"at epoch {done.epoch}, step {done.step}" if done.epoch <= epochs else "after training"
         raise Interrupted(
-            f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command goes on from there"
+            f"stopped by {self.stop.received} {where}; saved in {self.folder.path}: the same command continues from there"
         )
 
     def _after_evaluated_batch(self, split: str, done: int, total: int) -> None:
@@ -217,7 +217,7 @@ class TrainingRun:
             self.folder.write_rows("metrics.csv", self.history.rows)
             self.folder.write_rows("timings.csv", self.history.timings)
         except StorageError as error:
-            self.log.warn(f"{error}; the training goes on")
+            self.log.warn(f"{error}; the training continues")
         epochs, seconds_left = self.config.schedule.epochs, self._seconds_left()
         self.log.say(epoch_line(row, timing, epochs, seconds_left))
         with suppress(StorageError):  # the file only shows the progress, and is no part of the result

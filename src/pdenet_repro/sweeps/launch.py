@@ -166,13 +166,13 @@ class LocalSweep:
         if self.running:
             return (
                 f"stopped by {signal_name}: {len(self.running)} runs did not answer within {SAVE_TIMEOUT:.0f} s and were ended; "
-                f"the same command goes on from their last checkpoints"
+                f"the same command continues from their last checkpoints"
             )
         if self.at_a_time > 1:
-            return f"stopped by {signal_name}: the runs have saved; the same command goes on"
+            return f"stopped by {signal_name}: the runs have saved; the same command continues"
         if self.where.startswith("stopped by"):
             return self.where
-        return f"stopped by {signal_name} {self.where}; the same command goes on from there"
+        return f"stopped by {signal_name} {self.where}; the same command continues from there"
 
     def _time_left(self, flops: int) -> str:
         """Return words on the time until the sweep ends, estimated from its finished runs; empty before the first of them."""

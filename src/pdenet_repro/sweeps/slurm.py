@@ -3,7 +3,7 @@
 Each submission has a folder that only its user can read, with a name that nobody can guess, because submitit's jobs unpickle
 the files there. The state of a run is read from the run's folder, and ``squeue`` says which jobs still exist: neither results
 that submitit pickles nor SLURM's accounting are needed. A job that is preempted or reaches its time limit saves, is queued
-again and goes on. The ids of the jobs are saved, so that the next command waits for those that are still queued.
+again and continues. The ids of the jobs are saved, so that the next command waits for those that are still queued.
 """
 
 import json
@@ -63,7 +63,7 @@ def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: F
     InvalidConfig
         submitit or SLURM is missing, or refuses the settings.
     Interrupted
-        A stop signal came; the jobs go on.
+        A stop signal came; the jobs continue.
     """
     if shutil.which("squeue") is None:
         raise InvalidConfig("launcher=slurm: needs SLURM, and there is no squeue here; run it on a login node")
@@ -78,7 +78,7 @@ def launch(configs: Sequence[Config], launcher: Slurm, command: str, failures: F
         _wait({path_of(config): config for config in configs}, jobs, failures, stop)
         if stop.received:
             raise signals.Interrupted(
-                f"stopped by {stop.received}: the jobs go on; the same command waits for them, and reports"
+                f"stopped by {stop.received}: the jobs continue; the same command waits for them, and reports"
             )
 
 

@@ -57,7 +57,7 @@ def state_of_unfinished(folder: Path) -> RunState:
         )
         return RunState(State.FAILED, str(reason))
     if steps_saved(folder):
-        return RunState(State.INTERRUPTED, "the same command goes on from its checkpoint")
+        return RunState(State.INTERRUPTED, "the same command continues from its checkpoint")
     return RunState(State.TO_DO, "nothing of it is saved")
 
 

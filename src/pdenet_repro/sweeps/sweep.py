@@ -1,6 +1,6 @@
 """Executes a sweep: composes its configurations, launches the runs that are missing, and draws the report.
 
-A sweep that is started again skips finished runs, goes on with interrupted ones and tries failed ones again.
+A sweep that is started again skips finished runs, continues interrupted ones and tries failed ones again.
 """
 
 import sys

@@ -112,7 +112,7 @@ class Log:
         self._put(line, sys.stdout)
 
     def warn(self, line: str) -> None:
-        """Write a warning, on stderr: of a problem after which the program goes on."""
+        """Write a warning, on stderr: of a problem after which the program continues."""
         self._put(f"warning: {line}", sys.stderr)
 
     def _put(self, line: str, stream: Any) -> None:

@@ -35,7 +35,7 @@ class NonFiniteNumbers(UserError):
 
 
 class CheckpointError(RunFolderError):
-    """A checkpoint exists, but the run cannot go on from it."""
+    """A checkpoint exists, but the run cannot continue from it."""
 
 
 class StorageError(UserError):

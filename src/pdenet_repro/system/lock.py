@@ -100,7 +100,7 @@ class FolderLock:
         if not same:
             raise RunFolderError(
                 f"{self.folder} was removed, moved or replaced while its run went on: nothing more is written there; "
-                f"the same command starts the run again, or goes on where its folder is back in its place"
+                f"the same command starts the run anew, or continues it once its folder is back in its place"
             )
         holder = self._holder()
         if holder and holder.get("token") != self.token:
