@@ -51,8 +51,8 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -
         )
     if before["device"].startswith("cuda") and now["device"] == "cpu" and config.device == "auto":
         raise CheckpointError(
-            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; give device=cpu to go "
-            f"on without one"
+            f"device=auto: this run was computed on {before['device']} so far, and no GPU can be used now; give device=cpu "
+            f"to continue without one"
         )
     return (
         f"what computes this run has changed ({'; '.join(changes)}): its result may differ from that of an uninterrupted run; "

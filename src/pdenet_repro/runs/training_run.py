@@ -78,8 +78,8 @@ class TrainingRun:
             events.result(self.config, summary, outcome.confusion, self.network)
         except StoppedWhileCompiling as stop:
             raise Interrupted(
-                f"stopped by {stop} while compiling; everything that was computed before is saved in {self.folder.path}: "
-                f"the same command continues from there"
+                f"stopped by {stop} while compiling, so that the steps since the last checkpoint in {self.folder.path} are lost; "
+                f"the same command continues from that checkpoint, or from the start if there is none"
             ) from None
         finally:
             self.bars.close()
