@@ -12,12 +12,14 @@ from pdenet_repro.system.files import write_atomically
 
 
 def cache_folder() -> Path:
-    """Return the folder for files that can be made again: ``$PDENET_CACHE``, or ``pdenet-repro`` in the user's cache.
+    """Return the folder for files that can be made again.
+
+    It is ``$PDENET_CACHE``, or else ``pdenet-repro`` in ``$XDG_CACHE_HOME``, or else ``~/.cache/pdenet-repro``.
 
     Raises
     ------
     StorageError
-        The user has no home folder, and neither variable names a cache folder.
+        The user has no home folder, and neither variable is set.
     """
     if own := os.environ.get("PDENET_CACHE"):
         return Path(own).absolute()
@@ -48,7 +50,7 @@ def md5_verified_once(path: Path, expected: str) -> str:
 
 
 def _mark(path: Path, md5: str) -> list[Any]:
-    """Size, times of change, and MD5, which differ after the file has changed; a list, because JSON has no tuples."""
+    """Size, times of change, and MD5: some of them differ after the file has changed. A list, because JSON has no tuples."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, md5]
 

@@ -59,7 +59,7 @@ def fetch_stl10(root: Path, *, need_folds: bool = False, archive: Archive = STL1
     DataError
         The archive or a file is damaged, the server cannot be reached, or ``root`` holds other files of these names.
     StorageError
-        The files cannot be written.
+        A file cannot be read or written, or the disk has too little space.
     """
     root = Path(root).expanduser().absolute()
     folder = stl10_folder(root)
@@ -104,7 +104,7 @@ def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str
 
 @contextmanager
 def _alone(root: Path, say: Say) -> Iterator[None]:
-    """Context in which no other process fetches to ``root``; it waits for the other process."""
+    """Context in which no other process fetches to ``root``; entering it waits until a process that does has ended."""
     with (root / "stl10_binary.lock").open("a") as file:
         if try_lock(file.fileno()) is False:
             say(f"another process is fetching STL-10 to {root}; waiting for it")

@@ -49,7 +49,7 @@ def ensure(
 ) -> Path:
     """Return the folder whose ``stl10_binary`` holds the set, ``root`` or one in the cache; draw the set if it is missing.
 
-    A killed process leaves no incomplete set behind, and two processes may draw the set at the same time.
+    A killed process leaves nothing that could be taken for the set, and two processes may draw it at the same time.
 
     Raises
     ------

@@ -97,8 +97,8 @@ def read(
 ) -> Dataset:
     """Return the data set in ``folder``, which has STL-10's layout; its files must have the MD5s ``md5``.
 
-    ``remedy`` ends the message if a file is missing, ``wrong`` if it has another content; if ``wrong`` is empty, so does
-    ``remedy``.
+    ``remedy`` ends the message about a missing file, ``wrong`` that about a file with another content; if ``wrong`` is empty,
+    ``remedy`` ends both.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class _Source:
         try:
             found = md5_verified_once(path, self.md5[name])
         except OSError as error:
-            error.filename = str(path)  # of a link, the system names the target
+            error.filename = str(path)  # for a link, the system names its target
             raise
         if found != self.md5[name]:
             size = path.stat().st_size

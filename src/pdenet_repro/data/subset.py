@@ -27,7 +27,7 @@ class Subset:
 
 
 def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequence[np.ndarray] = ()) -> Subset:
-    """Draw the subset of a configuration: of each class, the first part of a seeded random permutation (docs/spec.md, 1).
+    """Draw the subset of a configuration: the first part of each class in a seeded random order (docs/spec.md, section 1).
 
     The end of the permutation is held out for validation. Subsets of one seed are nested (10 % inside 20 % inside ...),
     and the held-out images are the same for every fraction; ``fraction`` is a share of the images that are not held out.
@@ -36,7 +36,7 @@ def draw_subset(labels: np.ndarray, config: DataConfig, seed: int, folds: Sequen
     Raises
     ------
     InvalidConfig
-        A share is not a whole number of images in each class, or is no image at all.
+        A share is not a whole number of images in each class, or there is no image to learn from.
     """
     pool = np.arange(len(labels)) if config.fold is None else np.sort(folds[config.fold])
     train, validation = [], []

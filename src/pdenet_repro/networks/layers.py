@@ -34,7 +34,7 @@ def conv_transpose(Z: Tensor, K: Tensor) -> Tensor:
 
 
 def is_kernel(name: str) -> bool:
-    """Return whether a weight is a kernel, by its name, with its module's name before it or without: ``opening.kernel``."""
+    """Return whether a weight of this name is a kernel; module names may stand before it, as in ``opening.kernel``."""
     return name.rpartition(".")[2].startswith("kernel")
 
 

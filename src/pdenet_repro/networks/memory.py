@@ -18,8 +18,8 @@ from pdenet_repro.config.schema import IMAGE_SIDE, NetworkConfig
 from pdenet_repro.networks.dynamics import Dynamic, State, Theta
 
 # Largest drift (`Unit`) at which the gradients of ``reverse`` are about as accurate as those of ``store`` in the same
-# precision (docs/memory.md). In float32 their relative error is about the drift; in tf32 and bfloat16, which round the
-# layers, it is 8 units of roundoff.
+# precision (docs/memory.md). In float32 the relative error of the gradients is about the drift. In tf32 and bfloat16, which
+# round the layers, a drift of 8 units of roundoff is tolerated.
 TOLERATED_DRIFT = {"float64": 1e-6, "float32": 1e-3, "tf32": 8 * 2**-11, "bfloat16": 8 * 2**-8}
 
 
@@ -61,9 +61,9 @@ def integrate(unit: UnitOfSteps, state: State) -> State:
 
 
 def stored_bytes(network: NetworkConfig, batch: int, itemsize: int = 4) -> int:
-    """Estimate the bytes that ``store`` needs for the time steps of all units: three features for each step and example.
+    """Estimate the bytes that ``store`` needs for the time steps of all units: three times the features of each step.
 
-    ``itemsize``: the bytes of a number, 4 in float32 and 8 in float64.
+    ``batch``: the number of examples; ``itemsize``: the bytes of a number, 4 in float32 and 8 in float64.
     """
     pixels = [(IMAGE_SIDE >> i) ** 2 for i in range(len(network.widths))]
     numbers = sum(width * n for width, n in zip(network.widths, pixels, strict=True))

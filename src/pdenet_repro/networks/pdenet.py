@@ -1,4 +1,4 @@
-"""The network of the study: opening layer, units with a connector after each, pixel mean, classifier (docs/spec.md, 2)."""
+"""The network: opening layer, units with a connector after each, pixel mean, classifier (docs/spec.md, sections 2 and 4)."""
 
 import torch
 import torch.nn.functional as F

@@ -22,7 +22,8 @@ def dynamic_class(config: Config) -> type[Dynamic]:
     Raises
     ------
     InvalidConfig
-        The file is missing, has changed, cannot be executed, or does not define a subclass of `Dynamic` of this name.
+        There is no such dynamic; or the file is missing, has changed, cannot be executed, or does not define a usable subclass
+        of `Dynamic` of this name.
     """
     if config.dynamic_file is None:
         if config.dynamic not in DYNAMICS:

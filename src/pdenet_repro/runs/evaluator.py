@@ -1,4 +1,4 @@
-"""Evaluates the network of a run on its images, with each kind of statistics of the batch norms (docs/readings.md)."""
+"""Evaluates the network of a run on its images, with each kind of statistics that batch norms can use at test time."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -193,7 +193,7 @@ class RunFolder:
             self.lock.confirm()
 
     def begin(self, command: str) -> None:
-        """Write configuration, command and the file of a dynamic that is not built in, before anything else is written."""
+        """Write configuration, command and the file of a dynamic that is not built in; remove an earlier ``failure.json``."""
         if self.config.dynamic_file:
             self.write(OWN_DYNAMIC, read_source(Path(self.config.dynamic_file), self.config.dynamic))
         self.write("config.yaml", to_yaml(self.config))

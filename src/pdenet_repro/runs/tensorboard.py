@@ -114,9 +114,9 @@ def _group(name: str) -> str:
 
 
 def kernel_picture(kernel: np.ndarray, channels: int = 8) -> np.ndarray:
-    """Return kernels (steps, C_out, C_in, k, k), of the first channels, as one picture (H, W) of grey values in 0 to 1.
+    """Return kernels (steps, C_out, C_in, k, k) as one picture (H, W) of grey values from 0 to 1, with a block for each step.
 
-    It has a block for each time step; a weight of 0 is 0.5.
+    It has the first ``channels`` inputs and outputs, and 4x4 pixels for each weight; a weight of 0 is 0.5.
     """
     steps, outputs, inputs, height, width = kernel.shape
     rows, columns = min(outputs, channels), min(inputs, channels)

@@ -247,7 +247,7 @@ class TrainingRun:
         if last or (evaluation.every and epoch % evaluation.every == 0):
             self.test_probabilities = self.evaluator.probabilities("test")
             found["test_accuracy"] = value = accuracy(self.test_probabilities, self.dataset.test.labels)
-            if last or self.device.type == "cuda":  # on a GPU two more evaluations take seconds
+            if last or self.device.type == "cuda":  # once, or where two more evaluations take only seconds
                 by_statistics = self.evaluator.accuracy_by_statistics(value)
             else:
                 by_statistics = {evaluation.statistics: value} if batch_norms(self.network) else {}

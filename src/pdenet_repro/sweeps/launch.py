@@ -99,7 +99,7 @@ class LocalSweep:
         self.context = _context()
 
     def launch(self) -> None:
-        """Train until all runs have ended or the sweep gives up; Interrupted if a signal came and the runs have saved."""
+        """Train until no run is left for this sweep, or it gives up; Interrupted if a signal came and the runs have ended."""
         idle_since = time.monotonic()
         with signals.stop_request as stop:
             try:

@@ -51,7 +51,7 @@ def state_of_unfinished(folder: Path) -> RunState:
     """Return the state of a run without a summary, from its folder."""
     if lock.held(folder):
         return RunState(State.RUNNING, f"{folder} is being trained by another process")
-    if os.path.exists(folder / "failure.json"):  # unlike Path.exists False for a folder that may not be read
+    if os.path.exists(folder / "failure.json"):  # in a folder that may not be read: False, where Path.exists raises
         reason = read_mapping(folder / "failure.json").get(
             "reason", "its failure.json is damaged, so that the reason is unknown"
         )

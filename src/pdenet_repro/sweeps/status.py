@@ -120,7 +120,7 @@ def remove_run(run: RunStatus) -> str:
 
 
 def _written(folder: Path) -> Iterator[Path]:
-    if not os.path.exists(folder / "summary.json"):  # unlike Path.exists False for a folder that may not be read
+    if not os.path.exists(folder / "summary.json"):  # in a folder that may not be read: False, where Path.exists raises
         for pattern in WRITTEN:
             yield from folder.glob(pattern)
 

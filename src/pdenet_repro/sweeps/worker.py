@@ -55,7 +55,7 @@ def train_in_child(config: Config, command: str, name: str, share: int, parent: 
 
 
 def _wait_for_stop(parent: Connection, stop: signals.StopRequest) -> None:
-    """Wait for a signal's name or the end of the pipe, and send this process that signal, which also ends compilations."""
+    """Wait for a signal's name and send this process that signal, or SIGTERM at the end of the pipe; it ends compilations too."""
     try:
         name = str(parent.recv())
     except (EOFError, OSError):

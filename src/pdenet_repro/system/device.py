@@ -146,7 +146,7 @@ def total_memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Return the largest memory use so far in MiB: allocated on the GPU, or resident memory of this process on the CPU."""
+    """Return the largest memory use, MiB, since `reset_peak_memory`: allocated on the GPU, or resident in this process (CPU)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError), open("/proc/self/status") as file:

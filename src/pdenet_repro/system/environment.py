@@ -14,7 +14,7 @@ from pdenet_repro.system.files import make_folder
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 # An option of PyTorch's memory allocator: a name and a value, or a name and values in brackets.
 OPTION = r"[^,:\[\]]+:([^,:\[\]]+|\[[^\[\]]+\])"
-_refusal: UserError | None = None  # of a failed import of PyTorch, since a process cannot import it a second time
+_refusal: UserError | None = None  # error of a failed import of PyTorch: a process cannot try it twice
 
 
 def _warn(line: str) -> None:

@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
-    """Return the rows of a table as lines; columns with numbers in ``left`` are left-aligned, the others right-aligned."""
+    """Return the rows of a table as lines; the columns 0, 1, ... in ``left`` are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

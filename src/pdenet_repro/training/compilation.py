@@ -43,9 +43,10 @@ def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
 
 
 def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> "Compiler":
-    """Replace the trainer's step, and its network's probabilities of ``evaluated`` images, by functions that compile when called.
+    """Replace functions of a trainer and its network by versions that are compiled at their first call.
 
-    They are compiled as a whole if all units are short and store their steps; otherwise only the time steps are compiled.
+    These are the objective of a batch, and the probabilities of batches of ``evaluated`` images, if all units have few steps
+    and store them; otherwise they are the time steps of the units alone.
     """
     network, compiled = trainer.network, Compiler(warn)
     units: list[Any] = list(network.units)

@@ -69,10 +69,10 @@ class Objective:
 
     @torch.no_grad()
     def smoothness_above_floor(self) -> float:
-        """Return the smoothness term less its least value, the floor, which weights constant in time attain (in float64).
+        """Return the smoothness term less its floor, the least value, which it has for weights that are constant in time.
 
-        The floor of the total variation is ``sqrt(eps)`` for each difference, before its factors; it is most of the term with
-        ``network=paper``.
+        The floor of the total variation is ``sqrt(eps)`` for each difference, times the factors of the term. As it is most of
+        the term with ``network=paper``, the rest is computed directly, in float64. The floor of the other seminorm is 0.
         """
         config = self.config
         if config.smoothness != "tv":

@@ -93,7 +93,7 @@ class Trainer:
             yield self.progress
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the objective of a batch of standardised images, and a tensor of its three terms and the correct predictions."""
+        """Return the objective of a batch, and a tensor (4,) of its three terms and the number of correct predictions."""
         with self.autocast():
             scores = self.network.forward_standardized(images)
         terms = self.objective(scores.to(self.network.dtype), labels)
