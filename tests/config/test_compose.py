@@ -173,7 +173,7 @@ def test_every_field_of_a_launcher_may_be_set_and_is_explained():
     examples = {dict: "{mail-type: FAIL}", list: "[a,'b c']", int: "7", str: "x"}
     for name, launcher in LAUNCHERS.items():
         for key, entry in all_settings(launcher):
-            assert f"launcher.{key}" in help_lines
+            assert f"  launcher.{key} " in help_lines
             kind = next(kind for kind in examples if kind.__name__ in str(entry.type))
             words = [f"launcher={name}", f"launcher.{key}={examples[kind]}"]
             assert getattr(launcher_of(words), key) == getattr(launcher_of(words[::-1]), key)

@@ -30,6 +30,7 @@ EXIT_CODES = (
     "gradient or weight is not finite; 4 a file cannot be written; 5 the run folder is in use; 6 out of memory; 75 stopped by "
     "a signal and saved, the same command continues; 128 and the signal's number (130, 143): stopped while nothing was trained"
 )
+COLUMN = 33  # where the meanings begin: behind "  launcher.additional_parameters ", the longest key
 
 
 def help_text() -> str:
@@ -50,7 +51,7 @@ keys
 {settings}
 
 keys of a sweep
-  pair=KEY,KEY                  vary these keys together: their first values, then their second ones, and so on
+  {"pair=KEY,KEY":{COLUMN - 2}}vary these keys together: their first values, then their second ones, and so on
 {launchers}
 
 options
@@ -70,9 +71,7 @@ exit codes
 def _launcher(name: str) -> str:
     """Return the help entry of a launcher: its meaning, and its settings that the serial launcher does not have."""
     launcher = LAUNCHERS[name]
-    title = textwrap.fill(
-        str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
-    )
+    title = _entry(f"launcher={name}", str(launcher.__doc__))
     own = [(key, entry) for key, entry in all_settings(launcher) if launcher is Serial or not hasattr(Serial(), key)]
     return "\n".join([title, *(_line(f"launcher.{key}", entry) for key, entry in own)])
 
@@ -80,7 +79,11 @@ def _launcher(name: str) -> str:
 def _line(key: str, entry: Any) -> str:
     takes = allowed(entry)
     text = entry.metadata["meaning"] + ("" if takes.startswith("text") else f" ({takes})")
-    return textwrap.fill(text, 118, initial_indent=f"  {key:30}", subsequent_indent=" " * 32)
+    return _entry(key, text)
+
+
+def _entry(key: str, text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent=f"  {key:{COLUMN - 2}}", subsequent_indent=" " * COLUMN)
 
 
 def first_steps() -> str:

@@ -30,7 +30,7 @@ class Local(Serial):
     """Several runs at a time on this machine: each has its share of the cores, and with device=auto a GPU of its own."""
 
     n: int = setting(
-        "runs at a time: as many as there are GPUs, or as memory allows (7 GiB for a paper network)", 2, low=1
+        "runs at a time; choose as many as there are GPUs, or as fit into memory (7 GiB for a paper network)", 2, low=1
     )
 
 

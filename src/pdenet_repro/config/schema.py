@@ -78,7 +78,7 @@ class NetworkConfig:
     norm: str = setting("norm inside the units", choices=("instance", "channel", "channel_rms", "none"))
     norm_eps: float | None = setting("eps of network.norm; null: 1e-3 for instance, 1e-4 otherwise", None, above=0)
     memory: str = setting(
-        "how backpropagation gets the features of the time steps; auto: store, if the memory suffices",
+        "how backpropagation gets the features of the time steps; auto: store, if half of the memory suffices",
         "auto",
         choices=("auto", "store", "recompute", "reverse"),
         result=False,
