@@ -67,7 +67,7 @@ def test_a_sweep_over_built_in_dynamics_and_those_of_files(file):
         ("my waves.py:Other", ("dynamic=Other", "my waves.py", "Plain, Stated, Wave")),
         (".:Wave", ("dynamic=Wave", "cannot be read: Is a directory")),
         (":Wave", ("dynamic=:Wave", "FILE.py:CLASS")),
-        ("broken.py:A", ("broken.py, line 2: is no Python", "must define the class A")),
+        ("broken.py:A", ("broken.py, line 2: is not valid Python", "must define the class A")),
         ("bad.py:A", ("bad.py, line 2", "the facts of A", "colour='red': must be like")),
         ("bad.py:B", ("bad.py, line 4", "marker='oo': must be one of o s D")),
         ("bad.py:C", ("bad.py, line 6", "WORDS must be a plain value")),

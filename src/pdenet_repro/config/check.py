@@ -122,7 +122,7 @@ def _path_complaints(config: Config) -> Iterator[str]:
 def _lone_values(config: Config) -> Iterator[str]:
     """Complaints about norms over a single value: their output is the same for every image."""
     network = config.network
-    halves = dynamics.facts_of(config.dynamic, config.dynamic_file).layers
+    layers = dynamics.facts_of(config.dynamic, config.dynamic_file).layers
     if network.connector_norm == "batch_per_pixel":
         for key, size in (
             ("schedule.batch_size", config.schedule.batch_size),
@@ -133,9 +133,9 @@ def _lone_values(config: Config) -> Iterator[str]:
                     f"{key}=1: must be at least 2 for network.connector_norm=batch_per_pixel, which normalises over the "
                     f"images of a batch (recipe=authors has it)"
                 )
-    if network.norm == "channel" and network.widths and min(network.widths) // halves == 1:
+    if network.norm == "channel" and network.widths and min(network.widths) // layers == 1:
         yield (
-            f"network.widths={network.widths}: must be at least {2 * halves} for network.norm=channel with "
+            f"network.widths={network.widths}: must be at least {2 * layers} for network.norm=channel with "
             f"dynamic={config.dynamic}, which normalises over the channels"
         )
     if network.connector_norm == "channel" and 1 in (*network.widths, network.last_width):

@@ -181,7 +181,7 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        reason = f"is no Python ({getattr(error, 'msg', error)})"
+        reason = f"is not valid Python ({getattr(error, 'msg', error)})"
         raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if name not in classes:

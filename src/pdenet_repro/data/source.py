@@ -7,7 +7,7 @@ from pdenet_repro.config.schema import CLASSES, DataConfig
 from pdenet_repro.data import shapes, stl10
 
 # Training images of a class (in all, in one official fold), with which a fraction is checked before any file is read.
-PER_CLASS = {"stl10": (500, 100), "shapes": (shapes.TRAIN_PER_CLASS, shapes.TRAIN_PER_CLASS // 10)}
+PER_CLASS = {"stl10": (500, 100), "shapes": (shapes.TRAIN_PER_CLASS, shapes.TRAIN_PER_CLASS // shapes.FOLDS)}
 TEST_IMAGES = {"stl10": 8000, "shapes": CLASSES * shapes.TEST_PER_CLASS}
 
 

@@ -19,8 +19,8 @@ from pdenet_repro.sweeps.state import RunState, State, state_of
 from pdenet_repro.system.errors import InvalidConfig, OtherConfiguration, RunFolderError, UserError
 
 
-def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
-    """Return the configuration of every run of a sweep command, whose arguments are ``words``, in the order of launching.
+def configurations(arguments: Sequence[str], here: bool = True) -> list[Config]:
+    """Return the configuration of every run of a sweep command with these arguments, in the order of launching.
 
     Equal configurations are one run. Everything that can be checked is checked here, before the first run starts.
     ``here=False``: the runs will train on other machines, so that this one needs no GPU.
@@ -35,7 +35,7 @@ def configurations(words: Sequence[str], here: bool = True) -> list[Config]:
     from pdenet_repro.runs.run import refuse_unusable
 
     configs: dict[Path, Config] = {}
-    for config in compose_sweep(words):
+    for config in compose_sweep(arguments):
         refuse_unusable(config, here)
         first = configs.setdefault(path_of(config), config)
         keys = [key for key, _ in all_settings() if value_of(config, key) != value_of(first, key)]
