@@ -20,8 +20,8 @@ from pdenet_repro.data import source
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
-from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, config_digest, load_summary
-from pdenet_repro.runs.results import WEIGHTS, load_run
+from pdenet_repro.runs.folder import CHECKSUM_KEY, WEIGHTS, checksum_of, config_digest, load_summary
+from pdenet_repro.runs.results import load_run
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import sha256, write_atomically

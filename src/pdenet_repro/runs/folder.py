@@ -37,8 +37,13 @@ from pdenet_repro.system.files import make_folder, remove, remove_leftovers, sha
 from pdenet_repro.system.lock import FolderLock
 
 CHECKSUM_KEY = "summary_sha256"
-OWN_DYNAMIC = "dynamic.py"
+DYNAMIC_COPY = "dynamic.py"  # the copy of a file with a user's own dynamic
 PROGRESS = "progress.json"  # epochs done and time left
+WEIGHTS = "weights.safetensors"
+# Files with a checksum in the summary; a run with a user's own dynamic also has that of DYNAMIC_COPY.
+RESULT_FILES = (
+    "config.yaml", "metrics.csv", "timings.csv", WEIGHTS, "predictions.npz", "examples.npz", "confusion.csv"
+)  # fmt: skip
 SEED_LINE = re.compile(r"^seed: (0|[1-9][0-9]*)$", re.MULTILINE)  # of config.yaml
 EARLIER_NAMES = {"train_accuracy": "running_train_accuracy"}  # earlier and present names of columns of metrics.csv
 
@@ -86,7 +91,7 @@ def load_config(folder: Path) -> Config:
             f"{path} is damaged or of another version ({error}); restore it or remove the folder"
         ) from error
     if loaded.dynamic_file:
-        copy = folder.absolute() / OWN_DYNAMIC
+        copy = folder.absolute() / DYNAMIC_COPY
         loaded.dynamic_file = str(copy) if copy.is_file() else loaded.dynamic_file
         with suppress(InvalidConfig):  # the code that needs the file reports that
             facts_of(loaded.dynamic, loaded.dynamic_file)
@@ -173,7 +178,7 @@ class RunFolder:
 
     def _nothing_to_lose(self) -> bool:
         """Return whether all attempts failed before they saved anything: the next one may have other settings."""
-        saved = ("checkpoints", "metrics.csv", "weights.safetensors", "summary.json")
+        saved = ("checkpoints", "metrics.csv", WEIGHTS, "summary.json")
         return (self.path / "failure.json").is_file() and not any((self.path / name).exists() for name in saved)
 
     @contextmanager
@@ -195,7 +200,7 @@ class RunFolder:
     def begin(self, command: str) -> None:
         """Write configuration, command and the file of a dynamic that is not built in; remove an earlier ``failure.json``."""
         if self.config.dynamic_file:
-            self.write(OWN_DYNAMIC, read_source(Path(self.config.dynamic_file), self.config.dynamic))
+            self.write(DYNAMIC_COPY, read_source(Path(self.config.dynamic_file), self.config.dynamic))
         self.write("config.yaml", to_yaml(self.config))
         self.write("command.txt", command + "\n")
         remove(self.path / "failure.json")

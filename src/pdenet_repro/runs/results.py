@@ -18,7 +18,16 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.runs import provenance
 from pdenet_repro.runs.checkpoints import History, refuse_non_finite
 from pdenet_repro.runs.confusion import confusion_matrix
-from pdenet_repro.runs.folder import OWN_DYNAMIC, RunFolder, config_digest, load_config, load_summary, verify
+from pdenet_repro.runs.folder import (
+    DYNAMIC_COPY,
+    RESULT_FILES,
+    WEIGHTS,
+    RunFolder,
+    config_digest,
+    load_config,
+    load_summary,
+    verify,
+)
 from pdenet_repro.system import device
 from pdenet_repro.system.errors import RunFolderError
 from pdenet_repro.system.files import npz, sha256
@@ -26,11 +35,6 @@ from pdenet_repro.training.evaluation import accuracy
 
 if TYPE_CHECKING:
     import torch
-
-WEIGHTS = "weights.safetensors"
-ARTEFACTS = (
-    "config.yaml", "metrics.csv", "timings.csv", WEIGHTS, "predictions.npz", "examples.npz", "confusion.csv"
-)  # fmt: skip
 
 
 @dataclass
@@ -117,7 +121,7 @@ def _summary(outcome: Outcome, folder: RunFolder, where: "torch.device") -> dict
         "subset_sha256": outcome.subset.digest,
         "data_md5": dict(data.checksums),
         "files_sha256": {
-            name: sha256(folder.path / name) for name in (*ARTEFACTS, *[OWN_DYNAMIC] * bool(config.dynamic_file))
+            name: sha256(folder.path / name) for name in (*RESULT_FILES, *[DYNAMIC_COPY] * bool(config.dynamic_file))
         },
     }
 

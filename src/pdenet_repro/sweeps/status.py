@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdenet_repro.runs.folder import OWN_DYNAMIC, PROGRESS, load_summary
+from pdenet_repro.runs.folder import DYNAMIC_COPY, PROGRESS, RESULT_FILES, load_summary
 from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
 from pdenet_repro.sweeps.state import State, jobs_in_queue, state_of_unfinished, steps_saved, submitted_jobs
@@ -23,9 +23,8 @@ from pdenet_repro.system.lock import FolderLock
 FRESH = 300.0  # seconds: a run on another host counts as running if its last heartbeat is no older
 # Patterns of the files that a run writes into its folder; no other file is ever removed.
 WRITTEN = (
-    "config.yaml", "command.txt", "metrics.csv", "timings.csv", "run.log", "weights.safetensors", "predictions.npz",
-    "examples.npz", "confusion.csv", OWN_DYNAMIC, "failure.json", PROGRESS, "running.json", "tensorboard/events.out.tfevents.*",
-    "checkpoints/step-*.safetensors*", ".*.tmp", "checkpoints/.*.tmp", "run.lock",
+    *RESULT_FILES, DYNAMIC_COPY, "command.txt", "run.log", "failure.json", PROGRESS, "running.json",
+    "tensorboard/events.out.tfevents.*", "checkpoints/step-*.safetensors*", ".*.tmp", "checkpoints/.*.tmp", "run.lock",
 )  # fmt: skip
 
 
