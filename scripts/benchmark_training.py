@@ -178,7 +178,7 @@ class TrainingProcess:
 
 
 def row(process: TrainingProcess, plain: list[float], seconds: list[float], batch: int) -> dict[str, Any]:
-    """Return a row of the table; ``plain`` (the plain loop) and ``seconds`` (the variant) are seconds per image in each round."""
+    """Return a row of the table; ``plain``, ``seconds``: seconds per image in each round, of the plain loop and the variant."""
     config, times = compose(*process.words), median(seconds)
     where = torch.device(config.device)
     found = {

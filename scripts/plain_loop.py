@@ -82,7 +82,7 @@ def connector(inputs: int, outputs: int, size: int) -> nn.Module:
 
 
 class PlainNetwork(nn.Module):
-    """The four-unit network of recipe `paper`."""
+    """The network of recipe `paper` with the given widths, one unit for each, and time steps of a unit."""
 
     def __init__(self, dynamic: str, widths: list[int], steps: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class PlainNetwork(nn.Module):
 
 
 def objective(network: PlainNetwork, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return cross-entropy, total variation in time and weight decay with the paper's weights (docs/spec.md, section 6)."""
+    """Return cross-entropy, total variation in time and weight decay, with the paper's alphas (docs/spec.md, section 6)."""
     loss = F.cross_entropy(scores, labels)
     for unit in network.units:
         for layers in cast(Any, unit).layers:
