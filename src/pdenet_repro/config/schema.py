@@ -38,7 +38,7 @@ def setting(
 
     ``low`` and ``high`` are inclusive bounds, ``above`` and ``below`` exclusive ones; for a list they apply to each entry.
     ``takes`` describes the allowed values where bounds and choices cannot. ``result=False`` marks settings of where and how a
-    run is computed: two runs that differ only in these are the same run. ``default=list`` or ``dict`` means an empty one.
+    run is computed: configurations that differ only in these count as equal. ``default=list`` or ``dict`` means an empty one.
     """
     metadata = {"meaning": meaning, "choices": choices, "takes": takes, "result": result}
     metadata |= {"low": low, "high": high, "above": above, "below": below}
