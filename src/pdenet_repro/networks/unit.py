@@ -66,7 +66,7 @@ class Unit(nn.Module):
         return self.dynamic.start(Y.to(next(self.parameters()).dtype))
 
     def trajectory(self, Y: Tensor) -> Iterator[State]:
-        """Yield the states at the times 0, h, ..., T = ``steps`` h, which are one more than there are steps."""
+        """Yield the state at each of the times 0, h, ..., ``steps`` h."""
         state = self.start(Y)
         yield state
         for theta in self.thetas():
