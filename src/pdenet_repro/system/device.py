@@ -65,7 +65,7 @@ def _claim_gpu() -> int:
     If all GPUs are in use, several processes share one.
     """
     if _claimed:
-        return min(_claimed)  # one GPU a process: the only entry
+        return min(_claimed)  # the only entry: a process claims one GPU
     count: int = torch.cuda.device_count()
     for index in range(count):
         identity = getattr(torch.cuda.get_device_properties(index), "uuid", index)
