@@ -55,14 +55,14 @@ def _mark(path: Path, md5: str) -> list[Any]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, md5]
 
 
-def _note(folder: Path) -> Path:
+def _record_file(folder: Path) -> Path:
     return cache_folder() / "verified" / f"{hashlib.sha256(bytes(folder)).hexdigest()[:16]}.json"
 
 
 def _remembered(folder: Path) -> dict[str, Any]:
     """The marks of a folder's verified files, by name; empty if their record is missing, damaged or cannot be read."""
     try:
-        files = json.loads(_note(folder).read_bytes())["files"]
+        files = json.loads(_record_file(folder).read_bytes())["files"]
     except (OSError, StorageError, ValueError, LookupError, TypeError):
         return {}
     return files if isinstance(files, dict) else {}
@@ -71,7 +71,7 @@ def _remembered(folder: Path) -> dict[str, Any]:
 def _remember(path: Path, mark: list[Any]) -> None:
     """Add one mark to the folder's record, atomically; if it cannot be written, the file is verified again next time."""
     with suppress(OSError, StorageError):
-        note = _note(path.parent)
-        note.parent.mkdir(parents=True, exist_ok=True)
+        record = _record_file(path.parent)
+        record.parent.mkdir(parents=True, exist_ok=True)
         content = {"folder": str(path.parent), "files": _remembered(path.parent) | {path.name: mark}}
-        write_atomically(note, json.dumps(content, indent=1))
+        write_atomically(record, json.dumps(content, indent=1))

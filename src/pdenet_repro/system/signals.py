@@ -100,7 +100,7 @@ class StopRequest:
         self.depth += 1
         if self.depth == 1:
             self.received = _StopHandler.first = None
-            self.before = _install(_StopHandler(self._note), self.signals)
+            self.before = _install(_StopHandler(self._receive), self.signals)
         return self
 
     def __exit__(
@@ -110,7 +110,7 @@ class StopRequest:
         if self.depth == 0:
             _restore(self.before)
 
-    def _note(self, number: int) -> None:
+    def _receive(self, number: int) -> None:
         self.received = signal.Signals(number).name
 
 
