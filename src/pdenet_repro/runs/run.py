@@ -51,7 +51,7 @@ def run(config: Config, command: str, name: str = "") -> None:
     UserError
         The run failed for a reason that the user can remove.
     Interrupted
-        A stop signal came; the state is saved.
+        A stop signal came; the state is saved, unless a function was being compiled for a training step.
     """
     refuse_unusable(config)
     log, folder = Log(name), RunFolder(config)

@@ -22,7 +22,7 @@ Handlers = dict[signal.Signals, Any]
 
 
 class Interrupted(BaseException):
-    """A stop signal came, and the run has saved its state. Like KeyboardInterrupt this is no ``Exception``."""
+    """A stop signal ended a run, or the command of a sweep; the same command continues. Like KeyboardInterrupt no ``Exception``."""
 
     exit_code = 75  # EX_TEMPFAIL: the same command continues the run
 
