@@ -19,7 +19,7 @@ def cache_folder() -> Path:
     Raises
     ------
     StorageError
-        The user has no home folder, and neither variable is set.
+        The user has no home folder, ``$PDENET_CACHE`` is not set, and ``$XDG_CACHE_HOME`` is no absolute path.
     """
     if own := os.environ.get("PDENET_CACHE"):
         return Path(own).absolute()

@@ -104,7 +104,7 @@ def _lacking(folder: Path, names: Collection[str], archive: Archive) -> dict[str
 
 @contextmanager
 def _alone(root: Path, say: Say) -> Iterator[None]:
-    """Context in which no other process fetches to ``root``; entering it waits until a process that does has ended."""
+    """Context in which no other process fetches to ``root``; entering it waits for a process that fetches there."""
     with (root / "stl10_binary.lock").open("a") as file:
         if try_lock(file.fileno()) is False:
             say(f"another process is fetching STL-10 to {root}; waiting for it")

@@ -105,7 +105,7 @@ def half_precision(network: PDENet) -> dict[str, torch.Tensor]:
 
 
 def add_weights(folder: Path, network: RoundedNetwork) -> None:
-    """Write weights and card into a folder that holds the run's other files, and their checksum into its summary."""
+    """Write weights and card into a folder with the run's other files, and the checksum of the weights into its summary."""
     write_atomically(folder / WEIGHTS, network.weights)
     summary = load_summary(folder)
     assert summary is not None  # it was just written

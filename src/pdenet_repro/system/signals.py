@@ -22,7 +22,7 @@ Handlers = dict[signal.Signals, Any]
 
 
 class Interrupted(BaseException):
-    """A stop signal ended a run, or the command of a sweep; the same command continues. Like KeyboardInterrupt no ``Exception``."""
+    """A stop signal ended a run or a sweep, which the same command continues. Like KeyboardInterrupt this is no ``Exception``."""
 
     exit_code = 75  # EX_TEMPFAIL: the same command continues the run
 
