@@ -46,7 +46,7 @@ def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None])
     """Replace functions of a trainer and its network by versions that are compiled at their first call.
 
     These are the objective of a batch, and the probabilities of batches of ``evaluated`` images, if all units have few steps
-    and store them; otherwise they are the time steps of the units alone.
+    and store them; otherwise they are the time steps of the units alone. Batches of other sizes are evaluated uncompiled.
     """
     network, compiled = trainer.network, Compiler(warn)
     units: list[Any] = list(network.units)
