@@ -28,6 +28,9 @@ def test_a_sweep_gives_up_when_the_first_runs_fail_for_the_same_reason():
     assert not gives_up("loss is nan at step 1", "", "loss is nan at step 3", "loss is nan at step 3")
     assert not gives_up("loss is nan", "out of memory", "loss is nan")
     assert not gives_up("x", "x", "x", "x", most=None)
+    # what else ends afterwards does not matter: jobs that the sweep cancels itself, runs that were training meanwhile
+    assert gives_up("loss is nan", "loss is nan", "loss is nan", "its job was cancelled")
+    assert gives_up("loss is nan", "loss is nan", "loss is nan", "")
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT"])

@@ -36,20 +36,16 @@ class Failures:
     def __init__(self, give_up_after: int | None) -> None:
         self.give_up_after, self.ended = give_up_after, 0
         self.reasons: dict[Path, str] = {}
+        self.give_up = False  # whether the sweep starts no more runs
 
     def record(self, config: Config, reason: str) -> None:
         """Record that a run has ended; ``reason``: why it failed, empty if it did not."""
         self.ended += 1
         if reason:
             self.reasons[path_of(config)] = reason
-
-    @property
-    def give_up(self) -> bool:
-        """Whether the sweep should start no more runs."""
-        if self.give_up_after is None or not self.give_up_after <= self.ended == len(self.reasons):
-            return False
-        # paths and numbers differ between runs that fail for the same reason
-        return len({re.sub(r"\S*/\S*|\d+", "", reason) for reason in self.reasons.values()}) == 1
+        if self.ended == len(self.reasons) == self.give_up_after:
+            # paths and numbers differ between runs that fail for the same reason
+            self.give_up = len({re.sub(r"\S*/\S*|\d+", "", reason) for reason in self.reasons.values()}) == 1
 
 
 @dataclass

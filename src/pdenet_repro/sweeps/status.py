@@ -21,10 +21,11 @@ from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.lock import FolderLock
 
 FRESH = 300.0  # seconds: a run on another host counts as running if its last heartbeat is no older
-# Patterns of the files that a run writes into its folder; no other file is ever removed.
+# Patterns of the files that a run writes into its folder; no other file is ever removed. config.yaml is the last one, so that
+# what a killed removal leaves still counts as a run.
 WRITTEN = (
-    *RESULT_FILES, DYNAMIC_COPY, "command.txt", "run.log", "failure.json", PROGRESS, "running.json",
-    "tensorboard/events.out.tfevents.*", "checkpoints/step-*.safetensors*", ".*.tmp", "checkpoints/.*.tmp", "run.lock",
+    "checkpoints/step-*.safetensors*", "checkpoints/.*.tmp", ".*.tmp", "tensorboard/events.out.tfevents.*", "command.txt",
+    "run.log", "failure.json", PROGRESS, "running.json", "run.lock", DYNAMIC_COPY, *reversed(RESULT_FILES),
 )  # fmt: skip
 
 

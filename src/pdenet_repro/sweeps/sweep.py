@@ -113,7 +113,7 @@ def finish(configs: Sequence[Config], failures: Failures) -> int:
         print(f"{found.state}: {name[path]}: {found.reason}", file=sys.stderr)
     if failures.give_up:
         print(
-            f"the first {failures.ended} runs failed for the same reason, so no more were started "
+            f"the first {failures.give_up_after} runs failed for the same reason, so no more were started "
             f"(launcher.give_up_after={failures.give_up_after})",
             file=sys.stderr,
         )
