@@ -13,8 +13,8 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
     """Compute the largest eigenvalue of each of N symmetric maps, (N,) float64, by the Lanczos iteration.
 
     ``product`` takes directions (N, ...) of the shape and type of ``like`` and applies map n to the n-th. The result is a lower
-    bound of the eigenvalue that grows with ``steps``; it is exact up to rounding for as many steps as the map has distinct
-    eigenvalues. The iteration starts at the same random vector every time and reorthogonalises all its vectors.
+    bound, which grows with ``steps``; it is exact up to rounding if there are as many steps as the map has distinct eigenvalues.
+    The iteration starts at the same random vector every time and reorthogonalises all its vectors.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like).flatten(1)

@@ -2,8 +2,8 @@
 
 The smoothness term (11) should limit the change. It sums ``sqrt(d^2 + eps)``, where d is the difference of a weight between
 successive steps over h. For ``|d|`` well below ``sqrt(eps)`` that is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a constant and a
-quadratic term, not a total variation. The projection should limit the size: it keeps every weight in a box [-b, b], and
-`entries_for_step_size` gives the b that guarantees a stable step.
+quadratic term, not a total variation. The projection should limit the size: it keeps weights in a box [-b, b], and
+`entries_for_step_size` gives a b that guarantees a stable step.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Kind ``refinement``: measure networks again with finer time steps to the same final time, without training.
 
-m steps of size ``h / m`` with the same weights and norm replace each time step. If a network is an accurate discretisation of
-its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
-network. The batch norms between the units have either the running statistics of training, or statistics that are computed
-again on training images after the refinement.
+Each time step is replaced by m steps of size ``h / m`` with the same weights and norm. If a network is an accurate
+discretisation of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say
+little about the network. The batch norms between the units have either the running statistics of training, or statistics that
+are computed again on training images after the refinement.
 """
 
 import argparse

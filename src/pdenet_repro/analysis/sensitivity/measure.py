@@ -43,7 +43,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     Raises
     ------
     DoesNotApply
-        The scores of an image depend on the other images of its batch, so that there is no Jacobian at one image.
+        The scores of one of the networks depend on the other images of a batch, so that there is no Jacobian at one image.
     """
     if any(map(scores_depend_on_batch, subjects)):
         raise DoesNotApply(

@@ -137,7 +137,10 @@ def crop_side(channels: int, side: int, unknowns: int) -> int:
 
 
 def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step a row and all eigenvalues of `combine` on the crop, the norm frozen at all of Y (1, C, H, W)."""
+    """Yield for each time step a row and all eigenvalues of `combine` on a crop, with the norm frozen at the whole features.
+
+    ``Y``: the features (1, C, H, W) that enter the unit. ``unknowns``: the largest number of values in the crop.
+    """
     side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
         linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
@@ -160,7 +163,11 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`."""
+    """Yield a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`, for the norm frozen and free.
+
+    A row is for a time step of the unit into which features Y (1, C, H, W) enter. There are three largest eigenvalues if the map
+    is not symmetric.
+    """
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in TREATMENTS:
             frozen = norm == "frozen"

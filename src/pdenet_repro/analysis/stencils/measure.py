@@ -67,7 +67,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _sides(value: str, units: int) -> list[int]:
-    """Parse the sides in the option's value, leaving out the images' own; pooling must be able to halve each."""
+    """Parse the sides in the option's value, leaving out the images' own; InvalidConfig for one that pooling cannot halve."""
     step = 2 ** (units - 1)
     try:
         sides = sorted({int(part) for part in value.split(",")})
