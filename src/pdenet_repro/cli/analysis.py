@@ -61,7 +61,7 @@ def _parser(wanted: str) -> Parser:
     parser = Parser(prog="python -m pdenet_repro.analysis", description=__doc__, **layout)
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, meaning in (
-        KINDS | {"all": "all kinds that apply to the networks, one after the other, without options"}
+        KINDS | {"all": "all kinds that apply to the networks, one after the other, each with its default options"}
     ).items():
         kind = kinds.add_parser(name, help=meaning, description=meaning, **layout)
         kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")

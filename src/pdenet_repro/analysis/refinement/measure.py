@@ -93,7 +93,12 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
     of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    moved = f" Relative distances to the finest are {min(first):.2g} to {max(first):.2g}." if first else ""
+    moved = (
+        f" The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the finest "
+        "refinement (medians)."
+        if first
+        else ""
+    )
     return (
         f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps in place of one, the accuracy on "
         f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "

@@ -177,7 +177,7 @@ def _sentences(name: str, terms: Sequence[Row], resolutions: Sequence[Row]) -> l
         shares = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
         sentences = [
             f"{name}: by frequency the kernels' squared symbols are {shares} times their mean (independent entries: 1), "
-            f"{of['odd']:.0%} of them is odd (independent entries: 44%)."
+            f"{of['odd']:.0%} of the kernels is odd (independent entries: 44%)."
         ]
     for unchanged, changed in zip(others[::2], others[1::2], strict=True):
         sentences.append(
