@@ -68,7 +68,7 @@ exit codes
 
 
 def _launcher(name: str) -> str:
-    """Return the help entry of a launcher: its meaning, and its settings that the serial launcher does not have."""
+    """Return the help entry of a launcher: meaning and settings; those of the serial launcher, which all have, only there."""
     launcher = LAUNCHERS[name]
     title = textwrap.fill(
         str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32
