@@ -39,7 +39,7 @@ def clean(arguments: Sequence[str]) -> int:
     def show_or_remove(given: argparse.Namespace) -> None:
         found = left_over(given.folder)
         if not found:
-            print(f"{given.folder}: there is nothing to remove; all runs are finished, running, queued or not yet begun")
+            print(f"{given.folder}: there is nothing to remove; all runs are finished, running, queued or not begun")
         elif not given.yes:
             print(
                 f"{_table(given.folder, found)}\nnothing is removed; --yes removes these runs with all that they have trained"
