@@ -69,7 +69,7 @@ class Content:
     gaps: Sequence[Missing]
     copies: Sequence[str]
     differences: Sequence[str]  # a sentence for each setting in which groups differ
-    no_published: Sequence[str]  # a sentence for each row that cannot be compared with a published value
+    no_published: Sequence[str]  # a sentence for each row whose settings prevent a comparison with the published value
     rows: dict[str, Sequence[Row]]  # by name of the CSV file
     words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]

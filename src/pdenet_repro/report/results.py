@@ -104,7 +104,7 @@ def notes(cell: Cell) -> list[str]:
 
 
 def no_published_value(grouping: Grouping) -> list[str]:
-    """Return a sentence for each cell on all images that has no published accuracy: the settings that prevent a comparison."""
+    """Return a sentence for each cell on all of STL-10 that departs from the published experiment: the settings that differ."""
     sentences = []
     for cell in grouping.cells:
         run = cell.runs[0]

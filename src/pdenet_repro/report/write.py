@@ -71,7 +71,8 @@ def write_report(
     RunFolderError
         There is no run, or no finished one; or the runs of a study used different images (other studies are written).
     InvalidConfig
-        There are several folders and no ``output``, or ``options.by`` names an unknown setting.
+        There are several folders and no ``output``; groups cannot be named by a setting of ``options.by`` (`check_keys`); or
+        there are no test images ``options.indices``, or they cannot be read.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     options = options or Options()
@@ -196,9 +197,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     runs = [run for cell in grouping.cells for run in cell.runs]
-    if changed := effects(
-        runs, grouping.missing
-    ):  # the paper's figures compare dynamics and numbers of images, not variations
+    if changed := effects(runs, grouping.missing):
+        # the paper's figures compare dynamics and numbers of images, not variations
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
 
     def absent(shown: Sequence[Run], where: str = "not shown") -> str:
