@@ -171,7 +171,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         write_atomically(where / f"{name}.csv", to_csv(entry.rows))
     write_atomically(where / DATA_PACKAGE, data_package(content.title, tables))
     write_atomically(where / "results.md", as_markdown(content) + _list_of_files(tables, drawn, figures))
-    _remove_old(where, drawn)
+    _remove_old(where, drawn, tables)
     record = {
         "folders": ["." if folder == where else str(folder) for folder in folders],
         "by": list(options.by),
@@ -234,12 +234,13 @@ def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: S
     return "\n## Files\n\n" + "".join(lines) + f"- {DATA_PACKAGE}: captions, columns and origin of the CSV files.\n"
 
 
-def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
-    """Remove the files of figures that an earlier report has and this one has not."""
-    for name in captions.FIGURES:
-        if name not in drawn:
-            for ending in ("png", "pdf", "csv"):
-                remove(where / f"{name}.{ending}")
+def _remove_old(where: Path, drawn: dict[str, Drawn], tables: dict[str, Table]) -> None:
+    """Remove the files of figures and tables that an earlier report has and this one has not."""
+    for name in captions.FIGURES.keys() - drawn.keys():
+        remove(where / f"{name}.png")
+        remove(where / f"{name}.pdf")
+    for name in captions.TABLES.keys() - tables.keys():
+        remove(where / f"{name}.csv")
 
 
 def _write_page(where: Path, content: Content, figures: Sequence[analyses.PageFigure]) -> list[str]:
