@@ -36,7 +36,7 @@ def _result(cell: Cell) -> Row:
     shared = runs[0].test_images_share_statistics
     low, high = t_interval(values) or (None, None)
     exact_low, exact_high = (None, None) if several or shared else exact_interval(values[0], test_images)
-    first, extra = _speed(runs)
+    rate, extra = _speed(runs)
     return {
         **identity(cell),
         **repetitions(runs),
@@ -57,7 +57,7 @@ def _result(cell: Cell) -> Row:
         "weights": runs[0].summary.get("weights"),
         "training_seconds": mean_of_known(run.summary.get("training_seconds") for run in runs),
         "wall_seconds": mean_of_known(run.summary.get("wall_seconds") for run in runs),
-        "images_per_second_median": first,
+        "images_per_second_median": rate,
         "first_epoch_extra_seconds": extra,
         "peak_memory_mib": max((run.summary.get("peak_memory_mib") or 0 for run in runs), default=None),
         "notes": "; ".join(notes(cell)),
