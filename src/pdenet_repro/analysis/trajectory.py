@@ -80,7 +80,7 @@ def state_features(network: PDENet, place: Place, state: State) -> Tensor:
 
 @torch.no_grad()
 def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
-    """Compute the features (images, C, H, W) of random test images that enter each unit.
+    """Compute the features of random test images that enter each unit: an array (images, C, H, W) for each unit.
 
     Raises
     ------

@@ -24,8 +24,8 @@ FIGURES = {
     "figure2": (
         "Figure 2: accuracy by training images and by epoch",
         "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, with a "
-        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars are the "
-        "exact 95 % interval over test images where there is one seed; stars are published accuracies; the dotted line is "
+        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars, for a "
+        "single seed, are the exact 95 % interval over test images; stars are published accuracies; the dotted line is "
         "chance. Points at the same number of images are moved apart sideways. Right: test accuracy during training. Thin lines "
         "are single runs; thick lines are their mean at epochs that all of them have, with one standard deviation; crosses are "
         "accuracies with other statistics of the batch norms, where they were recorded.",

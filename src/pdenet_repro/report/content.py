@@ -113,7 +113,7 @@ def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
         f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
         f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
         "The runs differ in these settings; each combination has rows and lines of its own": content.differences,
-        "No published value stands beside these runs, which do not repeat the published experiment": content.no_published,
+        "Not compared with the published value, because the runs do not repeat that experiment": content.no_published,
     }
     return [(heading, sentences) for heading, sentences in parts.items() if sentences]
 

@@ -1,4 +1,4 @@
-"""Decide whether a run repeats the published experiment on STL-10, so that the published accuracy can stand beside it."""
+"""Decide whether a run repeats the published experiment on STL-10 and may be compared with the published accuracy."""
 
 from collections.abc import Sequence
 from functools import cache
