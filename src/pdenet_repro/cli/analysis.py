@@ -82,7 +82,7 @@ def _parser(wanted: str) -> Parser:
     return parser
 
 
-def _all(given: argparse.Namespace, words: list[str]) -> int:
+def _all(given: argparse.Namespace, arguments: list[str]) -> int:
     """Run every kind; return the exit code of the first that failed, where a kind that does not apply is no failure."""
     from pdenet_repro.analysis.result import DoesNotApply
 
@@ -92,7 +92,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     for kind in KINDS:
         print(f"\n{kind}: {KINDS[kind]}", flush=True)
         try:
-            _analyse(_parser(kind).parse_args([kind, *words]))
+            _analyse(_parser(kind).parse_args([kind, *arguments]))
             outcomes[kind] = "done"
         except DoesNotApply as error:
             outcomes[kind] = f"does not apply: {error}"
