@@ -18,7 +18,7 @@ FIGURES = {
     ),
     "figure1": (
         "Figure 1: test images and class probabilities",
-        "Random test images, their true class, and the probability that each network gives each class (full colour: the true "
+        "Test images, their true class, and the probability that each network gives each class (full colour: the true "
         "one; of more than twenty classes the five likeliest).",
     ),
     "figure2": (
@@ -44,7 +44,7 @@ FIGURES = {
 TABLES = {
     "effects": "What each variation changes in the test accuracy, against the run without it.",
     "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
-    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same images.",
+    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same number of training images.",
     "per_class": "Accuracy by class, on the number of training images that most dynamics and groups have.",
     "runs": "A row for each run: accuracy, cost, and where it comes from.",
     "figure1": "Probabilities of all classes for the test images of Figure 1.",

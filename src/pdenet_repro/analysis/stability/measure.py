@@ -2,7 +2,8 @@
 
 Distances are measured in the networks as they are, over longer times with and without normalisation (`longtime`), and in
 parabolic units with frozen normalisation, to which Theorem 1 applies (`contraction`). Networks are in evaluation mode, in which
-batch norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
+batch norms use running statistics (with ``evaluation.statistics=batch`` those of the batch). Distances are Euclidean, over
+channels and pixels, unless an energy norm is named.
 """
 
 import argparse
