@@ -117,10 +117,10 @@ def no_published_value(grouping: Grouping) -> list[str]:
 
 def run_list(grouping: Grouping) -> list[Row]:
     """Return one row per run: accuracy, cost, hardware, versions, checksums and command."""
-    return [_origin(cell, run) for cell in grouping.cells for run in cell.runs]
+    return [_run_row(cell, run) for cell in grouping.cells for run in cell.runs]
 
 
-def _origin(cell: Cell, run: Run) -> Row:
+def _run_row(cell: Cell, run: Run) -> Row:
     summary = run.summary
     hardware: Any = summary.get("hardware") or {}
     device = hardware.get("gpu") or hardware.get("cpu") or ""
