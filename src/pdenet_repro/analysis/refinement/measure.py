@@ -22,6 +22,7 @@ from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joine
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
+from pdenet_repro.config.schema import CLASSES
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 
@@ -127,7 +128,7 @@ def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
         axis.minorticks_off()
         axis.set_xlabel("m, time steps of size h / m for one of size h")
         draw_grid(axis)
-    left.axhline(0.1, color="#777777", linewidth=0.8, linestyle="--")
+    left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     left.set_ylabel("test accuracy (dashed: chance)")
