@@ -68,7 +68,7 @@ exit codes
 
 
 def _launcher(name: str) -> str:
-    """Return the help entry of a launcher: meaning and settings; those of the serial launcher, which all have, only there."""
+    """Return the help entry of a launcher: its meaning and settings; those that all have are listed at the serial one only."""
     launcher = LAUNCHERS[name]
     title = textwrap.fill(
         str(launcher.__doc__), 118, initial_indent=f"  {'launcher=' + name:30}", subsequent_indent=" " * 32

@@ -27,7 +27,7 @@ WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
 
 @torch.no_grad()
 def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation: str = "relu") -> list[np.ndarray]:
-    """Compute distances of the solutions from features Y and Z (N, C, H, W) at times 0, 1, ..., over those at time 0.
+    """Compute distances of the solutions from Y and Z (N, C, H, W) at times 0, 1, ..., divided by those at time 0.
 
     The three arrays (times + 1, N) are the Euclidean distance, and `energy_distance` without and with the activation, which are
     NaN for a dynamic without energy. The last time is ``times``, in steps of the network. All steps have the first weights of

@@ -128,8 +128,8 @@ def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tup
 def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
     """Compute the distances between test images and their perturbations; the result is keyed by the perturbation.
 
-    A key is a size (a random change of the standardised image with this norm over that of the image) or `SAME_CLASS` (another
-    image of the class, for images that have one). Random directions are the same for all sizes and networks.
+    A key is a size, the norm of a random change over that of the standardised image, or `SAME_CLASS`, for another image of the
+    class; images without one are left out of it. Random directions are the same for all sizes and networks.
     """
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))
