@@ -86,7 +86,10 @@ def test_the_report_of_such_a_study_has_table_picture_page_and_gaps(readings, tm
     gone = {"folder": place, "name": "hamiltonian, draw-each_step", "configuration": settings}
     (readings / "plan.json").write_text(json.dumps({"command": "-m study=readings", "runs": [gone]}))
     target = tmp_path / "public"
+    target.mkdir()
+    (target / "figure2_left.csv").write_text("of an earlier report\n")
     assert main([str(readings), "--publish", str(target)]) == 0
+    assert not (target / "figure2_left.csv").exists()
     words = (target / "results.md").read_text()
     assert "## Effects" in words
     assert "hamiltonian, draw-each_step: planned, and not begun" in words

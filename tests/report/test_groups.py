@@ -31,7 +31,7 @@ def test_a_fraction_folds_and_another_setting_are_three_rows(maker, tmp_path):
         "parabolic, no folds, network.norm_eps=null": 1,
         "parabolic, no folds, network.norm_eps=0.01": 1,
     }
-    assert rows["parabolic, official folds, network.norm_eps=null"].count == "3 folds (0, 1, 2)"
+    assert list(rows["parabolic, official folds, network.norm_eps=null"].repetitions) == [0, 1, 2]
     assert {sentence.split(":")[0] for sentence in found.full_differences()} == {"data.fold", "network.norm_eps"}
 
 

@@ -156,6 +156,16 @@ def test_a_study_an_unfinished_run_and_a_bad_name_are_refused(run, package, caps
     assert "--name ../x: must consist of small letters" in capsys.readouterr().err
 
 
+def test_a_folder_of_studies_is_refused(tmp_path, package, capsys):
+    for study in ("one", "two"):
+        folder = tmp_path / "outputs" / study / "parabolic" / "fraction-0.10" / "seed-0"
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("damaged: true\n")
+        (folder / "command.txt").write_text("python -m pdenet_repro\n")
+    assert export.main([str(tmp_path / "outputs")]) == 2
+    assert "must be the folder of one finished run; it holds runs, but is none" in capsys.readouterr().err
+
+
 def test_an_unknown_name_is_answered_with_those_that_there_are(package):
     with pytest.raises(RunFolderError, match="'wave': must be a pretrained network: none is installed"):
         load_pretrained("wave")

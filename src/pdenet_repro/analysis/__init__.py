@@ -2,4 +2,4 @@
 
 from pdenet_repro.system.pictures import load_matplotlib
 
-load_matplotlib()  # before the modules of this package import it: it survives settings at which that import fails
+load_matplotlib()  # first, because a plain import of matplotlib fails at some settings of a user

@@ -17,8 +17,9 @@ BETWEEN = "#e3e3e3"  # background of layers that discretise no differential equa
 def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: bool = True) -> None:
     """Draw the background of an axis: white in the units, grey between them, and a tick at each time step.
 
-    ``path`` holds the places of the network in order; their x are 0, 1, .... If ``named``, the units' names are written above;
-    if ``labelled``, the numbers of the time steps and the label of the axis below.
+    ``path`` holds the places of the network in order; their x are 0, 1, .... If there are more than 40, time steps within a unit
+    have no tick. If ``named``, the names of units and layers are written above; if ``labelled``, the numbers of the time steps
+    and the label of the axis below.
     """
     last = max(place.unit for place in path if place.in_unit)
     for i, (one, other) in enumerate(zip(path, path[1:], strict=False)):

@@ -62,9 +62,9 @@ def draw_spread(
     axis: Axes, rows: Iterable[Row], x: str, y: str, how: Style, label: str | None = None, alpha: float = 0.13,
     percentiles: Sequence[float] = (0, 50, 100), **options: Any,
 ) -> None:  # fmt: skip
-    """Draw a `draw_band` of column ``y`` against column ``x``: ``percentiles`` of the rows with the same x.
+    """Draw column ``y`` against column ``x`` as a line with a band, which show ``percentiles`` of the rows with the same x.
 
-    They are those of the lower edge, the line and the upper edge; by default the minimum, the median and the maximum.
+    The three percentiles are the lower edge, the line and the upper edge; by default the minimum, the median and the maximum.
     """
     values: dict[float, list[float]] = {}
     for row in rows:
@@ -120,7 +120,8 @@ def legend(figure: Figure, axes: Sequence[Axes] = (), further: Sequence[Any] = (
 
 def _columns(names: Sequence[str], figure: Figure, size: float) -> int:
     """Return the largest number of columns with which a legend in letters of ``size`` points fits the figure's width."""
-    letters = 72 * figure.get_figwidth() / (0.55 * size)  # that fit; the line sample and gaps take 9
+    # so many letters of average width fit; the line sample and the gaps of a column take 9
+    letters = 72 * figure.get_figwidth() / (0.55 * size)
 
     def width(columns: int) -> int:
         return sum(9 + max(map(len, part)) for part in np.array_split(names, columns))

@@ -63,8 +63,8 @@ class Evaluation:
     def jacobian(self, *, frozen: bool, batched: bool = False) -> LinearMap:
         """Return the Jacobian ``dF/dY`` at Y, with a frozen or a free norm.
 
-        If ``batched``, its product takes N directions and multiplies the n-th by the Jacobian at example n. Otherwise Y must
-        have N = 1, and the product takes any number of directions.
+        If ``batched``, its product takes N directions and multiplies the n-th by the Jacobian at example n; the map is then
+        good for its product alone. Otherwise Y must have N = 1, and the product takes any number of directions.
         """
         F = self.frozen() if frozen else self.F
 

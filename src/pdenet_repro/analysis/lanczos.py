@@ -13,13 +13,13 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
     """Compute the largest eigenvalue of each of N symmetric maps, (N,) float64, by the Lanczos iteration.
 
     ``product`` takes directions (N, ...) of the shape and type of ``like`` and applies map n to the n-th. The result is a lower
-    bound of the eigenvalue that grows with ``steps``; it is exact up to rounding for as many steps as the map has distinct
-    eigenvalues. The iteration starts at the same random vector every time and reorthogonalises all its vectors.
+    bound, which grows with ``steps``; it is exact up to rounding if there are as many steps as the map has distinct eigenvalues.
+    The iteration starts at the same random vector every time and reorthogonalises all its vectors.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like).flatten(1)
     v = v / v.norm(dim=1, keepdim=True)
-    steps, kept, diagonal, beside = min(steps, v.shape[1]), [v], [], []
+    steps, kept, diagonal, off_diagonal = min(steps, v.shape[1]), [v], [], []
     for step in range(steps):
         w = product(kept[-1].reshape(like.shape)).flatten(1)
         diagonal.append((w * kept[-1]).sum(1))
@@ -31,11 +31,11 @@ def largest_eigenvalues(product: Callable[[Tensor], Tensor], like: Tensor, steps
         # otherwise the vectors so far span an invariant subspace, and its eigenvalues are exact
         goes_on = length > 100 * torch.finfo(w.dtype).eps * scale
         if step + 1 < steps:
-            beside.append((length * goes_on).squeeze(1))
+            off_diagonal.append((length * goes_on).squeeze(1))
             kept.append(torch.where(goes_on, w / length.clamp_min(1e-300), 0))
     T = torch.diag_embed(torch.stack(diagonal, 1).double())
-    if beside:
-        off = torch.diag_embed(torch.stack(beside, 1).double(), 1)
+    if off_diagonal:
+        off = torch.diag_embed(torch.stack(off_diagonal, 1).double(), 1)
         T = T + off + off.mT
     # rows after an invariant subspace are 0 and would add the eigenvalue 0: their diagonal is set below all eigenvalues
     started = torch.stack([u.norm(dim=1) > 0 for u in kept], 1)

@@ -69,7 +69,10 @@ def applicable(
 
 
 def scores_depend_on_batch(subject: Subject) -> bool:
-    """Return whether a network's scores of an image depend on the other images of its batch (norm over the batch)."""
+    """Return whether a network has a norm over the batch at each pixel, so that an image's scores depend on its batch.
+
+    Batch norms that use the statistics of the test batch (``evaluation.statistics=batch``) are not considered.
+    """
     return subject.config.network.connector_norm == "batch_per_pixel"
 
 

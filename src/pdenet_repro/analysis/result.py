@@ -14,7 +14,7 @@ from pdenet_repro.report.tables import to_csv
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.system.files import make_folder, remove, write_atomically
 
-Row = dict[str, Any]  # a row of a table: it maps column names, which include the unit, to values
+Row = dict[str, Any]  # a row of a table: names of columns, with a unit of measurement if there is one, to values
 LOW, HIGH = 10, 90  # percentiles that tables state and pictures show as edges of bands
 
 

@@ -77,11 +77,12 @@ class Subject:
         return torch.from_numpy(pixels[chosen]).to(self.device), torch.from_numpy(labels[chosen]).to(self.device)
 
 
-def subjects(words: Sequence[str], device: torch.device, data_root: str | None) -> list[Subject]:
-    """Load the networks that the arguments of a command name: run folders, studies, or settings.
+def subjects(arguments: Sequence[str], device: torch.device, data_root: str | None) -> list[Subject]:
+    """Load the networks that the arguments of a command name: run folders, studies, pretrained networks, or settings.
 
-    A study, or a folder of studies, stands for one run of each dynamic (`of_study`). Words with ``=`` are settings as in the
-    command of a run, with commas between several values (``dynamic=parabolic,resnet``); they make networks at initial weights.
+    Of a study, or a folder of studies, one run of each dynamic is loaded (`of_study`). Arguments with ``=`` are settings as in
+    the command of a run, with commas between several values (``dynamic=parabolic,resnet``); they make networks at initial
+    weights.
 
     Raises
     ------
@@ -90,8 +91,8 @@ def subjects(words: Sequence[str], device: torch.device, data_root: str | None) 
     InvalidConfig
         A setting is not allowed.
     """
-    settings = [word for word in words if "=" in word and not Path(word).exists()]
-    folders = [_folder(word) for word in words if word not in settings]
+    settings = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
+    folders = [_folder(argument) for argument in arguments if argument not in settings]
     found = [subject for folder in folders for subject in _trained(folder, data_root)]
     if settings:
         for config in compose_sweep(settings):
@@ -103,11 +104,11 @@ def subjects(words: Sequence[str], device: torch.device, data_root: str | None) 
     return _with_unique_names(found)
 
 
-def _folder(word: str) -> Path:
+def _folder(argument: str) -> Path:
     try:
-        return pretrained.resolve(word).expanduser()
+        return pretrained.resolve(argument).expanduser()
     except RuntimeError:
-        raise RunFolderError(f"{word}: there is no such user; must be a run, a study or settings with =") from None
+        raise RunFolderError(f"{argument}: there is no such user; must be a run, a study or settings with =") from None
 
 
 def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:

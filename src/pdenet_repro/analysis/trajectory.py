@@ -80,7 +80,7 @@ def state_features(network: PDENet, place: Place, state: State) -> Tensor:
 
 @torch.no_grad()
 def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
-    """Compute the features (images, C, H, W) of random test images that enter each unit.
+    """Compute the features of random test images that enter each unit: an array (images, C, H, W) for each unit.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def entering_features(subject: Subject, images: int, seed: int) -> list[Tensor]:
 
 @torch.no_grad()
 def set_initial_statistics(subject: Subject, seed: int) -> None:
-    """Give the batch norms of a network at initial weights the statistics of ``MAX_BATCH`` random test images.
+    """Give the batch norms of a network at initial weights the statistics of at most ``MAX_BATCH`` random test images.
 
     Initial running statistics are 0 and 1, with which the features would shrink from unit to unit, unlike in training, which
     uses the statistics of each batch. A trained network is not changed.

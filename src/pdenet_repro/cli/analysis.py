@@ -61,7 +61,7 @@ def _parser(wanted: str) -> Parser:
     parser = Parser(prog="python -m pdenet_repro.analysis", description=__doc__, **layout)
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, meaning in (
-        KINDS | {"all": "all kinds that apply to the networks, one after the other, without options"}
+        KINDS | {"all": "all kinds that apply to the networks, one after the other, each with its default options"}
     ).items():
         kind = kinds.add_parser(name, help=meaning, description=meaning, **layout)
         kind.add_argument("networks", nargs="+", metavar="FOLDER", help="runs or studies, or settings with =")
@@ -82,7 +82,7 @@ def _parser(wanted: str) -> Parser:
     return parser
 
 
-def _all(given: argparse.Namespace, words: list[str]) -> int:
+def _all(given: argparse.Namespace, arguments: list[str]) -> int:
     """Run every kind; return the exit code of the first that failed, where a kind that does not apply is no failure."""
     from pdenet_repro.analysis.result import DoesNotApply
 
@@ -92,7 +92,7 @@ def _all(given: argparse.Namespace, words: list[str]) -> int:
     for kind in KINDS:
         print(f"\n{kind}: {KINDS[kind]}", flush=True)
         try:
-            _analyse(_parser(kind).parse_args([kind, *words]))
+            _analyse(_parser(kind).parse_args([kind, *arguments]))
             outcomes[kind] = "done"
         except DoesNotApply as error:
             outcomes[kind] = f"does not apply: {error}"

@@ -14,19 +14,19 @@ from pdenet_repro.system.signals import Interrupted, Stopped
 from pdenet_repro.version import __version__
 
 
-def execute(words: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Execute the command with these arguments; return its exit code. A `UserError` is one sentence on stderr, no traceback."""
-    if "--version" in words:
+    if "--version" in arguments:
         print(f"pdenet-repro {__version__}")
         return 0
     try:
         refuse_missing_working_folder()
-        if not words or {"-h", "--help"} & set(words):
+        if not arguments or {"-h", "--help"} & set(arguments):
             from pdenet_repro.cli.help import first_steps, help_text
 
-            print(help_text() if words else first_steps(), end="")
+            print(help_text() if arguments else first_steps(), end="")
             return 0
-        return _execute(words)
+        return _execute(arguments)
     except UserError as error:
         return show(error)
     except Interrupted as stop:
@@ -34,20 +34,20 @@ def execute(words: Sequence[str]) -> int:
         return stop.exit_code
 
 
-def _execute(words: Sequence[str]) -> int:
-    given = _parse(words)
-    settings, launcher_words = split(given.settings)
-    command = shlex.join(["python", "-m", "pdenet_repro", *words])
+def _execute(arguments: Sequence[str]) -> int:
+    given = _parse(arguments)
+    settings, launcher_arguments = split(given.settings)
+    command = shlex.join(["python", "-m", "pdenet_repro", *arguments])
     if given.cfg:
         from pdenet_repro.runs.folder import to_yaml
 
         print(to_yaml(compose.compose(*settings)), end="")
         return 0
     if not given.multirun and not given.plan:
-        return _run(settings, launcher_words, command)
+        return _run(settings, launcher_arguments, command)
     from pdenet_repro.sweeps import sweep
 
-    launcher = launcher_of(launcher_words)
+    launcher = launcher_of(launcher_arguments)
     configs = sweep.configurations(settings, here=not isinstance(launcher, Slurm))
     if given.plan:
         from pdenet_repro.sweeps import forecast
@@ -61,12 +61,12 @@ def _execute(words: Sequence[str]) -> int:
         return stop.exit_code
 
 
-def _run(settings: Sequence[str], launcher_words: Sequence[str], command: str) -> int:
-    for word in settings:
-        if word.startswith("study="):
-            raise InvalidConfig(f"{word}: is a sweep of many runs, which needs -m (or --plan, to see them first)")
-    for word in launcher_words:
-        raise InvalidConfig(f"{word}: launches the runs of a sweep, which needs -m")
+def _run(settings: Sequence[str], launcher_arguments: Sequence[str], command: str) -> int:
+    for setting in settings:
+        if setting.startswith("study="):
+            raise InvalidConfig(f"{setting}: is a sweep of many runs, which needs -m (or --plan, to see them first)")
+    for argument in launcher_arguments:
+        raise InvalidConfig(f"{argument}: launches the runs of a sweep, which needs -m")
     config = compose.compose(*settings)
     from pdenet_repro.runs.run import run
 
@@ -74,14 +74,14 @@ def _run(settings: Sequence[str], launcher_words: Sequence[str], command: str) -
     return 0
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options among the arguments, and all other arguments as ``settings``."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("settings", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
-    given = parser.parse_intermixed_args(words)
+    given = parser.parse_intermixed_args(arguments)
     if given.cfg and given.multirun:
         raise InvalidConfig("--cfg shows the configuration of one run; leave out -m")
     if given.cfg and given.plan:

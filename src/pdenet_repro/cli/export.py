@@ -28,11 +28,12 @@ def _export(given: argparse.Namespace) -> None:
     from pdenet_repro.system.files import remove
 
     provenance.git_commit()  # cached now, so that it is the commit of the code that evaluates
-    (collection,) = collect(given.run).values()
-    if not (given.run / "config.yaml").is_file() or not collection.runs:
-        reason = collection.missing[0].reason if collection.missing else "this is a study"
+    is_run = (given.run / "config.yaml").is_file()
+    collection, *_ = collect(given.run).values()  # a folder of studies has several
+    if not is_run or not collection.runs:
+        reason = collection.missing[0].reason if is_run and collection.missing else "it holds runs, but is none"
         raise InvalidConfig(f"{given.run}: must be the folder of one finished run; {reason}")
-    (found,) = collection.runs
+    found = collection.runs[0]
     network = round_weights(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))
     place = (given.output or pretrained.folder()) / (given.name or network.config.dynamic)
     if place.resolve() == given.run.resolve():

@@ -69,7 +69,7 @@ exit codes
 
 
 def _launcher(name: str) -> str:
-    """Return the help entry of a launcher: its meaning, and its settings that the serial launcher does not have."""
+    """Return the help entry of a launcher: its meaning and settings; those that all have are listed at the serial one only."""
     launcher = LAUNCHERS[name]
     title = _entry(f"launcher={name}", str(launcher.__doc__))
     own = [(key, entry) for key, entry in all_settings(launcher) if launcher is Serial or not hasattr(Serial(), key)]

@@ -10,7 +10,7 @@ from pdenet_repro.system.errors import InvalidConfig, UserError, show
 
 
 def main(arguments: list[str]) -> int:
-    """Write, publish or compare, as the arguments say; return the exit code."""
+    """Write reports, publish a study, or compare runs with reference results; return the exit code."""
     parser = Parser(prog="python -m pdenet_repro.report", description=__doc__)
     parser.add_argument(
         "folders", nargs="+", type=folder, metavar="FOLDER",

@@ -13,7 +13,7 @@ from pdenet_repro.system.formatting import aligned
 
 
 def show_status(arguments: Sequence[str]) -> int:
-    """Show the state of each run of a study (done, running, interrupted, failed or to do) and its size on disk."""
+    """Show the state of each run of a study (done, running, queued, interrupted, failed or to do) and its size on disk."""
     parser = _parser("status", show_status.__doc__)
     parser.add_argument(
         "--watch", type=whole_number(1), nargs="?", const=5, metavar="SECONDS",
@@ -32,14 +32,14 @@ def show_status(arguments: Sequence[str]) -> int:
 
 
 def clean(arguments: Sequence[str]) -> int:
-    """Show the files of unfinished and failed runs, checkpoints included; with --yes, remove them. Finished runs stay."""
+    """Show the unfinished and failed runs of a study; with --yes, remove their files and checkpoints. Finished runs stay."""
     parser = _parser("clean", clean.__doc__)
     parser.add_argument("--yes", action="store_true", help="remove these files")
 
     def show_or_remove(given: argparse.Namespace) -> None:
         found = left_over(given.folder)
         if not found:
-            print(f"{given.folder}: there is nothing to remove; every run is finished, running or not yet begun")
+            print(f"{given.folder}: there is nothing to remove; all runs are finished, running, queued or not begun")
         elif not given.yes:
             print(
                 f"{_table(given.folder, found)}\nnothing is removed; --yes removes these runs with all that they have trained"

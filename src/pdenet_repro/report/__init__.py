@@ -5,4 +5,4 @@
 
 from pdenet_repro.system.pictures import load_matplotlib
 
-load_matplotlib()  # before the modules below import it
+load_matplotlib()  # first, because a plain import of matplotlib fails at some settings of a user

@@ -26,7 +26,7 @@ class Analysis:
     meaning: str
     sentences: list[str]
     pictures: list[PageFigure]
-    tables: list[str]  # file names
+    tables: list[str]  # paths of its CSV files below the study
     origin: Mapping[str, str]  # command, commit, networks, versions
     foreign: list[str]  # folders of analysed networks that are not among the runs of the page
 

@@ -18,14 +18,14 @@ FIGURES = {
     ),
     "figure1": (
         "Figure 1: test images and class probabilities",
-        "Random test images, their true class, and the probability that each network gives each class (full colour: the true "
+        "Test images, their true class, and the probability that each network gives each class (full colour: the true "
         "one; of more than twenty classes the five likeliest).",
     ),
     "figure2": (
         "Figure 2: accuracy by training images and by epoch",
         "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, with a "
-        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars are the "
-        "exact 95 % interval over test images where there is one seed; stars are published accuracies; the dotted line is "
+        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars, for a "
+        "single seed, are the exact 95 % interval over test images; stars are published accuracies; the dotted line is "
         "chance. Points at the same number of images are moved apart sideways. Right: test accuracy during training. Thin lines "
         "are single runs; thick lines are their mean at epochs that all of them have, with one standard deviation; crosses are "
         "accuracies with other statistics of the batch norms, where they were recorded.",
@@ -44,7 +44,7 @@ FIGURES = {
 TABLES = {
     "effects": "What each variation changes in the test accuracy, against the run without it.",
     "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
-    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same images.",
+    "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same number of training images.",
     "per_class": "Accuracy by class, on the number of training images that most dynamics and groups have.",
     "runs": "A row for each run: accuracy, cost, and where it comes from.",
     "figure1": "Probabilities of all classes for the test images of Figure 1.",

@@ -17,10 +17,10 @@ Similarity = tuple[float | None, float | None]  # fraction of equal predictions,
 
 
 def comparisons(grouping: Grouping) -> list[Row]:
-    """Return one row per pair of cells on the same number of images: two dynamics of a group, or a group and the first one.
+    """Return one row per pair of cells on the same number of images: two dynamics of a group, or a dynamic in two groups.
 
-    A dynamic that the first group does not have is compared with all dynamics of the first group. Differences are means over
-    the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows (Holm).
+    Of two groups one is the first; a dynamic that it does not have is compared with all of its dynamics. Differences are means
+    over the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
     """
     own = {cell: _similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
     rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[one], own[other]))]

@@ -69,7 +69,7 @@ class Content:
     gaps: Sequence[Missing]
     copies: Sequence[str]
     differences: Sequence[str]  # a sentence for each setting in which groups differ
-    no_published: Sequence[str]  # a sentence for each row that cannot be compared with a published value
+    no_published: Sequence[str]  # a sentence for each row whose settings prevent a comparison with the published value
     rows: dict[str, Sequence[Row]]  # by name of the CSV file
     words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]
@@ -113,7 +113,7 @@ def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
         f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
         f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
         "The runs differ in these settings; each combination has rows and lines of its own": content.differences,
-        "No published value stands beside these runs, which do not repeat the published experiment": content.no_published,
+        "Not compared with the published value, because the runs do not repeat that experiment": content.no_published,
     }
     return [(heading, sentences) for heading, sentences in parts.items() if sentences]
 

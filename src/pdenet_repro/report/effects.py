@@ -190,7 +190,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
 
 
 def _line(row: Row) -> str:
-    """Return the label of a row beside its dot; it names the seed unless that is 0."""
+    """Return the label of a row in the figure; a variation's label names the seed unless that is 0."""
     name = str(row["variation"])
     if row["kind"] == SEED:
         return f"{name} {row['seed']}"

@@ -14,7 +14,7 @@ ROWS = 12  # largest number of rows
 
 
 def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
-    """Draw Figure 3; return it, its numbers and its runs, which are all of one seed ("no run" where that seed has none)."""
+    """Draw Figure 3; return it, its numbers and its runs, which are all of one seed or fold ("no run" where it has none)."""
     sizes = columns(grouping)
     lines = [line for line in grouping.lines if not line.cells.keys().isdisjoint(sizes)]
     further, lines = len(lines[ROWS:]), lines[:ROWS]

@@ -80,11 +80,6 @@ class Cell:
         """Test accuracy of each repetition, a fraction; on the official folds the mean over the fold's seeds."""
         return [mean(run.accuracy for run in runs) for runs in self.repetitions.values()]
 
-    @property
-    def count(self) -> str:
-        """Number and list of the repetitions, such as ``3 seeds (0, 1, 2)``."""
-        return counted(len(self.repetitions), "fold" if self.on_folds else "seed") + f" ({listed(self.repetitions)})"
-
 
 @dataclass(frozen=True, eq=False)
 class Line:

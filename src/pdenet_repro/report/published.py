@@ -1,4 +1,4 @@
-"""Decide whether a run repeats the published experiment on STL-10, so that the published accuracy can stand beside it."""
+"""Decide whether a run repeats the published experiment on STL-10 and may be compared with the published accuracy."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +12,8 @@ from pdenet_repro.system.errors import UserError
 
 # Settings in which a run may differ from its recipe and still repeat it: the seed, and how it was computed.
 FREE = ("seed", "precision", "deterministic")
-# Settings that the paper's text leaves open (docs/readings.md): a run may differ in them, and the report says so.
+# Of the settings that the paper's text leaves open (docs/readings.md) those in which a run may differ from its recipe and
+# still repeat it; the report names the difference.
 READINGS = ("schedule.last_batch", "evaluation.statistics")
 
 
@@ -25,7 +26,7 @@ def published_accuracy(run: Run) -> float | None:
 
 
 def departures(run: Run) -> list[str]:
-    """Return the settings in which a run departs from its recipe, e.g. ``network.widths=[8,16] (recipe: [16,64,128,256])``."""
+    """Return the settings that keep a run from repeating its recipe: ``network.widths=[8,16] (recipe: [16,64,128,256])``."""
     free = [*FREE, *READINGS]
     if not run.test_images_share_statistics:  # otherwise the size of its batches changes a prediction
         free.append("evaluation.batch_size")

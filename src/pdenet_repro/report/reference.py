@@ -1,4 +1,4 @@
-"""Compare runs with reference results of the same settings, seed and images, which differ by rounding alone."""
+"""Compare runs with reference results, perhaps of another machine: with equal settings, seed and images only rounding differs."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ COLUMNS = [
 def compare(folders: Sequence[Path], reference: Path) -> bool:
     """Print each run of ``folders`` beside the reference run of the same settings; return whether all are reproduced.
 
-    A missing or damaged run counts as not reproduced.
+    A run that is missing, damaged or without a reference counts as not reproduced.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def _result(cell: Cell) -> Row:
     shared = runs[0].test_images_share_statistics
     low, high = t_interval(values) or (None, None)
     exact_low, exact_high = (None, None) if several or shared else exact_interval(values[0], test_images)
-    first, extra = _speed(runs)
+    rate, extra = _speed(runs)
     return {
         **identity(cell),
         **repetitions(runs),
@@ -57,7 +57,7 @@ def _result(cell: Cell) -> Row:
         "weights": runs[0].summary.get("weights"),
         "training_seconds": mean_of_known(run.summary.get("training_seconds") for run in runs),
         "wall_seconds": mean_of_known(run.summary.get("wall_seconds") for run in runs),
-        "images_per_second_median": first,
+        "images_per_second_median": rate,
         "first_epoch_extra_seconds": extra,
         "peak_memory_mib": max((run.summary.get("peak_memory_mib") or 0 for run in runs), default=None),
         "notes": "; ".join(notes(cell)),
@@ -104,7 +104,7 @@ def notes(cell: Cell) -> list[str]:
 
 
 def no_published_value(grouping: Grouping) -> list[str]:
-    """Return a sentence for each cell on all images that has no published accuracy: the settings that prevent a comparison."""
+    """Return a sentence for each cell on all of STL-10 that departs from the published experiment: the settings that differ."""
     sentences = []
     for cell in grouping.cells:
         run = cell.runs[0]
@@ -117,10 +117,10 @@ def no_published_value(grouping: Grouping) -> list[str]:
 
 def run_list(grouping: Grouping) -> list[Row]:
     """Return one row per run: accuracy, cost, hardware, versions, checksums and command."""
-    return [_origin(cell, run) for cell in grouping.cells for run in cell.runs]
+    return [_run_row(cell, run) for cell in grouping.cells for run in cell.runs]
 
 
-def _origin(cell: Cell, run: Run) -> Row:
+def _run_row(cell: Cell, run: Run) -> Row:
     summary = run.summary
     hardware: Any = summary.get("hardware") or {}
     device = hardware.get("gpu") or hardware.get("cpu") or ""

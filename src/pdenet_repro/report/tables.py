@@ -23,7 +23,7 @@ class Column:
     write: Format
 
     def __call__(self, row: Row) -> str:
-        """Return the formatted entry of a row; empty if a value is missing."""
+        """Return the formatted entry of a row, a dynamic by its label; empty if a value is missing."""
         values = [row.get(key) for key in self.keys]
         if any(value is None or value == "" for value in values):
             return ""

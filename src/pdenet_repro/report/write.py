@@ -71,7 +71,8 @@ def write_report(
     RunFolderError
         There is no run, or no finished one; or the runs of a study used different images (other studies are written).
     InvalidConfig
-        There are several folders and no ``output``, or ``options.by`` names an unknown setting.
+        There are several folders and no ``output``; groups cannot be named by a setting of ``options.by`` (`check_keys`); or
+        there are no test images ``options.indices``, or they cannot be read.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     options = options or Options()
@@ -170,7 +171,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         write_atomically(where / f"{name}.csv", to_csv(entry.rows))
     write_atomically(where / DATA_PACKAGE, data_package(content.title, tables))
     write_atomically(where / "results.md", as_markdown(content) + _list_of_files(tables, drawn, figures))
-    _remove_old(where, drawn)
+    _remove_old(where, drawn, tables)
     record = {
         "folders": ["." if folder == where else str(folder) for folder in folders],
         "by": list(options.by),
@@ -196,9 +197,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     runs = [run for cell in grouping.cells for run in cell.runs]
-    if changed := effects(
-        runs, grouping.missing
-    ):  # the paper's figures compare dynamics and numbers of images, not variations
+    if changed := effects(runs, grouping.missing):
+        # the paper's figures compare dynamics and numbers of images, not variations
         return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
 
     def absent(shown: Sequence[Run], where: str = "not shown") -> str:
@@ -234,12 +234,13 @@ def _list_of_files(tables: dict[str, Table], drawn: dict[str, Drawn], figures: S
     return "\n## Files\n\n" + "".join(lines) + f"- {DATA_PACKAGE}: captions, columns and origin of the CSV files.\n"
 
 
-def _remove_old(where: Path, drawn: dict[str, Drawn]) -> None:
-    """Remove the files of figures that an earlier report has and this one has not."""
-    for name in captions.FIGURES:
-        if name not in drawn:
-            for ending in ("png", "pdf", "csv"):
-                remove(where / f"{name}.{ending}")
+def _remove_old(where: Path, drawn: dict[str, Drawn], tables: dict[str, Table]) -> None:
+    """Remove the files of figures and tables that an earlier report has and this one has not."""
+    for name in captions.FIGURES.keys() - drawn.keys():
+        remove(where / f"{name}.png")
+        remove(where / f"{name}.pdf")
+    for name in captions.TABLES.keys() - tables.keys():
+        remove(where / f"{name}.csv")
 
 
 def _write_page(where: Path, content: Content, figures: Sequence[analyses.PageFigure]) -> list[str]:

@@ -147,7 +147,7 @@ def test_an_image_is_followed_together_with_others_where_the_norm_is_over_them()
     result, layers = measured(subject, images=2)
     assert {row["image"] for row in layers} == {0, 1}
     assert min(row["largest_modulus"] for row in layers) > 0.01
-    assert "network.connector_norm=batch_per_pixel), which had 20 images." in result.sentences[0]
+    assert "network.connector_norm=batch_per_pixel), which had at most 20 images." in result.sentences[0]
     expected = entering_features(subject, 20, 0)[1][1:2]
     row = next(row for row in layers if (row["image"], row["unit"]) == (1, 2))
     q = next(spectrum.cropped_spectra(subject.network.units[1], expected, 72))[1]

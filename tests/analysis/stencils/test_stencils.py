@@ -216,7 +216,7 @@ def test_kernels_that_are_zero():
     found = stencils.measure([subject], given())
     kept = [row for row in found.tables["stencils"] if row["unit"] == 2]
     share = sum(row["symbol_odd"] * row["squared_norm"] for row in kept) / sum(r["squared_norm"] for r in kept)
-    assert f"{share:.0%} of them is odd" in found.sentences[0]
+    assert f"{share:.0%} of the kernels is odd" in found.sentences[0]
     heights = [y for line in found.pictures["stencils"].figure.axes[0].lines for y in line.get_ydata()]
     assert all(map(math.isfinite, heights))
     kernels[1].zero_()

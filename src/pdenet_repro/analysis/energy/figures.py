@@ -52,7 +52,7 @@ def of_norms(found: Sequence[NetworkSeries]) -> Figure:
 
 
 def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
-    """Draw phi (parabolic), or H and energy (10) (hyperbolic), of flows without norm: a row for each network."""
+    """Draw phi (parabolic), H (hyperbolic) and energy (10) (second-order) of flows without norm: a row for each network."""
     figure = Figure(figsize=(10.0, 1.0 + 2.4 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     style = line_styles((each.subject.name, each.subject.dynamic) for each in found)

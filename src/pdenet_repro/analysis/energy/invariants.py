@@ -1,8 +1,8 @@
 """Compute quantities that the equations conserve or decrease, energy (10), and bounds on layers with normalisation.
 
-The conserved quantities exist without normalisation and for constant weights. Let S be the antiderivative of sigma with
-S(0) = 0, and ``phi(Y; K, b) = sum S(K Y + b)``, summed over channels and pixels, with gradient ``K^T sigma(K Y + b) = -F(Y)``.
-Then in continuous time
+Let layers have no normalisation and let weights be constant in time. Let S be the antiderivative of sigma with S(0) = 0, and
+``phi(Y; K, b) = sum S(K Y + b)``, summed over channels and pixels, with gradient ``K^T sigma(K Y + b) = -F(Y)``. Then in
+continuous time
 
 - (7) ``Y' = F(Y)`` is the gradient flow of phi, so phi does not increase;
 - the Hamiltonian system ``Y' = F(Z; K1)``, ``Z' = -F(Y; K2)`` conserves ``H = phi(Z; K1) + phi(Y; K2)``;
@@ -10,7 +10,8 @@ Then in continuous time
 
 None of them conserves ``|Y|``. Energy (10) is ``E = |Y'|^2 / 2 + <K Y, sigma(K Y)> / 2``. Let b = 0, and let sigma have slope
 at most 1 and ``sigma(x) / x`` not increase in |x| (ReLU, tanh). Then ``x sigma(x) / 2 <= S(x) <= x^2 / 2``, so a solution that
-starts at rest obeys ``E(t) <= H = const <= |K Y_0|^2 / 2``. For ReLU E = H, so (10) is conserved, not only bounded.
+starts at rest obeys ``E(t) <= H = const <= |K Y_0|^2 / 2``. For ReLU E = H, so (10) is conserved, not only bounded. With
+normalisation none of these energies has a scale, because F does not change when Y is multiplied by a positive number.
 """
 
 import math
@@ -47,8 +48,9 @@ def squared(Y: Tensor) -> Tensor:
 def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after: State | None = None) -> Tensor:
     """Return phi of a state of the parabolic dynamic (7), or H of a hyperbolic one: (N,) float64.
 
-    The two parts of a hyperbolic state belong to times half a step apart, so H is constant only to O(h). If the state one step
-    later is given as ``after``, both parts are averaged to one time, and H is constant to O(h^2).
+    The two parts of a hyperbolic state belong to times half a step apart, so H is constant only to O(h). With ``after``, the
+    state one step later, Y (Hamiltonian) or the velocity (second-order) is averaged to the time of the other part, and H is
+    constant to O(h^2).
     """
     if isinstance(dynamic, Hamiltonian):
         (Y, Z), (theta1, theta2) = state, theta
@@ -62,7 +64,7 @@ def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after
 
 
 def linear_bound(dynamic: Dynamic, Y: Tensor, theta: Any) -> Tensor:
-    """Return ``|K Y_0|^2 / 2``, which bounds phi and H for b = 0: (N,) float64.
+    """Return ``|K Y_0|^2 / 2``, which bounds phi and H for b = 0 and a start at rest: (N,) float64.
 
     ``Y`` are the features (N, C, H, W) that enter the unit. For the Hamiltonian system the terms of both halves are added.
     """
@@ -111,11 +113,12 @@ def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, acti
 
 @torch.no_grad()
 def force_bound(norm: Norm, theta: Any, side: int, activation: str) -> float:
-    """Return a bound on ``|F(Y; theta)|`` for all Y with ``side`` x ``side`` pixels; inf for a layer without normalisation.
+    """Return a bound on ``|F(Y; theta)|`` for all Y with ``side`` x ``side`` pixels; inf for ReLU without normalisation.
 
     The squares of normalised features add up to at most n over the n pixels of a channel (``instance``), and to at most C
-    (``channel``) or 1 (``channel_rms``) over the C channels of a pixel. With the bound ``|Y|`` grows at most linearly in time
-    under a first-order equation and at most quadratically under (8), at every step size.
+    (``channel``) or 1 (``channel_rms``) over the C channels of a pixel. Values of tanh are at most 1 with any norm. With the
+    bound ``|Y|`` grows at most linearly in time under a first-order equation and at most quadratically under (8), at every step
+    size.
     """
     kernels = [K for name, K in theta._asdict().items() if is_kernel(name)]
     K, s, b, pixels = kernels[-1], theta.scale.double(), theta.shift.double(), side**2

@@ -133,8 +133,9 @@ def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]
 
 def _force_sentences(rows: Sequence[Row]) -> list[str]:
     sentences = []
-    for name in dict.fromkeys(row["network"] for row in rows):
-        ratios = [row["force_max"] / row["force_bound"] for row in where(rows, network=name)]
+    bounded = [row for row in rows if row["force_bound"] < np.inf]
+    for name in dict.fromkeys(row["network"] for row in bounded):
+        ratios = [row["force_max"] / row["force_bound"] for row in where(bounded, network=name)]
         sentences.append(
             f"{name}: |F| reaches {min(ratios):.0%} to {max(ratios):.0%} of the bound that its norm gives."
         )

@@ -2,8 +2,8 @@
 
 The smoothness term (11) should limit the change. It sums ``sqrt(d^2 + eps)``, where d is the difference of a weight between
 successive steps over h. For ``|d|`` well below ``sqrt(eps)`` that is ``sqrt(eps) + d^2 / (2 sqrt(eps))``: a constant and a
-quadratic term, not a total variation. The projection should limit the size: it keeps every weight in a box [-b, b], and
-`entries_for_step_size` gives the b that guarantees a stable step.
+quadratic term, not a total variation. The projection should limit the size: it keeps weights in a box [-b, b], and
+`entries_for_step_size` gives a b that guarantees a stable step.
 """
 
 import argparse
@@ -60,9 +60,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         picture(sizes, histogram, {subject.config.objective.eps for subject in subjects}),
         "Kernels in time",
         "Left: change of the kernels from one step to the next, ‖K_{j+1} - K_j‖ / ‖K_j‖ in the Frobenius norm, the largest of a "
-        "unit's steps. Middle: share of the entries whose difference is at most that on the axis; dashed: √eps of the smoothness "
-        "term, far below which the term is quadratic. Right: operator norm of the zero-padded kernels, the largest of a unit's "
-        "steps.",
+        "unit's steps. Middle: share of the differences of entries that are at most the value on the axis; dashed: √eps of the "
+        "smoothness term, far below which the term is quadratic. Right: operator norm of the zero-padded kernels, the largest of "
+        "a unit's steps.",
     )
     return result
 

@@ -1,9 +1,9 @@
 """Kind ``refinement``: measure networks again with finer time steps to the same final time, without training.
 
-m steps of size ``h / m`` with the same weights and norm replace each time step. If a network is an accurate discretisation of
-its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say little about the
-network. The batch norms between the units have either the running statistics of training, or statistics that are computed
-again on training images after the refinement.
+Each time step is replaced by m steps of size ``h / m`` with the same weights and norm. If a network is an accurate
+discretisation of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say
+little about the network. The batch norms between the units have either the running statistics of training, or statistics that
+are computed again on training images after the refinement.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joine
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
+from pdenet_repro.config.schema import CLASSES
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 
@@ -93,7 +94,12 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
     of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    moved = f" Relative distances to the finest are {min(first):.2g} to {max(first):.2g}." if first else ""
+    moved = (
+        f" The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the finest "
+        "refinement (medians)."
+        if first
+        else ""
+    )
     return (
         f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps in place of one, the accuracy on "
         f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "
@@ -122,7 +128,7 @@ def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
         axis.minorticks_off()
         axis.set_xlabel("m, time steps of size h / m for one of size h")
         draw_grid(axis)
-    left.axhline(0.1, color="#777777", linewidth=0.8, linestyle="--")
+    left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     left.set_ylabel("test accuracy (dashed: chance)")

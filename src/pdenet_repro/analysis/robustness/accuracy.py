@@ -66,9 +66,10 @@ class _Batch:
             return correctness(self.network, images, self.labels)[0]
 
     def attacked(self, name: str, budgets: Sequence[float]) -> dict[tuple[str, float], Tensor]:
-        """Attack only images that are still correct.
+        """Return which images stay correct, by kind of attack and budget (`Right`); only correct images are attacked.
 
-        An image that is wrong without change or after a smaller one is wrong within this budget too.
+        An image that is wrong without change counts as wrong at every budget and, under the iterated attack, one that is wrong at
+        a smaller budget counts as wrong at the larger ones: those changes are within these budgets too.
         """
         norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
         draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))

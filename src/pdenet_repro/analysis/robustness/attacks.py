@@ -150,7 +150,7 @@ def _correctness(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def perturbed(images: Tensor, change: Tensor, norm: AttackNorm, budget: float) -> Tensor:
-    """Return ``images + change``, the change projected to the budget, the values clipped to 0..255; rounding exceeds neither."""
+    """Return ``images + change`` with the change at most the budget and values in 0..255; rounding exceeds neither limit."""
     clean, change = images.double(), norm.project(change.double(), budget)
     found = (clean + change).clamp(0, 255).to(images.dtype)
     too_far = (found.double() - clean).abs() > change.abs()

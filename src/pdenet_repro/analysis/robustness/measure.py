@@ -66,9 +66,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 curves(rows, panels, 1 / len(subjects[0].dataset.class_names)),
                 "Accuracy under corruptions and attacks",
                 f"Share of {given.images} test images that are classified correctly (line) and its exact 95 % interval (band), "
-                "the same images for all networks; the leftmost point is the clean image. Strengths are in pixel values of 0 "
-                "to 255, or in pixels. The standardisation undoes low contrast up to rounding. Under an attack, images that "
-                "are wrong without it count as wrong; under an iterated one also those that are wrong at a smaller budget. "
+                "the same images for all networks; the leftmost point is the clean image. Each axis names the unit of the "
+                "strength. The standardisation undoes low contrast up to rounding. Under an attack, images that are wrong "
+                "without it count as wrong; under an iterated one also those that are wrong at a smaller budget. "
                 "Dotted: a random change of the same size, for comparison.",
             ),
             "robustness_images": Picture(
@@ -169,7 +169,7 @@ def _sentences(rows: Sequence[Row], panels: dict[str, Panel], given: argparse.Na
         + (
             "It is near 0, as it must be if gradients are not masked, but this does not prove that they are not."
             if left <= 0.05
-            else "It is not near 0, as it would be at large budgets if gradients are not masked; try more with --strengths."
+            else "It is not near 0, as it must be at large budgets if gradients are not masked; --strengths takes larger ones."
         )
     )
     return sentences

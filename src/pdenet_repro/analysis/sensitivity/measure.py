@@ -43,7 +43,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     Raises
     ------
     DoesNotApply
-        The scores of an image depend on the other images of its batch, so that there is no Jacobian at one image.
+        The scores of one of the networks depend on the other images of a batch, so that there is no Jacobian at one image.
     """
     if any(map(scores_depend_on_batch, subjects)):
         raise DoesNotApply(
@@ -61,10 +61,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result.pictures["sensitivity"] = Picture(
         picture(of_parts, layers),
         "Largest and mean gain",
-        "Left: largest singular value of the Jacobian (mark) and its root mean square over random directions (bar), of each "
-        f"unit and of the network from the standardised image to the class scores, at {given.images} test images: medians, lines "
-        "from the smallest to the largest. Right: one-sided Lipschitz constant of each layer, the norm's contribution "
-        "included; above 0 two close solutions may move apart at any step size.",
+        "Left: largest singular value of the Jacobian (mark), and mean gain, the root mean square over random directions (bar), "
+        f"of each unit and of the network from the standardised image to the class scores, at {given.images} test images: "
+        "medians, lines from the smallest to the largest. Right: one-sided Lipschitz constant of each layer, the norm's "
+        "contribution included; above 0 two close solutions may move apart at any step size.",
     )
     return result
 

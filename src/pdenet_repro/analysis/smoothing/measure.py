@@ -1,7 +1,7 @@
 """Kind ``smoothing``: measure the energy of the features by frequency band, and their gradient, at every time step.
 
-A heat equation damps high frequencies. The parabolic equation (7) decreases the Euclidean norm of the features (without
-normalisation), but its kernels and activation decide which frequencies it damps. Frequencies are those of the orthonormal
+A heat equation damps high frequencies. The parabolic equation (7) without normalisation and bias decreases the Euclidean norm
+of the features, but its kernels and activation decide which frequencies it damps. Frequencies are those of the orthonormal
 discrete cosine transform, which needs no periodic images. The Nyquist frequency is half a period per pixel of the unit's grid.
 """
 

@@ -25,7 +25,7 @@ STABLE, EDGE = "#f2e8b6", "#8a6d00"  # colours of the region of stability and of
 
 
 def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
-    """Draw ``h lambda`` of every layer, units by shades: a column for each network, rows for the norm frozen and free."""
+    """Draw ``h lambda`` of every time step: a column for each network, rows for the norm frozen (crops) and free (full size)."""
     figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
@@ -165,7 +165,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
 def _heights(allowed: Sequence[float], used: set[float]) -> tuple[float, float, float, float]:
     """Return both ends of the logarithmic axis, and the heights beyond them of step sizes 0 and inf (0.0 if there are none)."""
     shown = [h for h in (*allowed, *used) if 0 < h < np.inf]
-    low, high = min(shown) / 1.6, 1.6 * max(shown)  # a range of 2.5 at least, so that a tick is within
+    low, high = min(shown) / 1.6, 1.6 * max(shown)  # a factor of 2.5 at least, so that a tick is between
     strip = (high / low) ** 0.06
     return low, high, low / strip if 0 in allowed else 0.0, high * strip if np.inf in allowed else 0.0
 

@@ -64,7 +64,7 @@ class Wave:
     def largest_stable_step(self, q: np.ndarray, tolerance: float = ROUNDING) -> float:
         """Return the largest step size at which no mode grows, ``2 / max |lambda|``.
 
-        The result is 0 if a q is not real and negative, since one of its modes then grows at every h, and inf if all q are 0.
+        The result is 0 if a q is not real and at most 0, since one of its modes then grows at every h, and inf if all q are 0.
         With a ``tolerance`` t for q, lambda counts as imaginary if ``|Re lambda| <= sqrt(t) max |lambda|``.
         """
         largest = np.abs(q).max()

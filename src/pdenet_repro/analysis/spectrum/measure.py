@@ -37,6 +37,7 @@ from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system import device
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.errors import InvalidConfig
+from pdenet_repro.training.evaluation import largest_batch
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
@@ -52,8 +53,8 @@ TOLERANCE = 1e-2  # error of eigenvalues at full size, relative to the largest
 COPIES = 6  # of the float64 matrix that are in memory while all its eigenvalues are computed
 TREATMENTS = ("frozen", "free")  # the norm's mean and variance are fixed, or follow the features
 TOGETHER = (
-    " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had {} "
-    "images."
+    " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had at "
+    "most {} images."
 )
 
 
@@ -91,7 +92,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             _sentence(subject.name, integrator, rows, where(trend, network=subject.name))
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
-            + (TOGETHER.format(together) if scores_depend_on_batch(subject) else "")
+            + (TOGETHER.format(largest_batch(together, MAX_BATCH)) if scores_depend_on_batch(subject) else "")
         )
     trained = [subject for subject in subjects if subject.folder] or subjects
     result.pictures["spectrum"] = eigenvalue_plane(trained, points, layers)
@@ -102,7 +103,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _together(subject: Subject, images: int) -> int:
-    """Return the size of the batch that contains the ``images``; a norm over the batch needs several images."""
+    """Return the number of images whose features are computed: ``images``, or more, as a norm over the batch needs several."""
     others = min(MAX_BATCH, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
     return max(images, others)
 
@@ -137,7 +138,10 @@ def crop_side(channels: int, side: int, unknowns: int) -> int:
 
 
 def cropped_spectra(unit: Unit, Y: Tensor, unknowns: int) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step a row and all eigenvalues of `combine` on the crop, the norm frozen at all of Y (1, C, H, W)."""
+    """Yield for each time step a row and all eigenvalues of `combine` on a crop, with the norm frozen at the whole features.
+
+    ``Y``: the features (1, C, H, W) that enter the unit. ``unknowns``: the largest number of values in the crop.
+    """
     side = crop_side(Y.shape[1], Y.shape[-1], unknowns)
     for step, layers in enumerate(evaluations(unit, Y), 1):
         linear = [layer.cropped(side, frozen=True).jacobian(frozen=False) for layer in layers]
@@ -160,7 +164,11 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
 
 
 def _full_size(unit: Unit, Y: Tensor) -> Iterator[tuple[Row, np.ndarray]]:
-    """Yield for each time step a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`."""
+    """Yield a row, and the largest and (if it converged) the rightmost eigenvalue of `combine`, for the norm frozen and free.
+
+    A row is for a time step of the unit into which features Y (1, C, H, W) enter. There are three largest eigenvalues if the map
+    is not symmetric.
+    """
     for step, layers in enumerate(evaluations(unit, Y), 1):
         for norm in TREATMENTS:
             frozen = norm == "frozen"

@@ -58,6 +58,8 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
     The values are arrays (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
     ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Their errors are about 1 % (Lanczos).
+    ``step_size_at_image`` considers negative eigenvalues only; with negative scales there may be positive ones, at which
+    distances grow at every step size.
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 

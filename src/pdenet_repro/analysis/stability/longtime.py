@@ -27,10 +27,11 @@ WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
 
 @torch.no_grad()
 def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation: str = "relu") -> list[np.ndarray]:
-    """Compute distances of the solutions from features Y and Z (N, C, H, W) at times 0, 1, ..., ``times``, over the first.
+    """Compute distances of the solutions from Y and Z (N, C, H, W) at times 0, 1, ..., divided by those at time 0.
 
     The three arrays (times + 1, N) are the Euclidean distance, and `energy_distance` without and with the activation, which are
-    NaN for a dynamic without energy. All steps have the first weights of ``flow``.
+    NaN for a dynamic without energy. The last time is ``times``, in steps of the network. All steps have the first weights of
+    ``flow``.
     """
     dynamic, theta = flow.dynamic, flow.thetas[0]
     one, other = dynamic.start(Y), dynamic.start(Z)
@@ -48,8 +49,8 @@ def distances_over_time(flow: Flow, Y: Tensor, Z: Tensor, times: int, activation
 def exponents(distance: np.ndarray) -> tuple[float, float, str]:
     """Fit ``t^p`` and ``exp(r t)`` to a distance d (T + 1,) at times 0, 1, ..., T; return p, r and the better fit's name.
 
-    Both are least-squares fits of log d from T/4 on, against log t and against t; the better one has the smaller residual. If a
-    distance is 0 or not finite, p and r are NaN and the name is empty.
+    Both are least-squares fits of log d from T/4 on, against log t and against t; the better one has the smaller residual. If
+    these are fewer than three distances, or one of them is 0 or not finite, p and r are NaN and the name is empty.
     """
     times = np.arange(len(distance))
     late = times >= max(1, len(distance) // 4)

@@ -2,7 +2,8 @@
 
 Distances are measured in the networks as they are, over longer times with and without normalisation (`longtime`), and in
 parabolic units with frozen normalisation, to which Theorem 1 applies (`contraction`). Networks are in evaluation mode, in which
-batch norms use their running statistics. Distances are Euclidean, over channels and pixels, unless an energy norm is named.
+batch norms use running statistics (with ``evaluation.statistics=batch`` those of the batch). Distances are Euclidean, over
+channels and pixels, unless an energy norm is named.
 """
 
 import argparse
@@ -127,8 +128,8 @@ def _perturbed_features(subject: Subject, given: argparse.Namespace) -> list[tup
 def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) -> dict[float | str, Distances]:
     """Compute the distances between test images and their perturbations; the result is keyed by the perturbation.
 
-    A key is either a size, the norm of a random change of the standardised image over that of the image, or `SAME_CLASS`, which
-    leaves out images without another one of their class. Random directions are the same for all sizes and networks.
+    A key is a size, the norm of a random change over that of the standardised image, or `SAME_CLASS`, for another image of the
+    class; images without one are left out of it. Random directions are the same for all sizes and networks.
     """
     pixels, labels = subject.test_images(images, seed)
     generator = torch.Generator().manual_seed(torch_seed(seed, "perturbation"))

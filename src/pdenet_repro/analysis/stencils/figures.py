@@ -11,7 +11,7 @@ from pdenet_repro.analysis.drawing import draw_grid, percent_axis, tick_steps, t
 from pdenet_repro.analysis.result import Picture, Row, columns_of, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.config.schema import CLASSES, IMAGE_SIDE
 from pdenet_repro.report.figures import colours
 
 Rows = Sequence[Row]
@@ -76,7 +76,7 @@ def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
                 at, values, [values - low, high - values], color=colour, linestyle=style, marker="o", markerfacecolor=face,
                 markersize=7, capsize=3, elinewidth=1,
             )  # fmt: skip
-        axis.axhline(0.1, color="#777777", linewidth=0.8, linestyle=":")
+        axis.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle=":")
         _title(axis, subject)
         axis.set_xticks(range(len(sides)), [f"{side}" for side in sides])
         axis.set_xlim(-0.4, len(sides) - 0.6)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pdenet_repro.analysis.options import batch_dependence_note, scores_depend_on_batch
 from pdenet_repro.analysis.result import Result, Row, where
-from pdenet_repro.analysis.stencils.differential import BANDS, coefficients, rescaled, symbol_shares
+from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.weight_variants import (
@@ -67,7 +67,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 
 def _sides(value: str, units: int) -> list[int]:
-    """Parse the sides in the option's value, leaving out the images' own; pooling must be able to halve each."""
+    """Parse the sides in the option's value, leaving out the images' own; InvalidConfig for one that pooling cannot halve."""
     step = 2 ** (units - 1)
     try:
         sides = sorted({int(part) for part in value.split(",")})
@@ -177,7 +177,7 @@ def _sentences(name: str, terms: Sequence[Row], resolutions: Sequence[Row]) -> l
         shares = ", ".join(f"{of[band]:.2f} ({band})" for band in BANDS)
         sentences = [
             f"{name}: by frequency the kernels' squared symbols are {shares} times their mean (independent entries: 1), "
-            f"{of['odd']:.0%} of them is odd (independent entries: 44%)."
+            f"{of['odd']:.0%} of the kernels is odd (independent entries: {ODD_OF_NOISE:.0%})."
         ]
     for unchanged, changed in zip(others[::2], others[1::2], strict=True):
         sentences.append(
