@@ -7,6 +7,7 @@ from types import ModuleType
 
 from pdenet_repro.analysis.result import DoesNotApply
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config.schema import batch_dependence
 from pdenet_repro.system.arguments import whole_number
 from pdenet_repro.system.errors import InvalidConfig
 from pdenet_repro.training.evaluation import largest_batch
@@ -68,14 +69,6 @@ def applicable(
     return kept, [f"Left out: {others}, because {why_not}."] if others else []
 
 
-def scores_depend_on_batch(subject: Subject) -> bool:
-    """Return whether a network has a norm over the batch at each pixel, so that an image's scores depend on its batch.
-
-    Batch norms that use the statistics of the test batch (``evaluation.statistics=batch``) are not considered.
-    """
-    return subject.config.network.connector_norm == "batch_per_pixel"
-
-
 def batch_dependence_note(subjects: Sequence[Subject], images: int, most: int) -> list[str]:
     """Return a list with one sentence that names the networks whose scores depend on the batch, if there are any.
 
@@ -84,17 +77,18 @@ def batch_dependence_note(subjects: Sequence[Subject], images: int, most: int) -
     Raises
     ------
     InvalidConfig
-        There is such a network but only one image. A norm over a batch of one image maps all images to the same features.
+        There is such a network but only one image, which would be a batch of its own.
     """
-    names = " and ".join(subject.name for subject in subjects if scores_depend_on_batch(subject))
-    if not names:
+    settings = {subject.name: setting for subject in subjects if (setting := batch_dependence(subject.config))}
+    if not settings:
         return []
+    names, reason = " and ".join(settings), " or ".join(sorted(set(settings.values())))
     if images < 2:
         raise InvalidConfig(
-            f"--images {images}: must be at least 2 for {names}; with network.connector_norm=batch_per_pixel all images that "
-            "are alone in their batch have the same scores"
+            f"--images {images}: must be at least 2 for {names}; with {reason} the scores of an image depend on the others of "
+            "its batch"
         )
     return [
-        f"{names}: the scores of an image depend on the others of its batch (network.connector_norm=batch_per_pixel); "
+        f"{names}: the scores of an image depend on the others of its batch ({reason}); "
         f"they come from nearly equal batches of at most {largest_batch(images, most)} images."
     ]

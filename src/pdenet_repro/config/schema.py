@@ -260,6 +260,14 @@ def value_of(config: Config, key: str) -> Any:
     return value
 
 
+def batch_dependence(config: Config) -> str:
+    """Return the setting by which an image's scores at test time depend on the others of its batch; empty if they do not."""
+    if config.network.connector_norm == "batch_per_pixel":
+        return "network.connector_norm=batch_per_pixel"
+    batch_norms = config.network.connector_norm == "batch"
+    return "evaluation.statistics=batch" if batch_norms and config.evaluation.statistics == "batch" else ""
+
+
 def allowed(entry: Any) -> str:
     """Return the allowed values of a setting in words, for messages and ``--help``."""
     if entry.metadata["takes"]:

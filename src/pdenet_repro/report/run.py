@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pdenet_repro.config.schema import Config, all_settings, value_of
+from pdenet_repro.config.schema import Config, all_settings, batch_dependence, value_of
 from pdenet_repro.data.stl10 import LABELLED
 from pdenet_repro.runs.confusion import confusion_matrix
 from pdenet_repro.system.errors import RunFolderError
@@ -77,8 +77,7 @@ class Run:
     @property
     def test_images_share_statistics(self) -> bool:
         """Whether the prediction for a test image depends on the other images of its batch."""
-        norm, statistics = self.config.network.connector_norm, self.config.evaluation.statistics
-        return norm == "batch_per_pixel" or (norm == "batch" and statistics == "batch")
+        return bool(batch_dependence(self.config))
 
     def by_epoch(self, column: str) -> dict[int, float]:
         """Return the values of a column of ``metrics.csv`` by epoch, without epochs that have no value."""

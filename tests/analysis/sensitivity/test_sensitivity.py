@@ -66,6 +66,7 @@ def test_the_kind():
     assert "sensitivity" in result.pictures
 
 
-def test_it_does_not_apply_where_images_are_not_alone():
-    with pytest.raises(DoesNotApply, match="batch_per_pixel"):
-        measure([subject_of("parabolic", "network.connector_norm=batch_per_pixel")], Namespace(images=3, seed=0))
+@pytest.mark.parametrize("setting", ["network.connector_norm=batch_per_pixel", "evaluation.statistics=batch"])
+def test_it_does_not_apply_where_images_are_not_alone(setting):
+    with pytest.raises(DoesNotApply, match=setting):
+        measure([subject_of("parabolic", setting)], Namespace(images=3, seed=0))

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, AttackNorm, attack, correctness, perturbed
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config.schema import batch_dependence
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.device import autocast
@@ -32,7 +32,7 @@ def right_predictions(
         progress(batches, f"robustness of {subject.name}, {given.images} images")
     ):
         context = autocast(images.device, subject.config.precision)
-        batch = _Batch(subject.network, images, labels, number, given, scores_depend_on_batch(subject), context)
+        batch = _Batch(subject.network, images, labels, number, given, bool(batch_dependence(subject.config)), context)
         for name in CORRUPTIONS:
             for strength in panels[name].strengths:
                 found[name, strength].append(batch.corrupted(name, strength).cpu().numpy())

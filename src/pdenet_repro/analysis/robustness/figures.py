@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
-from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import Row, columns_of, where
 from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.config.schema import batch_dependence
 from pdenet_repro.system.seeds import stream
 
 WRONG, RIGHT = "#c22f00", "#1d2329"
@@ -81,7 +81,7 @@ def _changed(
 ) -> tuple[Tensor, Tensor]:
     """Return the chosen image (3, H, W) after the change, and its scores (classes,)."""
     # with a norm over the batch all images that are alone in theirs have the same scores
-    batch, at = (slice(None), chosen) if scores_depend_on_batch(subject) else (slice(chosen, chosen + 1), 0)
+    batch, at = (slice(None), chosen) if batch_dependence(subject.config) else (slice(chosen, chosen + 1), 0)
     if name in CORRUPTIONS:
         corruption = CORRUPTIONS[name]
         if strength != corruption.clean:

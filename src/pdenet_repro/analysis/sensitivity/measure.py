@@ -25,10 +25,10 @@ from pdenet_repro.analysis.drawing import (
 )
 from pdenet_repro.analysis.jacobian import Evaluation, forward_product, measure_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.options import scores_depend_on_batch
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
+from pdenet_repro.config.schema import batch_dependence
 from pdenet_repro.system.console import progress
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
@@ -45,10 +45,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     DoesNotApply
         The scores of one of the networks depend on the other images of a batch, so that there is no Jacobian at one image.
     """
-    if any(map(scores_depend_on_batch, subjects)):
-        raise DoesNotApply(
-            "sensitivity: with network.connector_norm=batch_per_pixel the scores of an image depend on the others of its batch"
-        )
+    for subject in subjects:
+        if setting := batch_dependence(subject.config):
+            raise DoesNotApply(f"sensitivity: with {setting} the scores of an image depend on the others of its batch")
     of_parts: list[Row] = []
     layers: list[Row] = []
     for subject in progress(subjects, "singular values"):

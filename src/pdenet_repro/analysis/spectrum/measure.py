@@ -23,14 +23,14 @@ from pdenet_repro.analysis.jacobian import (
     evaluations,
     extreme_eigenvalues,
 )
-from pdenet_repro.analysis.options import applicable, scores_depend_on_batch
+from pdenet_repro.analysis.options import applicable
 from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.spectrum.figures import asymmetry_by_size, eigenvalue_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import ROUNDING, Integrator, Wave, combine, integrator_of
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import MAX_BATCH, entering_features, units
 from pdenet_repro.config.dynamics import facts_of
-from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.config.schema import IMAGE_SIDE, batch_dependence
 from pdenet_repro.networks.layers import SymmetricLayer
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.networks.unit import Unit
@@ -52,10 +52,7 @@ UNKNOWNS = 512
 TOLERANCE = 1e-2  # error of eigenvalues at full size, relative to the largest
 COPIES = 6  # of the float64 matrix that are in memory while all its eigenvalues are computed
 TREATMENTS = ("frozen", "free")  # the norm's mean and variance are fixed, or follow the features
-TOGETHER = (
-    " The features of an image depend on the other images of its batch (network.connector_norm=batch_per_pixel), which had at "
-    "most {} images."
-)
+TOGETHER = " The features of an image depend on the other images of its batch ({}), which had at most {} images."
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -92,7 +89,11 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             _sentence(subject.name, integrator, rows, where(trend, network=subject.name))
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
-            + (TOGETHER.format(largest_batch(together, MAX_BATCH)) if scores_depend_on_batch(subject) else "")
+            + (
+                TOGETHER.format(setting, largest_batch(together, MAX_BATCH))
+                if (setting := batch_dependence(subject.config))
+                else ""
+            )
         )
     trained = [subject for subject in subjects if subject.folder] or subjects
     result.pictures["spectrum"] = eigenvalue_plane(trained, points, layers)
@@ -104,7 +105,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 def _together(subject: Subject, images: int) -> int:
     """Return the number of images whose features are computed: ``images``, or more, as a norm over the batch needs several."""
-    others = min(MAX_BATCH, len(subject.dataset.test.labels)) if scores_depend_on_batch(subject) else 1
+    others = min(MAX_BATCH, len(subject.dataset.test.labels)) if batch_dependence(subject.config) else 1
     return max(images, others)
 
 

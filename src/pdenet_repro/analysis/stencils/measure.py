@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdenet_repro.analysis.options import batch_dependence_note, scores_depend_on_batch
+from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
@@ -30,7 +30,7 @@ from pdenet_repro.analysis.weight_variants import (
     refined,
     renew_statistics,
 )
-from pdenet_repro.config.schema import IMAGE_SIDE
+from pdenet_repro.config.schema import IMAGE_SIDE, batch_dependence
 from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.pdenet import PDENet
@@ -90,7 +90,7 @@ def _batch(subjects: Sequence[Subject], sides: Sequence[int]) -> int:
     """Return the number of images in a batch: one for all networks and sides, because scores may depend on it."""
     width = max(subject.config.network.widths[0] for subject in subjects)
     batch = BATCH_VALUES // (width * max(IMAGE_SIDE, *sides) ** 2)
-    return max(batch, LEAST_BATCH if any(map(scores_depend_on_batch, subjects)) else 1)
+    return max(batch, LEAST_BATCH if any(batch_dependence(subject.config) for subject in subjects) else 1)
 
 
 def _terms(subject: Subject) -> list[Row]:
