@@ -1,6 +1,7 @@
 """A study whose ``sweep`` is a list: each entry is a sweep, and their runs follow one another."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,24 @@ def test_the_h1_variation_has_the_weight_at_which_both_terms_are_equal_for_small
     (h1,) = (c for c in compose_sweep(["study=readings"]) if c.objective.smoothness == "h1")
     plain = compose("recipe=paper").objective
     assert h1.objective.alpha1 == pytest.approx(plain.alpha1 / plain.eps**0.5, rel=1e-6)
+
+
+def test_the_studies_of_the_theory_share_their_runs_of_three_steps(monkeypatch):
+    """``study=controls`` and ``study=steps``; the latter has one final time, and settings that are neutral at h = 1."""
+    monkeypatch.chdir(Path(__file__).parents[2])  # the controls are in docs/examples
+    controls, steps = (compose_sweep([f"study={name}"]) for name in ("controls", "steps"))
+    for config in [*controls, *steps]:
+        check(config)
+    assert (len(controls), len(steps)) == (14, 24)
+    assert {config.dynamic for config in controls} == {
+        "parabolic", "hamiltonian", "second_order", "Expansive", "EqualSigns", "resnet", "StartsParabolic"
+    }  # fmt: skip
+    plain = [config for config in steps if not config.variation]
+    assert len(plain) == 6
+    assert all(config in controls for config in plain)
+    varied = [config for config in steps if config.variation]
+    assert {(c.variation, c.network.steps, c.network.steps * c.network.step_size) for c in varied} == {
+        ("steps-1", 1, 3), ("steps-2", 2, 3), ("steps-6", 6, 3)
+    }  # fmt: skip
+    assert {(c.objective.quadrature, c.optimizer.scale_rate_in_units) for c in varied} == {("integral", True)}
+    assert {path_of(config).parts[1] for config in [*controls, *steps]} == {"theory-stl10-paper"}
