@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pdenet_repro.analysis.drawing import draw_band, draw_grid
+from pdenet_repro.analysis.drawing import draw_band
 from pdenet_repro.analysis.result import HIGH, LOW
 from pdenet_repro.analysis.trajectory import Place
-from pdenet_repro.report.figures import Style
+from pdenet_repro.report.figures import Style, draw_grid
 
 BETWEEN = "#e3e3e3"  # background of layers that discretise no differential equation: opening, connectors and pooling
 

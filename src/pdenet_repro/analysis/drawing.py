@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pdenet_repro.analysis.result import Row
 from pdenet_repro.report.figures import Style, colours, style_of
@@ -74,12 +74,6 @@ def draw_spread(
     draw_band(axis, at, spread, how, label, alpha, **options)
 
 
-def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
-    """Draw pale grid lines (with ``rows_only`` only the horizontal ones), and hide the frame on top and right."""
-    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
 def plain_numbers(axis: Axes) -> None:
     """Label a logarithmic y axis with plain numbers like 0.02, with more of them where it spans few powers of ten."""
     low, high = axis.get_ylim()
@@ -88,12 +82,6 @@ def plain_numbers(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
-
-
-def percent_axis(axis: Axes) -> None:
-    """Label the y axis, whose values are shares, with whole percentages."""
-    axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def time_steps(rows: Iterable[Row]) -> list[tuple[int, int]]:

@@ -95,13 +95,13 @@ def draw_curves(
 
 
 def percent_axis(axis: Axes) -> None:
-    """Put ticks of the vertical axis at whole per cents."""
+    """Label the vertical axis, whose values are shares, with whole per cents."""
     # The steps leave out 2.5, which needs a decimal.
     axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def style_axes(axis: Axes) -> None:
-    """Draw a grid, and remove the frame at the top and on the right."""
-    axis.grid(alpha=0.25)
+def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
+    """Draw pale grid lines (with ``rows_only`` only the horizontal ones), and hide the frame on top and right."""
+    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import (
-    draw_grid,
     draw_marks,
     legend,
     line_styles,
@@ -19,7 +18,7 @@ from pdenet_repro.analysis.drawing import (
 from pdenet_repro.analysis.energy.time_series import NetworkSeries
 from pdenet_repro.analysis.result import Row, where
 from pdenet_repro.analysis.trajectory import Place, places
-from pdenet_repro.report.figures import Style
+from pdenet_repro.report.figures import Style, draw_grid
 
 
 def _path(found: Sequence[NetworkSeries]) -> list[Place]:

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.result import Row, columns_of, where
-from pdenet_repro.report.figures import Style
+from pdenet_repro.report.figures import Style, draw_grid
 
 Rows = Sequence[Row]
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import (
-    draw_grid,
     draw_marks,
     legend,
     plain_numbers,
@@ -29,6 +28,7 @@ from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, col
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.config.schema import batch_dependence
+from pdenet_repro.report.figures import draw_grid
 from pdenet_repro.system.console import progress
 
 COMPARE_WITH_INITIAL_WEIGHTS = True

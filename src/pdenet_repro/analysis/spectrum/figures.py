@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, line_styles, tick_steps, time_steps
+from pdenet_repro.analysis.drawing import draw_spread, legend, line_styles, tick_steps, time_steps
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Row, where
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.report.figures import colours
+from pdenet_repro.report.figures import colours, draw_grid
 
 Rows = Sequence[Row]
 MARKERS = {"frozen": "o", "free": "x"}  # by the treatment of the norm

@@ -14,12 +14,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.energy.invariants import energy_distance
 from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import euclidean_norms
+from pdenet_repro.report.figures import draw_grid
 
 LONGER = 16  # final time over the final time of a unit
 WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
