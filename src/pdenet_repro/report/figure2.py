@@ -205,7 +205,7 @@ def _with_curves(line: Line) -> dict[int, list[Run]]:
 
 def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: Style, cell: Cell) -> None:
     """Draw the curves of a cell's runs, with a band of one standard deviation or the interval of a single network."""
-    shared, means = draw_curves(axis, values, name, style, linewidth=1.8, markersize=5, marked=True)
+    shared, means = draw_curves(axis, values, name, style, linewidth=1.8)
     if len(values) > 1:
         spread = np.array([stdev(each[epoch] for each in values) for epoch in shared])
         axis.fill_between(shared, means - spread, means + spread, color=style.colour, alpha=0.15, linewidth=0)
