@@ -29,7 +29,7 @@ def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: 
                 what = "opening" if not one.unit else "connector" + (", pooling" if one.unit < last else ", mean")
                 axis.text(
                     i + 0.5, 0.97, what, rotation=90, fontsize=7, color="#666666", ha="center", va="top",
-                    transform=axis.get_xaxis_transform(), zorder=1,
+                    transform=axis.get_xaxis_transform(), bbox={"color": BETWEEN, "linewidth": 0, "pad": 1},
                 )  # fmt: skip
     for unit in range(1, last + 1):
         at = [i for i, place in enumerate(path) if place.unit == unit]
