@@ -165,7 +165,7 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
         own = where(sizes, network=network)
         at, changes, norms = columns_of(own, "unit", "relative_change_max", "operator_norm_max")
         options: dict[str, Any] = {"color": how.colour, "linestyle": how.dashes, "marker": how.marker}
-        left.plot(at, changes, label=network, **options)
+        left.plot(at, changes, label=network, clip_on=False, **options)  # marks at 0 are on the edge
         right.plot(at, norms, **options)
         shares = columns_of(where(histogram, network=network), "difference_to", "share_up_to")
         middle.plot(*shares, how.dashes, color=how.colour)

@@ -175,7 +175,7 @@ def picture(rows: Sequence[Row]) -> Figure:
                 draw_marks(axis, at, spread, replace(how, marker=marker), 28, f"{network}: {label}")
         axis.set_yscale("log")
         plain_numbers(axis)
-        tick_steps(axis, steps, fontsize=8)
+        tick_steps(axis, steps)
         draw_grid(axis, rows_only=True)
     left.axhline(1, color="black", linewidth=1)
     left.set_ylabel("factor of a distance in one step")

@@ -117,17 +117,16 @@ def sentences(found: Sequence[Row]) -> list[str]:
 
 
 def picture(found: Sequence[Row], own: Collection[int]) -> Figure:
-    """Draw distances against time, as median and range of the units: a panel for each setting, one for what H bounds.
+    """Draw distances against time, as median and range of the units: a panel for each setting, one for what H bounds, if any.
 
     ``own`` has the numbers of time steps of the networks' units.
     """
     style = styles_of(found)
-    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
-    panels = [
-        (WITH_NORM, "distance_over_start_median"), (WITHOUT, "distance_over_start_median"),
-        (WITHOUT, "controlled_distance_over_start_median"),
-    ]  # fmt: skip
+    panels = [(WITH_NORM, "distance_over_start_median"), (WITHOUT, "distance_over_start_median")]
+    if np.isfinite([row["controlled_distance_over_start_median"] for row in found]).any():
+        panels.append((WITHOUT, "controlled_distance_over_start_median"))
+    figure = Figure(figsize=(4.5 * len(panels), 4.8), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (setting, column) in zip(axes, panels, strict=True):
         axis.axhline(1, color="black", linewidth=1)
         for steps in own:
