@@ -44,7 +44,7 @@ def draw_marks(
     low, middle, high = low_middle_high
     axis.vlines(at, low, high, color=how.colour, linewidth=1)
     face = how.colour if how.dashes == "-" else "none"
-    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face}
+    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face, "zorder": 3}  # above lines of reference
     axis.scatter(at, middle, size, marker=how.marker, label=label, **options)
 
 
