@@ -249,3 +249,6 @@ def test_loss_curves_are_of_the_largest_common_size_and_mean_over_seeds(study, m
     assert drawn(figure.axes[0], "parabolic, n = 2") == [(1, 2.0), (2, 1.0), (3, pytest.approx(2 / 3))]
     assert drawn(figure.axes[1], "parabolic, n = 2") == [(1, 0.2), (2, 0.2), (3, 0.2)]
     assert {"running_train_accuracy", "data_loss", "seed", "fold"} <= set(rows[0])
+    for axis in figure.axes:
+        lines = [line for line in axis.lines if not line.get_label().startswith("_")]
+        assert len({line.get_marker() for line in lines} - {"None"}) == len(lines) == 3

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pdenet_repro.analysis.drawing import draw_band, draw_grid
+from pdenet_repro.analysis.drawing import draw_band
 from pdenet_repro.analysis.result import HIGH, LOW
 from pdenet_repro.analysis.trajectory import Place
-from pdenet_repro.report.figures import Style
+from pdenet_repro.report.figures import Style, draw_grid
 
 BETWEEN = "#e3e3e3"  # background of layers that discretise no differential equation: opening, connectors and pooling
 
@@ -29,7 +29,7 @@ def prepare(axis: Axes, path: Sequence[Place], *, named: bool = True, labelled: 
                 what = "opening" if not one.unit else "connector" + (", pooling" if one.unit < last else ", mean")
                 axis.text(
                     i + 0.5, 0.97, what, rotation=90, fontsize=7, color="#666666", ha="center", va="top",
-                    transform=axis.get_xaxis_transform(), zorder=1,
+                    transform=axis.get_xaxis_transform(), bbox={"color": BETWEEN, "linewidth": 0, "pad": 1},
                 )  # fmt: skip
     for unit in range(1, last + 1):
         at = [i for i, place in enumerate(path) if place.unit == unit]

@@ -1,16 +1,17 @@
 """Elements that the figures of several analyses share: the style of each network, marks, bands, axes and legends."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from pdenet_repro.analysis.result import Row
-from pdenet_repro.report.figures import Style, colours, style_of
+from pdenet_repro.analysis.result import Row, where
+from pdenet_repro.report.figures import Style, colours, draw_grid, style_of
 
 
 def line_styles(networks: Iterable[tuple[str, str]]) -> dict[str, Style]:
@@ -43,8 +44,30 @@ def draw_marks(
     low, middle, high = low_middle_high
     axis.vlines(at, low, high, color=how.colour, linewidth=1)
     face = how.colour if how.dashes == "-" else "none"
-    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face}
+    options: dict[str, Any] = {"edgecolors": how.colour, "facecolors": face, "zorder": 3}  # above lines of reference
     axis.scatter(at, middle, size, marker=how.marker, label=label, **options)
+
+
+def draw_layers(
+    axis: Axes, rows: Iterable[Row], style: Mapping[str, Style], low_middle_high: Callable[[list[Row]], Any]
+) -> None:
+    """Draw marks (`draw_marks`) of the layers of every time step: all networks and layers side by side around the step's tick.
+
+    ``low_middle_high`` computes the values of a layer from its rows. The first layer of a step has its network's mark, further
+    layers have triangles.
+    """
+    rows, networks = list(rows), list(style)
+    steps, layers = time_steps(rows), list(dict.fromkeys((row["network"], row["layer"]) for row in rows))
+    for i, (network, layer) in enumerate(layers):
+        how, label = style[network], network
+        if layer > 1:
+            how = replace(how, marker="^v<>"[(networks.index(network) + layer - 2) % 4])
+            label = f"{network}, layer {layer} of a step"
+        own = where(rows, network=network, layer=layer)
+        at = [steps.index((row["unit"], row["step"])) + 0.7 * ((i + 0.5) / len(layers) - 0.5) for row in own]
+        draw_marks(axis, at, low_middle_high(own), how, 28, label)
+    tick_steps(axis, steps)
+    draw_grid(axis, rows_only=True)
 
 
 def draw_band(
@@ -74,12 +97,6 @@ def draw_spread(
     draw_band(axis, at, spread, how, label, alpha, **options)
 
 
-def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
-    """Draw pale grid lines (with ``rows_only`` only the horizontal ones), and hide the frame on top and right."""
-    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
 def plain_numbers(axis: Axes) -> None:
     """Label a logarithmic y axis with plain numbers like 0.02, with more of them where it spans few powers of ten."""
     low, high = axis.get_ylim()
@@ -88,12 +105,6 @@ def plain_numbers(axis: Axes) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
-
-
-def percent_axis(axis: Axes) -> None:
-    """Label the y axis, whose values are shares, with whole percentages."""
-    axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def time_steps(rows: Iterable[Row]) -> list[tuple[int, int]]:

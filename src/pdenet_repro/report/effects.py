@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.comparisons import THESE_NETWORKS
-from pdenet_repro.report.figures import style_axes
+from pdenet_repro.report.figures import draw_grid
 from pdenet_repro.report.groups import counted, format_value
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
@@ -176,7 +176,7 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
         axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
         axis.set_ylim(len(of_panel) - 0.4, -0.6)
         axis.set_title(f"{facts_of(dynamic).label}, {counted(images, 'training image')}", fontsize=11, loc="left")
-        style_axes(axis)
+        draw_grid(axis)
     axes[-1].set_xlabel("test accuracy minus that of the run it is compared with, percentage points")
     kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
     for kind in kinds:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from pdenet_repro.config.schema import STATISTICS
-from pdenet_repro.report.figures import Numbers, Style, draw_curves, percent_axis, run_identity, style_axes, styles
+from pdenet_repro.report.figures import Numbers, Style, draw_curves, draw_grid, percent_axis, run_identity, styles
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
 from pdenet_repro.report.published import published_accuracy
 from pdenet_repro.report.run import Run
@@ -40,7 +40,7 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     classes = len(grouping.cells[0].runs[0].class_names)
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
-        style_axes(axis)
+        draw_grid(axis)
     low, high = left.get_ylim()
     if high - low < SHORTEST:
         left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
@@ -205,7 +205,7 @@ def _with_curves(line: Line) -> dict[int, list[Run]]:
 
 def _curve(axis: Axes, values: Sequence[Mapping[int, float]], name: str, style: Style, cell: Cell) -> None:
     """Draw the curves of a cell's runs, with a band of one standard deviation or the interval of a single network."""
-    shared, means = draw_curves(axis, values, name, style, linewidth=1.8, markersize=5, marked=True)
+    shared, means = draw_curves(axis, values, name, style, linewidth=1.8)
     if len(values) > 1:
         spread = np.array([stdev(each[epoch] for each in values) for epoch in shared])
         axis.fill_between(shared, means - spread, means + spread, color=style.colour, alpha=0.15, linewidth=0)

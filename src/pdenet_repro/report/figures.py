@@ -78,30 +78,31 @@ def run_of(cell: Cell | None, repetition: int | None) -> Run | None:
 
 
 def draw_curves(
-    axis: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Style, *, marked: bool = False, **options: Any
+    axis: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Style, **options: Any
 ) -> tuple[list[int], np.ndarray]:
     """Draw the curves of several runs (epoch -> value) as thin lines and their mean as a thick one; return the mean.
 
-    The mean is at the epochs that all runs have, and is returned as these epochs and their values. ``marked`` puts markers at
-    the epochs if there are fewer than 20.
+    The mean is at the epochs that all runs have, and is returned as these epochs and their values. It has a marker at every
+    epoch, or at some if there are 20 or more.
     """
     epochs = sorted(set.intersection(*map(set, curves)))
     means = np.array([mean(curve[epoch] for curve in curves) for epoch in epochs])
-    marker: Any = style.marker if marked and len(epochs) < 20 else None
-    axis.plot(epochs, means, color=style.colour, label=label, marker=marker, linestyle=style.dashes, **options)
+    some = (0.03 * (len(axis.lines) % 4), 0.12)  # parts of the axes' diagonal; other lines have theirs elsewhere
+    options |= {"marker": style.marker, "markersize": 5, "markevery": some if len(epochs) >= 20 else 1}
+    axis.plot(epochs, means, color=style.colour, label=label, linestyle=style.dashes, **options)
     for curve in curves if len(curves) > 1 else []:
         axis.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.5, alpha=0.5)
     return epochs, means
 
 
 def percent_axis(axis: Axes) -> None:
-    """Put ticks of the vertical axis at whole per cents."""
+    """Label the vertical axis, whose values are shares, with whole per cents."""
     # The steps leave out 2.5, which needs a decimal.
     axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def style_axes(axis: Axes) -> None:
-    """Draw a grid, and remove the frame at the top and on the right."""
-    axis.grid(alpha=0.25)
+def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:
+    """Draw pale grid lines (with ``rows_only`` only the horizontal ones), and hide the frame on top and right."""
+    axis.grid(axis="y" if rows_only else "both", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, draw_curves, percent_axis, run_identity, style_axes, styles
+from pdenet_repro.report.figures import Numbers, draw_curves, draw_grid, percent_axis, run_identity, styles
 from pdenet_repro.report.groups import Grouping, shared_size
 from pdenet_repro.report.run import Run
 
@@ -42,7 +42,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        style_axes(axis)
+        draw_grid(axis)
     losses = [row["data_loss"] for row in numbers]
     if min(losses) > 0 and max(losses) > 10 * min(losses):
         axes[0].set_yscale("log")

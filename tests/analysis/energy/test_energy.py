@@ -10,9 +10,9 @@ import pytest
 import torch
 from small_runs import finished_run, made_dataset, subject_of
 
-from pdenet_repro.analysis.energy import invariants
+from pdenet_repro.analysis.energy import figures, invariants
 from pdenet_repro.analysis.energy.measure import measure
-from pdenet_repro.analysis.energy.time_series import forces, time_series
+from pdenet_repro.analysis.energy.time_series import NetworkSeries, TimeSeries, forces, time_series
 from pdenet_repro.analysis.operator_norm import operator_norm
 from pdenet_repro.analysis.theorem_setting import Flow, theorem_flows
 from pdenet_repro.analysis.trajectory import entering_features
@@ -226,6 +226,16 @@ def test_two_networks_of_one_dynamic_are_told_apart():
     handles, legend = result.pictures["energy"].figure.axes[0].get_legend_handles_labels()
     assert set(legend) == names
     assert len({handle.get_linestyle() for handle in handles}) == 2
+
+
+@pytest.mark.parametrize(("dynamic", "orders"), [("parabolic", 0), ("hamiltonian", 2)])
+def test_only_quantities_of_two_parts_are_said_to_be_constant_to_an_order(dynamic, orders):
+    values = np.ones((3, 2))
+    unit = TimeSeries(np.arange(3.0), values, values, values)
+    figure = figures.of_invariants([NetworkSeries(subject_of(dynamic), "made", [unit, unit])])
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sum("O(h" in name for name in named) == orders
+    assert ("φ" in named) == (not orders)
 
 
 def test_images_that_would_not_fit_are_refused(monkeypatch):

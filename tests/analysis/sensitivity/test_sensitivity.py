@@ -9,7 +9,7 @@ from small_runs import subject_of
 from pdenet_repro.analysis.jacobian import evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.result import DoesNotApply
-from pdenet_repro.analysis.sensitivity.measure import gains, measure, symmetric_part
+from pdenet_repro.analysis.sensitivity.measure import gains, measure, picture, symmetric_part
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
@@ -64,6 +64,29 @@ def test_the_kind():
     assert len(result.tables["sensitivity_layers"]) == 4
     assert "at 3 test images" in result.sentences[0]
     assert "sensitivity" in result.pictures
+
+
+def test_the_layers_of_a_step_can_be_told_apart():
+    """Also of two networks of one dynamic: no two marks of a time step have one place, or one shape and filling."""
+    ends = ("min", "median", "max")
+    of_network = [{"network": name, "dynamic": "hamiltonian"} for name in ("one", "other")]
+    parts = [
+        about | {"part": "unit 1"} | {f"{kind}_gain_{end}": 1.0 for kind in ("largest", "mean") for end in ends}
+        for about in of_network
+    ]
+    layers = [
+        about | {"unit": 1, "step": 1, "layer": layer} | {f"one_sided_lipschitz_{end}": 0.1 for end in ends}
+        for about in of_network
+        for layer in (1, 2)
+    ]
+    figure = picture(parts, layers)
+    marks = {mark.get_label(): mark for mark in figure.axes[1].collections if not mark.get_label().startswith("_")}
+    names = ["one", "one, layer 2 of a step", "other", "other, layer 2 of a step"]
+    assert sorted(marks) == names
+    assert sorted(text.get_text() for text in figure.legends[0].get_texts()) == names
+    assert len({mark.get_offsets()[0][0] for mark in marks.values()}) == 4
+    looks = [(mark.get_paths()[0].vertices.tobytes(), len(mark.get_facecolors())) for mark in marks.values()]
+    assert len(set(looks)) == 4
 
 
 @pytest.mark.parametrize("setting", ["network.connector_norm=batch_per_pixel", "evaluation.statistics=batch"])

@@ -22,7 +22,7 @@ from pdenet_repro.analysis.jacobian import (
 )
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.spectrum import measure as spectrum
-from pdenet_repro.analysis.spectrum.figures import step_sizes
+from pdenet_repro.analysis.spectrum.figures import eigenvalue_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.subjects import subjects
 from pdenet_repro.analysis.trajectory import entering_features
@@ -264,6 +264,18 @@ def test_the_pictures_show_stability_as_it_is():
     assert subject.name in picture.figure.axes[0].get_title()
     texts = [*result.sentences, *(text for each in result.pictures.values() for text in (each.heading, each.caption))]
     assert not any("trained" in text for text in texts)
+
+
+def test_the_disc_of_forward_euler_is_round_and_each_row_names_what_it_shows():
+    subject = subject_of("parabolic")
+    points = [
+        {"network": subject.name, "unit": 1, "norm": norm, "real": -9.0, "imaginary": 0.0}
+        for norm in ("frozen", "free")
+    ]
+    figure = eigenvalue_plane([subject], points, [{"size": "crop", "unit": 1, "grid": "8x8"}]).figure
+    for axis, size in zip(figure.axes, ("crops", "full size"), strict=True):
+        assert axis.get_aspect() == 1
+        assert size in axis.get_ylabel()
 
 
 def test_long_names_stay_within_the_picture():

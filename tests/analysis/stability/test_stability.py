@@ -15,7 +15,7 @@ from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.stability.contraction import unit_rows
-from pdenet_repro.analysis.stability.longtime import distances_over_time, exponents
+from pdenet_repro.analysis.stability.longtime import WITH_NORM, WITHOUT, distances_over_time, exponents, picture
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
 from pdenet_repro.analysis.theorem_setting import theorem_flows
 from pdenet_repro.analysis.trajectory import batch_slices, places, set_initial_statistics, states
@@ -296,6 +296,16 @@ def study(tmp_path_factory):
     for dynamic in ("parabolic", "resnet"):
         finished_run(root, dynamic)
     return root / "flow"
+
+
+@pytest.mark.parametrize(("controlled", "panels"), [(np.nan, 2), (1.0, 3)])
+def test_there_is_no_panel_of_what_no_energy_bounds(controlled, panels):
+    rows = [
+        {"network": "made", "dynamic": "parabolic", "setting": setting, "time_in_steps": time,
+         "distance_over_start_median": 2.0, "controlled_distance_over_start_median": controlled}
+        for setting in (WITH_NORM, WITHOUT) for time in range(3)
+    ]  # fmt: skip
+    assert len(picture(rows, {2}).axes) == panels
 
 
 @pytest.fixture

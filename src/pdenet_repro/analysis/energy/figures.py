@@ -6,18 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.drawing import (
-    draw_grid,
-    draw_marks,
-    legend,
-    line_styles,
-    plain_numbers,
-    styles_of,
-    tick_steps,
-    time_steps,
-)
+from pdenet_repro.analysis.drawing import draw_layers, legend, line_styles, plain_numbers, styles_of
 from pdenet_repro.analysis.energy.time_series import NetworkSeries
-from pdenet_repro.analysis.result import Row, where
+from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.trajectory import Place, places
 from pdenet_repro.report.figures import Style
 
@@ -62,11 +53,14 @@ def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
         axis.axhline(1, color="black", linewidth=1, label="linear bound ½‖K Y₀‖²" if not i else None)
         for unit, (at, series) in enumerate(zip(depth_axes.unit_indices(_path(found)), each.units, strict=False)):
             x = at[0] + series.times
-            for values, shade, name, line in (
-                (series.invariant, colour, "H or φ of the scheme's state, O(h)", ":"),
-                (series.centred, colour, "H or φ with all parts at one time, O(h²)", "-"),
+            lines = [
+                (series.invariant, colour, "H of the scheme's state, constant to O(h)", ":"),
+                (series.centred, colour, "H with both parts at one time, constant to O(h²)", "-"),
                 (series.energy_10, "black", "energy (10)", "--"),
-            ):
+            ]
+            if each.subject.dynamic == "parabolic":  # its state has one part
+                lines = [(series.invariant, colour, "φ", "-")]
+            for values, shade, name, line in lines:
                 if values is not None:
                     known, how = ~np.isnan(values[:, 0]), Style(shade, "", line)
                     depth_axes.draw(axis, x[known], values[known], how, None if unit else name, band=line == "-")
@@ -80,16 +74,13 @@ def of_forces(rows: Sequence[Row]) -> Figure:
     """Draw ``|F|`` at test images over the bound that the norm gives, for every layer of every network."""
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axis = figure.subplots()
-    style, steps = styles_of(rows), time_steps(rows)
-    for i, (network, how) in enumerate(style.items()):
-        own = [row for row in where(rows, network=network) if row["force_bound"] < np.inf]
-        at = [steps.index((row["unit"], row["step"])) + 0.6 * (i / len(style) - 0.5) for row in own]
-        median, largest = ([row[key] / row["force_bound"] for row in own] for key in ("force_median", "force_max"))
-        draw_marks(axis, at, (median, median, largest), how, 30, network)
+
+    def shares(of_layer: Sequence[Row]) -> list[list[float]]:
+        return [[row[f"force_{part}"] / row["force_bound"] for row in of_layer] for part in ("median", "median", "max")]
+
+    draw_layers(axis, [row for row in rows if row["force_bound"] < np.inf], styles_of(rows), shares)
     axis.axhline(1, color="black", linewidth=1)
     axis.set_ylim(0, 1.05)
-    tick_steps(axis, steps)
     axis.set_ylabel("‖F(Y)‖ over its bound")
-    draw_grid(axis, rows_only=True)
     legend(figure)
     return figure

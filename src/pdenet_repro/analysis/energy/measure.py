@@ -56,8 +56,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             "Conserved and decreasing quantities",
             "No norm, no bias, the kernels of each unit's first step, refined time steps: φ(Y) = Σ S(K Y), which the parabolic "
             "flow decreases, and H (Σ S(K₁Z) + Σ S(K₂Y), or ½‖Y'‖² + Σ S(K Y)), which the hyperbolic flows conserve, S' = σ; "
-            f"over its bound ½‖K Y₀‖² (Hamiltonian: of both halves). Medians over {given.images} test images. The schemes hold "
-            "the two parts of a state at times half a step apart; taken at one time, H is constant to second order.",
+            f"over its bound ½‖K Y₀‖² (Hamiltonian: of both halves). Medians over {given.images} test images, bands from "
+            f"{LOW} to {HIGH} %. The schemes hold the two parts of a state at times half a step apart; taken at one time, H is "
+            "constant to second order.",
         )
     if any(row["force_bound"] < np.inf for row in rows):
         result.pictures["energy_force"] = Picture(

@@ -17,7 +17,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_grid, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import legend, plain_numbers, styles_of
 from pdenet_repro.analysis.operator_norm import entries_for_step_size, operator_norm
 from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
@@ -26,6 +26,7 @@ from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import BATCH, averaged_in_time, variant_accuracies
 from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.layers import is_kernel
+from pdenet_repro.report.figures import draw_grid
 from pdenet_repro.system.console import progress
 from pdenet_repro.training.objective import Objective
 
@@ -164,7 +165,7 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
         own = where(sizes, network=network)
         at, changes, norms = columns_of(own, "unit", "relative_change_max", "operator_norm_max")
         options: dict[str, Any] = {"color": how.colour, "linestyle": how.dashes, "marker": how.marker}
-        left.plot(at, changes, label=network, **options)
+        left.plot(at, changes, label=network, clip_on=False, **options)  # marks at 0 are on the edge
         right.plot(at, norms, **options)
         shares = columns_of(where(histogram, network=network), "difference_to", "share_up_to")
         middle.plot(*shares, how.dashes, color=how.colour)

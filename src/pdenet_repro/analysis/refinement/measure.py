@@ -13,10 +13,9 @@ from functools import partial
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.options import batch_dependence_note, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
@@ -24,6 +23,7 @@ from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms,
 from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
 from pdenet_repro.config.schema import CLASSES
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.figures import draw_grid, percent_axis
 from pdenet_repro.system.console import progress
 
 IMAGES = 500
@@ -130,7 +130,7 @@ def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
         draw_grid(axis)
     left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
-    left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axis(left)
     left.set_ylabel("test accuracy (dashed: chance)")
     if distances:
         right.set_yscale("log")

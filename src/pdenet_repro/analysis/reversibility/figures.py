@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, styles_of
 from pdenet_repro.analysis.result import Row, columns_of, where
-from pdenet_repro.report.figures import Style
+from pdenet_repro.report.figures import Style, draw_grid
 
 Rows = Sequence[Row]
 
@@ -25,7 +25,6 @@ def picture(by_unit: Rows, refined: Rows, gradients: Rows) -> Figure:
     for axis in (left, middle, right):
         axis.set_yscale("log")
         draw_grid(axis)
-    plain_numbers(middle)
     low, high = left.get_ylim()
     left.set_ylim(low / 10, high * 3)
     legend(figure, [left])
@@ -66,6 +65,7 @@ def _by_steps(axis: Axes, rows: Rows, style: Mapping[str, Style]) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("time steps of the unit, to the same final time")
+    axis.set_ylabel("relative error of the first state")
     axis.set_title("float32, refined time grids", fontsize=11)
 
 

@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_band, draw_grid, legend, percent_axis, styles_of
+from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
 from pdenet_repro.analysis.result import Row, columns_of, where
 from pdenet_repro.analysis.robustness.attacks import ATTACK_NORMS, attack, correctness, scores
 from pdenet_repro.analysis.robustness.corruptions import CORRUPTIONS
 from pdenet_repro.analysis.robustness.panels import Panel
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import batch_dependence
+from pdenet_repro.report.figures import draw_grid, percent_axis
 from pdenet_repro.system.seeds import stream
 
 WRONG, RIGHT = "#c22f00", "#1d2329"

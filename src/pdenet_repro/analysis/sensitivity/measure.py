@@ -14,21 +14,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import (
-    draw_grid,
-    draw_marks,
-    legend,
-    plain_numbers,
-    styles_of,
-    tick_steps,
-    time_steps,
-)
+from pdenet_repro.analysis.drawing import draw_layers, draw_marks, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.jacobian import Evaluation, forward_product, measure_layers
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.result import DoesNotApply, Picture, Result, Row, columns_of, extremes, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
 from pdenet_repro.config.schema import batch_dependence
+from pdenet_repro.report.figures import draw_grid
 from pdenet_repro.system.console import progress
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
@@ -138,7 +131,7 @@ def picture(of_parts: Sequence[Row], layers: Sequence[Row]) -> Figure:
     """Draw the gains (left) and the one-sided Lipschitz constants (right), with a mark for each network."""
     figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    parts, steps, style = list(dict.fromkeys(row["part"] for row in of_parts)), time_steps(layers), styles_of(of_parts)
+    parts, style = list(dict.fromkeys(row["part"] for row in of_parts)), styles_of(of_parts)
     for i, (network, how) in enumerate(style.items()):
         offset = 0.7 * ((i + 0.5) / len(style) - 0.5)
         own = where(of_parts, network=network)
@@ -146,19 +139,15 @@ def picture(of_parts: Sequence[Row], layers: Sequence[Row]) -> Figure:
         gains = columns_of(own, "largest_gain_min", "largest_gain_median", "largest_gain_max")
         draw_marks(left, at, gains, how, 32, network)
         left.plot(at, [row["mean_gain_median"] for row in own], "_", color=how.colour, markersize=9)
-        own = where(layers, network=network)
-        at = [steps.index((row["unit"], row["step"])) + offset for row in own]
-        constants = columns_of(own, *(f"one_sided_lipschitz_{part}" for part in ("min", "median", "max")))
-        draw_marks(right, at, constants, how, 26)
     left.axhline(1, color="black", linewidth=1)
     left.set_yscale("log")
     plain_numbers(left)
     left.set_xticks(range(len(parts)), parts)
     left.set_ylabel("largest singular value; mean gain (bar)")
+    draw_grid(left, rows_only=True)
+    constants = [f"one_sided_lipschitz_{part}" for part in ("min", "median", "max")]
+    draw_layers(right, layers, style, lambda rows: columns_of(rows, *constants))
     right.axhline(0, color="black", linewidth=1)
-    tick_steps(right, steps, fontsize=8)
     right.set_ylabel("one-sided Lipschitz constant, norm free")
-    for axis in (left, right):
-        draw_grid(axis, rows_only=True)
     legend(figure)
     return figure

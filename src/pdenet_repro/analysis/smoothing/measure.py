@@ -12,7 +12,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from scipy.fft import dctn
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import Place, batch_slices, places, state_features, states
+from pdenet_repro.report.figures import percent_axis
 from pdenet_repro.system.console import progress
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
@@ -102,7 +102,7 @@ def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,
                           markersize=4.5, linewidth=1.8)  # fmt: skip
         axis.set_ylim(bottom=0)
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axis(axes[0])
     axes[0].set_ylabel("energy above half\nthe Nyquist frequency")
     axes[1].set_ylabel("‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)")
     legend(figure)

@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, line_styles, tick_steps, time_steps
+from pdenet_repro.analysis.drawing import draw_spread, legend, line_styles, tick_steps, time_steps
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Row, where
 from pdenet_repro.analysis.spectrum.integrators import ForwardEuler, integrator_of
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.report.figures import colours
+from pdenet_repro.report.figures import colours, draw_grid
 
 Rows = Sequence[Row]
 MARKERS = {"frozen": "o", "free": "x"}  # by the treatment of the norm
@@ -26,7 +26,7 @@ STABLE, EDGE = "#f2e8b6", "#8a6d00"  # colours of the region of stability and of
 
 def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) -> Picture:
     """Draw ``h lambda`` of every time step: a column for each network, rows for the norm frozen (crops) and free (full size)."""
-    figure = Figure(figsize=(3.7 * len(subjects) + 0.9, 7.4), layout="constrained")
+    figure = Figure(figsize=(3.3 * len(subjects) + 0.9, 7.4), layout="constrained")
     axes = figure.subplots(2, len(subjects), squeeze=False, sharex="col", sharey="col")
     units = max(int(row["unit"]) for row in points)
     for column, subject in zip(axes.T, subjects, strict=True):
@@ -38,6 +38,7 @@ def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) ->
         _limits(column[0], z, euler=euler)
         for axis, norm in zip(column, MARKERS, strict=True):
             _region(axis, euler=euler)
+            axis.set_aspect("equal" if euler else "auto")
             for unit in range(units, 0, -1):  # the smallest marks come last, on top
                 chosen = z[[row["unit"] == unit and row["norm"] == norm for row in rows]]
                 axis.scatter(chosen.real, chosen.imag, 5 + 7 * unit, color=[shades[unit - 1]], marker=MARKERS[norm],
@@ -48,8 +49,8 @@ def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) ->
         column[0].xaxis.set_major_locator(MaxNLocator(6))
         column[0].set_title(f"{fill(subject.name, 38)}\n{integrator.name}, h = {h:g}", fontsize=11)
         column[1].set_xlabel("real part of h λ")
-    for axis, norm in zip(axes[:, 0], MARKERS, strict=True):
-        axis.set_ylabel(f"norm {norm}\n\nimaginary part of h λ")
+    for axis, shown in zip(axes[:, 0], ("norm frozen, on crops", "norm free, at full size"), strict=True):
+        axis.set_ylabel(f"{shown}\n\nimaginary part of h λ")
     greys = _shades("#555555", units)
     handles = [Line2D([], [], linestyle="", marker="s", color=greys[i], label=f"unit {i + 1}") for i in range(units)]
     regions = {isinstance(integrator_of(subject.dynamic), ForwardEuler) for subject in subjects}
@@ -68,7 +69,7 @@ def eigenvalue_plane(subjects: Sequence[Subject], points: Rows, layers: Rows) ->
         "grows. Above: norm frozen at the mean and variance of the whole features, all eigenvalues (float64) on crops of "
         + ", ".join(f"{grid} (unit {unit})" for unit, grid in grids)
         + " pixels. Below: mean and variance follow the features, the largest and the rightmost eigenvalues at full size. "
-        "For the hyperbolic dynamics λ are those of the first-order system. The axes of a panel differ in scale.",
+        "For the hyperbolic dynamics λ are those of the first-order system, and the two axes have different scales.",
     )
 
 
@@ -128,11 +129,11 @@ def step_sizes(subjects: Sequence[Subject], layers: Rows) -> Picture:
     return Picture(
         figure,
         "Step sizes that the layers allow",
-        "The largest step size at which no mode grows, for every time step at full size, by the eigenvalues λ of largest "
-        "modulus and of largest real part (matrix-free, to about 1 % of the largest, of λ² for symplectic Euler and leapfrog: "
-        "weaker growth is not seen): forward Euler |1 + h λ| <= 1, symplectic Euler and leapfrog h |λ| <= 2 with λ imaginary. "
-        "None: a mode grows at every step size; any: all eigenvalues are 0. Norm frozen: mean and variance held; free: they "
-        "follow the features.",
+        "The largest step size at which no mode grows, for every time step and image at full size, by the eigenvalues λ of "
+        "largest modulus and of largest real part (matrix-free, to about 1 % of the largest, of λ² for symplectic Euler and "
+        "leapfrog: weaker growth is not seen): forward Euler |1 + h λ| <= 1, symplectic Euler and leapfrog h |λ| <= 2 with λ "
+        "imaginary. None: a mode grows at every step size; any: all eigenvalues are 0. Norm frozen: mean and variance held; "
+        "free: they follow the features.",
     )
 
 
@@ -148,7 +149,7 @@ def asymmetry_by_size(subjects: Sequence[Subject], trend: Rows) -> Picture:
         axis.set_yscale("log")
     ticks = sorted({row["side"] for row in trend})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
+    axis.xaxis.minorticks_off()
     axis.set_xlabel("side of the crop in pixels of the unit's grid (the largest: the whole)")
     axis.set_ylabel("‖J - Jᵀ‖ / ‖J‖, norm free")
     draw_grid(axis)
@@ -184,10 +185,10 @@ def _shades(colour: str, count: int) -> list[tuple[float, float, float]]:
 
 
 def _limits(axis: Axes, z: np.ndarray, *, euler: bool) -> None:
-    """Set the limits of a panel so that it contains all points z and the region of stability."""
+    """Set the limits of a panel so that it contains all points z and the region of stability; a disc is drawn round."""
     parallel, across = (z.real, z.imag) if euler else (z.imag, z.real)
     low, high = min(parallel.min(), -2), max(parallel.max(), 0 if euler else 2)
-    margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), 1.1 if euler else 0.05 * (high - low))
+    margin, width = 0.06 * (high - low), max(1.25 * np.abs(across).max(), (0.56 if euler else 0.05) * (high - low))
     if euler:
         axis.set(xlim=(low - margin, high + margin), ylim=(-width, width))
     else:

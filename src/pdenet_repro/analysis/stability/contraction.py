@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdenet_repro.analysis.drawing import (
-    draw_grid,
     draw_marks,
     legend,
     plain_numbers,
@@ -34,6 +33,7 @@ from pdenet_repro.analysis.trajectory import euclidean_norms, units
 from pdenet_repro.networks.dynamics import Parabolic
 from pdenet_repro.networks.layers import conv, conv_transpose
 from pdenet_repro.networks.unit import Unit
+from pdenet_repro.report.figures import draw_grid
 
 
 def slopes_of_norm(layer: Evaluation) -> Tensor:
@@ -175,7 +175,7 @@ def picture(rows: Sequence[Row]) -> Figure:
                 draw_marks(axis, at, spread, replace(how, marker=marker), 28, f"{network}: {label}")
         axis.set_yscale("log")
         plain_numbers(axis)
-        tick_steps(axis, steps, fontsize=8)
+        tick_steps(axis, steps)
         draw_grid(axis, rows_only=True)
     left.axhline(1, color="black", linewidth=1)
     left.set_ylabel("factor of a distance in one step")

@@ -14,12 +14,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_grid, draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, plain_numbers, styles_of
 from pdenet_repro.analysis.energy.invariants import energy_distance
 from pdenet_repro.analysis.result import Row, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow, network_flows, theorem_flows
 from pdenet_repro.analysis.trajectory import euclidean_norms
+from pdenet_repro.report.figures import draw_grid
 
 LONGER = 16  # final time over the final time of a unit
 WITH_NORM, WITHOUT = "with the network's norm", "without norm (theorems)"
@@ -116,17 +117,16 @@ def sentences(found: Sequence[Row]) -> list[str]:
 
 
 def picture(found: Sequence[Row], own: Collection[int]) -> Figure:
-    """Draw distances against time, as median and range of the units: a panel for each setting, one for what H bounds.
+    """Draw distances against time, as median and range of the units: a panel for each setting, one for what H bounds, if any.
 
     ``own`` has the numbers of time steps of the networks' units.
     """
     style = styles_of(found)
-    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
-    panels = [
-        (WITH_NORM, "distance_over_start_median"), (WITHOUT, "distance_over_start_median"),
-        (WITHOUT, "controlled_distance_over_start_median"),
-    ]  # fmt: skip
+    panels = [(WITH_NORM, "distance_over_start_median"), (WITHOUT, "distance_over_start_median")]
+    if np.isfinite([row["controlled_distance_over_start_median"] for row in found]).any():
+        panels.append((WITHOUT, "controlled_distance_over_start_median"))
+    figure = Figure(figsize=(4.5 * len(panels), 4.8), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True)
     for axis, (setting, column) in zip(axes, panels, strict=True):
         axis.axhline(1, color="black", linewidth=1)
         for steps in own:

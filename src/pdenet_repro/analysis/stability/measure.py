@@ -101,9 +101,9 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         longtime.picture(result.tables["stability_long"], {subject.config.network.steps for subject in subjects}),
         "Two solutions over a long time",
         f"Distance of two solutions over that at the start when the units go on for {longtime.LONGER} times as long with the "
-        f"weights of their first step, {min(given.images, PAIRS)} pairs: median of the units, bands over the units. Left with "
-        "the network's norm and step size; middle in the theorems' setting, without norm, the time steps below the bound "
-        "2 / ‖K‖² (and 2 / ‖K‖ for leapfrog); right only the velocity and σ(K Y), which H bounds, for the hyperbolic dynamics. "
+        f"weights of their first step, {min(given.images, PAIRS)} pairs: median of the units, bands over the units. From "
+        "the left: the network's norm and step size; the theorems' setting, without norm, the time steps below the bound "
+        "2 / ‖K‖² (and 2 / ‖K‖ for leapfrog); for hyperbolic dynamics the same of the velocity and σ(K Y), which H bounds. "
         "Both axes are logarithmic: a straight line is growth like a power of time.",
     )
     contraction.measure(subjects, pairs, result)
@@ -222,7 +222,7 @@ def _picture(drawn: Sequence[tuple[Subject, Sequence[Place], dict[float | str, D
     above.set_ylabel("distance of two solutions\nover that at the start of the unit")
     above.text(
         0.004, 1.0, "expands ↑\ncontracts ↓", fontsize=8, va="center", transform=above.get_yaxis_transform(),
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=2.2,  # above the line at 1, below the frame
     )  # fmt: skip
     below.set_ylabel("distance over\nnorm of the features")
     legend(figure)

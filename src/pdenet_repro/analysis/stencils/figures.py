@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pdenet_repro.analysis.drawing import draw_grid, percent_axis, tick_steps, time_steps
+from pdenet_repro.analysis.drawing import tick_steps, time_steps
 from pdenet_repro.analysis.result import Picture, Row, columns_of, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.config.schema import CLASSES, IMAGE_SIDE
-from pdenet_repro.report.figures import colours
+from pdenet_repro.report.figures import colours, draw_grid, percent_axis
 
 Rows = Sequence[Row]
 SHADES = {"low": "#2b4c7e", "middle": "#5f9ea0", "high": "#e3b23c"}
