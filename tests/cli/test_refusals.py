@@ -126,7 +126,7 @@ CASES = [
     (["output_root="], "output_root=: must name a folder"),
     # sweeps: all of them before the first run
     (["study=fig2"], "study=fig2: is a sweep of many runs, which needs -m"),
-    (["-m", "study=fig9"], "study=fig9: must be one of all, demo, fig1, fig2, fig3"),
+    (["-m", "study=fig9"], "study=fig9: must be one of all, controls, demo, fig1, fig2, fig3"),
     (["-m", "study=fig1,fig2"], "study=fig1,fig2: must be one study at a time"),
     (["-m", "data=shapes", "data.fraction=0.1,0.5,7"], "data.fraction=7.0: must be a number above 0 and at most 1"),
     (["-m", "data=shapes", "data.fraction=0.5,0.007"], "data.fraction=0.007: gives 1.4 of 200 images a class"),
