@@ -133,3 +133,18 @@ def test_thirty_runs_of_eight_thousand_images_stay_below_fifteen_megabytes(maker
     size = {path: path.stat().st_size for path in target.rglob("*") if path.is_file()}
     of_run = sum(bytes_ for path, bytes_ in size.items() if "seed-0" in path.parts)
     assert 30 * of_run + 4 * (sum(size.values()) - of_run) < 15e6
+
+
+def test_a_published_run_keeps_the_copy_of_a_user_s_dynamic(maker, tmp_path):
+    file = tmp_path / "kept.py"
+    file.write_text('class Kept(Dynamic):\n    facts = Facts("kept in a file", marker="X")\n')
+    run = maker(f"dynamic={file}:Kept", right=range(90))
+    target = tmp_path / "published"
+    assert main([str(tmp_path / "made"), "--publish", str(target)]) == 0
+    shutil.rmtree(tmp_path / "made")
+    file.unlink()
+    (found,) = collect(target)[target].runs
+    assert (found.folder / "dynamic.py").is_file()
+    assert found.folder.name == run.name
+    assert "kept in a file" in (target / "results.md").read_text()
+    verify(found.folder, load_summary(found.folder))

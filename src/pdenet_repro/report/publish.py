@@ -22,11 +22,11 @@ from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import Collection, collect, combine
 from pdenet_repro.report.write import Options, write_report
 from pdenet_repro.runs import provenance
-from pdenet_repro.runs.folder import CHECKSUM_KEY, checksum_of, load_summary
+from pdenet_repro.runs.folder import CHECKSUM_KEY, DYNAMIC_COPY, checksum_of, load_summary
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, npz, write_atomically
 
-COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv")
+COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv", DYNAMIC_COPY)
 UNCHECKED = ("command.txt",)  # copied too, but without a checksum in the summary
 
 

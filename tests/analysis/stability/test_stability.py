@@ -80,6 +80,8 @@ def test_theorem_1_holds_for_every_step_s_own_weights_with_the_norm_frozen(norm,
             assert (row["growth_of_pairs"] <= 1.02 * row["factor_bound"]).all()
             assert (row["factor_at_image"] <= 1.02 * row["factor_bound"]).all()
             assert (row["step_size_at_image"] >= 0.98 * row["step_size_bound"]).all()
+            safe = h <= row["step_size_at_image"]
+            assert (row["factor_at_image"][safe] <= 1 + 1e-5).all()
             assert row["negative_scales"] == voided
             assert ((row["step_size_bound"] == 0) == voided).all()
             if not voided:

@@ -84,16 +84,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                         about = place | {"step": row["step"], "norm": row["norm"]}
                         values = integrator.eigenvalues(found).tolist()
                         points += [about | {"real": value.real, "imaginary": value.imag} for value in values]
-        rows = where(layers, network=subject.name)
+        rows, dependence = where(layers, network=subject.name), batch_dependence(subject.config)
         result.sentences.append(
             _sentence(subject.name, integrator, rows, where(trend, network=subject.name))
             + _steps_sentence(integrator, h, rows)
             + _negative_scales(subject.network)
-            + (
-                TOGETHER.format(setting, largest_batch(together, MAX_BATCH))
-                if (setting := batch_dependence(subject.config))
-                else ""
-            )
+            + (TOGETHER.format(dependence, largest_batch(together, MAX_BATCH)) if dependence else "")
         )
     trained = [subject for subject in subjects if subject.folder] or subjects
     result.pictures["spectrum"] = eigenvalue_plane(trained, points, layers)

@@ -58,8 +58,7 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
 
     The values are arrays (N,) over the layer's N images. ``factor_bound`` and ``step_size_bound`` hold for any two solutions,
     ``factor_at_image`` and ``step_size_at_image`` for solutions close to the image. Their errors are about 1 % (Lanczos).
-    ``step_size_at_image`` considers negative eigenvalues only; with negative scales there may be positive ones, at which
-    distances grow at every step size.
+    A step size of 0: negative scales, or at the image a positive eigenvalue, let distances grow at every step size.
     """
     K, a = layer.theta.kernel, slopes_of_norm(layer)
 
@@ -77,7 +76,7 @@ def largest_factors(layer: Evaluation, h: float) -> dict[str, Tensor]:
         "factor_bound": torch.maximum(1 + h * expanding, h * contracting - 1),
         "factor_at_image": torch.maximum(1 + h * highest, h * lowest - 1),
         "step_size_bound": torch.where(expanding > 0, 0.0, 2 / contracting.clamp_min(1e-30)),
-        "step_size_at_image": 2 / lowest.clamp_min(1e-30),
+        "step_size_at_image": torch.where(highest > 1e-6 * lowest, 0.0, 2 / lowest.clamp_min(1e-30)),  # 1e-6: rounding
     }
 
 
