@@ -278,7 +278,7 @@ def test_root_is_the_folder_of_the_files_or_the_one_around_it(folder, tmp_path, 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     root = os.environ.get("PDENET_DATA_ROOT")
-    if root is None:
+    if not root:
         pytest.skip("PDENET_DATA_ROOT names no folder with STL-10")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PDENET_CACHE", str(tmp_path_factory.mktemp("cache")))

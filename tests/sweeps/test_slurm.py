@@ -27,9 +27,9 @@ pytestmark = [
 ]
 
 STUDY = (
-    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.connector_norm=instance", "evaluation.every=0",
-    "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian",
-    "data.fraction=0.1", "device=cpu", "checkpoint.seconds=0.5", "name=study",
+    "-m", "data=shapes", "network=tiny", "network.widths=[2]", "network.steps=1", "network.connector_norm=instance",
+    "evaluation.every=0", "schedule=demo", "schedule.epochs=6", "dynamic=parabolic,hamiltonian", "data.fraction=0.1",
+    "device=cpu", "checkpoint.seconds=0.5", "name=study",
 )  # fmt: skip
 SLURM = (
     "launcher=slurm", "launcher.gpus_per_node=0", "launcher.cpus_per_task=1", "launcher.mem_gb=3",
@@ -124,7 +124,7 @@ def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm, monkeypa
 
 
 def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
-    process, paths = start(tmp_path, *SLURM, "schedule.epochs=20", **slurm), runs(tmp_path)
+    process, paths = start(tmp_path, *SLURM, "schedule.epochs=10", **slurm), runs(tmp_path)
     wait_until(lambda: list(paths["parabolic"].glob("checkpoints/step-*")), process)
     subprocess.run(["scancel", job_of(paths["parabolic"])], env=os.environ | slurm, check=True)
     code, out, err = end(process)
@@ -132,6 +132,6 @@ def test_a_job_that_is_cancelled_is_given_up_alone(tmp_path, slurm):
     assert "1 of 2 runs are done" in out
     assert "failed: parabolic, fraction 0.1, seed 0: its job" in err
     assert "Traceback" not in err
-    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=20", **slurm))
+    code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=10", **slurm))
     assert code == 0, err
     assert "2 of 2 runs are done" in out
