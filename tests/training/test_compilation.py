@@ -1,5 +1,7 @@
 """Compiled training is the same training; if compiling fails, one warning says so and training continues without it."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ from pdenet_repro import build_network, compose
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.cost import forward_flops, memory_accesses, training_flops
 from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.system.signals import stop_request
 from pdenet_repro.training.build import make_trainer
 from pdenet_repro.training.compilation import WORTHWHILE, is_worthwhile
+from pdenet_repro.training.interruptible import StoppedWhileCompiling, make_compilation_interruptible
 
 CPU = torch.device("cpu")
 
@@ -141,6 +145,18 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     expected, _, expected_probabilities = trained("eager")
     assert torch.equal(weights, expected)
     assert torch.equal(probabilities, expected_probabilities)
+
+
+def test_a_signal_that_ended_an_earlier_run_stops_no_compilation():
+    with stop_request:
+        signal.raise_signal(signal.SIGTERM)
+    make_compilation_interruptible()
+    one = torch.ones(1)
+    assert torch.equal(torch.compile(torch.neg, backend="eager")(one), -one)
+    with stop_request:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StoppedWhileCompiling, match="SIGTERM"):
+            torch.compile(torch.exp, backend="eager")(one)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ _handlers: dict[int, Any] = {}  # by signal number, the handlers that are replac
 
 
 def _begin(*_: Any) -> None:
-    if stop_request.received:
+    if stop_request.depth and stop_request.received:  # not a request that ended an earlier run of this process
         raise StoppedWhileCompiling(stop_request.received)
     if threading.current_thread() is threading.main_thread():
         for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
