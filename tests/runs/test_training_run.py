@@ -70,6 +70,13 @@ def dataset():
     return Dataset(*parts, class_names=names, folds=(), checksums={"train_X.bin": "of the test"})
 
 
+@pytest.fixture(autouse=True)
+def no_picture(monkeypatch):
+    """Hundreds of runs end here; tests/runs/test_tensorboard.py draws their picture."""
+    monkeypatch.setattr("pdenet_repro.runs.tensorboard.confusion_figure", lambda matrix, names: None)
+    monkeypatch.setattr("pdenet_repro.runs.tensorboard.pixels", lambda figure: np.zeros((1, 1, 3), np.uint8))
+
+
 @functools.cache
 def composed(*more):
     words = ("data=shapes", "network=tiny", "schedule=short", "schedule.epochs=3", "schedule.batch_size=8")

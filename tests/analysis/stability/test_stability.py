@@ -317,7 +317,7 @@ def made_images(monkeypatch):
 
 @pytest.mark.slow
 def test_the_command(study, made_images, capsys):
-    assert main(["stability", str(study), "--images", "12", "--sizes", "0.1,0.5", "--device", "cpu"]) == 0
+    assert main(["stability", str(study), "--images", "4", "--sizes", "0.1,0.5", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert "parabolic: the units multiply the distance of two solutions by" in said
     assert "ResNet: the units multiply" in said
