@@ -209,7 +209,7 @@ def test_figure_3_of_few_sizes_has_them_all(study):
     assert columns(grouping(study)) == [100, 200]
 
 
-def test_the_groups_of_one_dynamic_are_told_apart_by_colour_and_line(maker, tmp_path):
+def test_the_groups_of_one_dynamic_are_distinguished_by_colour_and_line(maker, tmp_path):
     for rate in (0.1, 0.2, 0.3):
         maker("dynamic=parabolic", f"schedule.learning_rate={rate}", "data.fraction=0.1", right=range(90), images=200)
         folder = tmp_path / "made" / "parabolic" / "fraction-0.10"

@@ -31,12 +31,12 @@ document.getElementById("page").onload = (event) => {{
   const overflow = page.documentElement.scrollWidth - page.documentElement.clientWidth;
   const fonts = [...page.querySelectorAll("p, td, dd, figcaption")].map(e => parseFloat(getComputedStyle(e).fontSize));
   const links = [...page.querySelectorAll("nav a")].map(a => !!page.querySelector(a.getAttribute("href")));
-  const asked = [...page.querySelectorAll("[src], [href]")].map(e => e.getAttribute("src") || e.getAttribute("href"))
+  const requested = [...page.querySelectorAll("[src], [href]")].map(e => e.getAttribute("src") || e.getAttribute("href"))
     .filter(name => !/^(data:|#)/.test(name));
   page.querySelectorAll("details").forEach(d => d.open = true);
   const open = page.documentElement.scrollWidth - page.documentElement.clientWidth;
   document.getElementById("found").textContent = JSON.stringify({{
-    title: page.title, pictures, overflow, open, asked, links, smallest: Math.min(...fonts),
+    title: page.title, pictures, overflow, open, requested, links, smallest: Math.min(...fonts),
     tables: page.querySelectorAll("table").length, runs: page.querySelectorAll("details").length }});
 }};
 </script></body>"""
@@ -63,7 +63,7 @@ def test_the_page_fits_and_asks_for_nothing(study, tmp_path, width):
     assert len(found["pictures"]) == 6
     assert all(natural > 900 for natural, _ in found["pictures"])
     assert (found["overflow"], found["open"]) == (0, 0)  # tables and pictures scroll by themselves
-    assert found["asked"] == []
+    assert found["requested"] == []
     assert found["links"] == [True] * 10
     assert found["smallest"] >= 13
     assert found["tables"] == 4
@@ -80,7 +80,7 @@ def test_the_probe_would_notice(tmp_path):
     )
     found = look(page, 390, tmp_path)
     assert found["overflow"] > 1000
-    assert found["asked"] == ["picture.png"]
+    assert found["requested"] == ["picture.png"]
     assert found["links"] == [False]
     assert found["smallest"] == 8
     assert found["pictures"][0][0] == 0

@@ -255,7 +255,7 @@ def test_one_run_alone_and_runs_without_examples(maker, tmp_path, capsys, monkey
     assert "Figure 1 is left out" in capsys.readouterr().err
     assert (folder / "report.html").is_file()
     assert not (folder / "figure1.csv").exists()
-    assert main([str(folder), "--images", "3"]) == 2  # asked for by number, it is an error
+    assert main([str(folder), "--images", "3"]) == 2  # an image that is chosen by its number must be there
     assert "the images are gone" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""The objective and the rate of weights that are functions of time (SPEC section 12), and the columns on weights."""
+"""The objective and the rate of weights that are functions of time (docs/spec.md, section 12), and the columns on weights."""
 
 import pytest
 import torch

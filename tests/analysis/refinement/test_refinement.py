@@ -22,7 +22,7 @@ def few_images(monkeypatch):
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
 def test_refined_units_converge_with_order_1(dynamic):
-    """Smooth sigma, no norm: against twice as many steps the difference halves (SPEC section 12)."""
+    """Smooth sigma, no norm: against twice as many steps the difference halves (docs/spec.md, section 12)."""
     subject = subject_of(dynamic, "network.norm=none", "network.activation=tanh", "network.step_size=0.5")
     network = subject.network.double()
     Y = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
