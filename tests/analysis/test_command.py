@@ -95,7 +95,7 @@ def test_one_of_several_runs_does_not_take_the_place_of_the_study(kinds, run, ma
     assert (whole["sentences"], single["sentences"]) == (["3 networks, 3 images."], ["1 networks, 3 images."])
 
 
-def test_what_an_earlier_finding_left_is_gone(kinds, run, monkeypatch, tmp_path):
+def test_what_an_earlier_result_left_is_gone(kinds, run, monkeypatch, tmp_path):
     def more(subjects, given):
         return Result(tables={"good": [{"x": 1}], "good_more": [{"x": 2}]})
 
@@ -150,16 +150,16 @@ def test_weights_that_are_no_numbers_are_refused(kinds, run, capsys):
     assert "seed-0: its weights are not all finite numbers" in capsys.readouterr().err
 
 
-def test_initial_weights_are_settled_for_every_kind(kinds, monkeypatch, tmp_path):
-    settled = []
+def test_initial_weights_get_statistics_for_every_kind(kinds, monkeypatch, tmp_path):
+    deviations = []
 
     def measure(subjects, given):
-        settled.extend(float(each.network.opening.norm.running_variance.std()) for each in subjects)
+        deviations.extend(float(each.network.opening.norm.running_variance.std()) for each in subjects)
         return found(subjects, given)
 
     kind(monkeypatch, "good", measure)
     assert command.main(["good", "data=shapes", "network=tiny", "--output", str(tmp_path / "there")]) == 0
-    assert settled[0] > 0.01  # of the unsettled ones, all 1, it is 0
+    assert deviations[0] > 0.01  # without statistics of images all are 1, and it is 0
 
 
 def test_too_little_memory_is_a_sentence(kinds, run, monkeypatch, capsys):

@@ -34,15 +34,15 @@ VALIDATED = ("recipe=jmiv", "data.validation=0.25", "network=tiny", "schedule=sh
 
 
 class Stop:
-    """A stop request that comes when it is looked for the ``at``-th time; ``at=None``: never."""
+    """A stop request that is there from the ``at``-th query on; ``at=None``: never."""
 
     def __init__(self, at=None):
-        self.at, self.looked = at, 0
+        self.at, self.queries = at, 0
 
     @property
     def received(self):
-        self.looked += 1
-        return "SIGTERM" if self.at is not None and self.looked >= self.at else None
+        self.queries += 1
+        return "SIGTERM" if self.at is not None and self.queries >= self.at else None
 
 
 class Crash(Exception):
@@ -99,12 +99,12 @@ def go(config, dataset, stop=None):
 def test_the_time_left_includes_the_evaluation(tmp_path, dataset):
     config = configuration(tmp_path)
     with RunFolder(config).locked():
-        session = TrainingRun(config, dataset, RunFolder(config), Log(), Stop())
-    session.history.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
+        training = TrainingRun(config, dataset, RunFolder(config), Log(), Stop())
+    training.history.timings = [{"seconds": 20.0}]  # of an epoch of 40 images
     left = work_left(config)
-    assert session._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
-    session.evaluator.evaluated, session.evaluator.seconds = 10, 20.0
-    assert session._seconds_left() == pytest.approx(0.5 * left.train + 2.0 * left.evaluate)
+    assert training._seconds_left() == pytest.approx(0.5 * left.train + 0.5 / 3 * left.evaluate)
+    training.evaluator.evaluated, training.evaluator.seconds = 10, 20.0
+    assert training._seconds_left() == pytest.approx(0.5 * left.train + 2.0 * left.evaluate)
 
 
 def test_wall_time_is_counted_over_interruptions(tmp_path, dataset):
@@ -191,7 +191,7 @@ def test_ended_at_every_moment_and_resumed_it_is_the_same_bytes(tmp_path, datase
     """Every step and every evaluated batch; a crash is resumed from the checkpoint of at most two steps before."""
     whole = Stop()
     undisturbed, _ = go(configuration(tmp_path / "whole", *variant), dataset, whole)
-    moments = whole.looked
+    moments = whole.queries
     assert moments > 15
     for at in range(1, moments + 1):
         config = configuration(tmp_path / str(at), *variant, "checkpoint.seconds=0")

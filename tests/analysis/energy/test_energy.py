@@ -215,7 +215,7 @@ def test_forces_stay_below_their_bounds():
     assert {row["images"] for row in rows} == {9}
 
 
-def test_two_networks_of_one_dynamic_are_told_apart():
+def test_two_networks_of_one_dynamic_are_distinguished():
     one, other = subject_of("parabolic"), subject_of("parabolic", "seed=1")
     named = [replace(each, distinction=f" {i}") for i, each in enumerate((one, other), 1)]
     for new, old in zip(named, (one, other), strict=True):

@@ -106,7 +106,7 @@ def test_in_float64_reversed_gradients_are_the_stored_ones(dynamic):
         assert (a - b).norm() < 1e-12 * a.norm()
 
 
-def test_two_networks_of_one_dynamic_can_be_told_apart():
+def test_two_networks_of_one_dynamic_are_distinguished():
     """In sentences, legend and panels; and nothing is called trained that is not."""
     names = ("second-order, initial weights 1", "second-order, initial weights 2")
     two = [replace(subject_of("second_order", f"seed={seed}"), distinction=f" {seed}") for seed in (1, 2)]

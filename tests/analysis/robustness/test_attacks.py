@@ -49,7 +49,7 @@ def network(request):
     return network
 
 
-def test_raw_bytes_and_raw_numbers_are_judged_alike(network, images, labels):
+def test_raw_bytes_and_raw_numbers_are_classified_alike(network, images, labels):
     with torch.no_grad():
         right, loss = correctness(network, images, labels)
         assert (right == (network(images).argmax(1) == labels)).all()

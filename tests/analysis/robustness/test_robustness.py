@@ -121,12 +121,12 @@ def together():
 
 
 @pytest.fixture(scope="module")
-def finding_together():
+def batch_result():
     return robustness.measure([together()], options(*WORDS))
 
 
-def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch(finding_together):
-    found = finding_together
+def test_networks_that_depend_on_the_batch_are_attacked_batch_by_batch(batch_result):
+    found = batch_result
     clean = {row["right"] for row in found.tables["robustness"] if row["strength"] == 0}
     assert clean == {6}
     assert found.sentences[0] == (
@@ -135,7 +135,7 @@ def test_networks_that_look_at_a_whole_batch_are_attacked_batch_by_batch(finding
     )
 
 
-def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of_it(finding_together):
+def test_of_a_network_that_depends_on_the_batch_the_gallery_shows_one_image_of_it(batch_result):
     """Alone each image would get the same scores."""
     looking = together()
     images, labels = looking.test_images(8)
@@ -145,7 +145,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
     chosen = int((probabilities.argmax(1) == labels).int().argmax())
     expected, useless = ("abcdefghij"[each.argmax()] + f" {each.max():.0%}" for each in (probabilities[chosen], alone))
     assert expected != useless
-    figure = finding_together.pictures["robustness_images"].figure
+    figure = batch_result.pictures["robustness_images"].figure
     tiles = [axis for axis in figure.axes if axis.get_xlabel() == "clean"]
     assert [tile.get_title() for tile in tiles] == [expected] * 6
     noise = CORRUPTIONS["noise"].apply(images, 60, stream(0, "robustness noise", 0))
@@ -157,7 +157,7 @@ def test_of_a_network_that_looks_at_a_whole_batch_the_gallery_shows_one_image_of
     assert attacked == [WRONG, WRONG]
 
 
-def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
+def test_one_image_alone_is_refused_where_it_would_be_classified_alone():
     looking = together()
     with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights"):
         robustness.measure([subject("hamiltonian"), looking], options("--images=1"))

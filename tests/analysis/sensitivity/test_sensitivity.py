@@ -66,7 +66,7 @@ def test_the_kind():
     assert "sensitivity" in result.pictures
 
 
-def test_the_layers_of_a_step_can_be_told_apart():
+def test_the_layers_of_a_step_are_distinguished():
     """Also of two networks of one dynamic: no two marks of a time step have one place, or one shape and filling."""
     ends = ("min", "median", "max")
     of_network = [{"network": name, "dynamic": "hamiltonian"} for name in ("one", "other")]

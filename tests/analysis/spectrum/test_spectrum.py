@@ -321,7 +321,7 @@ def test_negative_scales_are_told():
     assert " 1 of the 24 scales" in spectrum._negative_scales(subject.network)
 
 
-def test_networks_of_one_dynamic_are_told_apart(tmp_path):
+def test_networks_of_one_dynamic_are_distinguished(tmp_path):
     for fraction in (0.1, 0.2):
         finished(tmp_path, f"data.fraction={fraction}")
     folders = [str(path.parent) for path in sorted(tmp_path.rglob("summary.json"))]

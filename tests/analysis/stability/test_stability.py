@@ -131,7 +131,7 @@ def test_the_largest_eigenvalues_of_many_maps_at_once():
 
 
 @pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian", "second_order", "resnet"])
-def test_the_passage_is_the_network_s_own(dynamic):
+def test_the_last_state_is_the_network_s_own_pixel_mean(dynamic):
     subject = subject_of(dynamic)
     X = subject.network.standardize(subject.test_images(3)[0])
     with torch.no_grad():

@@ -154,7 +154,7 @@ def given(images=6, sides="48,192"):
     return argparse.Namespace(images=images, sides=sides, seed=0)
 
 
-def test_one_image_alone_is_refused_where_it_would_be_judged_alone():
+def test_one_image_alone_is_refused_where_it_would_be_classified_alone():
     together = subject_of("parabolic", "network.connector_norm=batch_per_pixel")
     with pytest.raises(InvalidConfig, match="--images 1: must be at least 2 for parabolic, initial weights"):
         stencils.measure([subject_of("hamiltonian"), together], given(images=1))
