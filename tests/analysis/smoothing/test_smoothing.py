@@ -61,25 +61,30 @@ def test_which_frequencies_a_parabolic_step_damps_is_decided_by_its_kernel(kind)
     assert (relative_gradient(after) < relative_gradient(before)) == (kind == "gradient")
 
 
-@pytest.mark.parametrize(("activation", "dynamic", "steps", "low", "high"), [
-    ("relu", Parabolic, 30, 0.02, 0.039), ("tanh", Parabolic, 30, 0.2, 0.4), ("relu", Parabolic, 3, 0.05, 0.12),
-    ("relu", ResNet, 30, 0.1, 0.25), ("tanh", ResNet, 30, 0.1, 0.25),
+@pytest.mark.parametrize(("activation", "dynamic", "steps", "least", "most"), [
+    ("relu", Parabolic, 30, 0.027, 0.051), ("tanh", Parabolic, 30, 0.09, 0.39), ("relu", Parabolic, 3, 0.026, 0.105),
+    ("relu", ResNet, 30, 0.08, 0.20), ("tanh", ResNet, 30, 0.06, 0.23),
 ])  # fmt: skip
-def test_at_random_weights_activation_and_step_size_decide_whether_the_parabolic_flow_smooths(
-    activation, dynamic, steps, low, high
-):
+def test_at_random_weights_smoothing_depends_on_activation_step_size_and_draw(activation, dynamic, steps, least, most):
     """Glorot kernels, instance norm, T = 3; noise filtered with a Gaussian, 4 % of it above half the Nyquist frequency."""
+
+    def share(Y):
+        energies = band_energies(Y)
+        return np.median(energies[-1] / energies.sum(0))
+
     Y = gaussian_blur(normal(8, 16, 32, 32), 9, 1.05)
+    assert share(Y) == pytest.approx(0.04, abs=0.004)
     ones, zeros = torch.ones(16).double(), torch.zeros(16).double()
-    kernels = [normal(16, 16, 3, 3, seed=seed) / 12 for seed in (1, 2)]
-    kernels = kernels[: 1 if dynamic is Parabolic else 2]
-    theta = (dynamic.layer.weights(*kernels, ones, zeros),)
-    state = (Y,)
-    for _ in range(steps):
-        state = dynamic(3 / steps, Norm("instance"), activation).step(state, theta)
-    before, after = (np.median(e[-1] / e.sum(0)) for e in map(band_energies, (Y, state[0])))
-    assert before == pytest.approx(0.04, abs=0.004)
-    assert low < after < high
+    shares = []
+    for draw in range(20):
+        kernels = [normal(16, 16, 3, 3, seed=seed) / 12 for seed in (2 * draw + 1, 2 * draw + 2)]
+        kernels = kernels[: 1 if dynamic is Parabolic else 2]
+        theta, state = (dynamic.layer.weights(*kernels, ones, zeros),), (Y,)
+        for _ in range(steps):
+            state = dynamic(3 / steps, Norm("instance"), activation).step(state, theta)
+        shares.append(share(state[0]))
+    assert min(shares) == pytest.approx(least, abs=0.005)
+    assert max(shares) == pytest.approx(most, abs=0.005)
 
 
 def test_the_kind():

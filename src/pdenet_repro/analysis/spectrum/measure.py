@@ -221,7 +221,8 @@ def _sentence(name: str, integrator: Integrator, rows: Sequence[Row], trend: Seq
         f"are within {max(row[off] for row in crops):.2g} of the {'imaginary' if wave else 'real'} axis, their real parts at "
         f"most {max(row['largest_real'] for row in crops):.2g}; {zero:.0%} of them are zero (median)"
         + (
-            ", where the double root of the scheme is defective and powers of one step grow like their exponent"
+            ", where the double root 1 of leapfrog is defective, and that of symplectic Euler may be: powers of such a step grow "
+            "like their exponent"
             if wave
             else ""
         )

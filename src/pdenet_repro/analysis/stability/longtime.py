@@ -1,8 +1,9 @@
 """Measure the distance of two solutions over times much longer than a unit's: it may grow algebraically or exponentially.
 
-All steps have the weights of the unit's first step. Without normalisation a parabolic flow increases no distance (Theorem 1). A
-hyperbolic flow conserves an energy, but distances may grow, even in the energy norm of the linear equation. Where ``sigma' = 0``
-the linearised force is zero, leapfrog has a defective double root 1, and distances grow linearly in time; for example
+All steps have the weights of the unit's first step; without normalisation they have its kernels, scale 1 and no bias. Then a
+parabolic flow increases no distance (Theorem 1). A hyperbolic flow conserves an energy, but distances may grow, even in the
+energy norm of the linear equation. Where ``sigma' = 0`` the linearised force is zero, leapfrog has a defective double root 1,
+and distances grow linearly in time; for example
 ``y'' = -relu(y)`` with ``y(0) = 1`` and ``y'(0) = 0`` gives ``y(100) = -98.4``. With an unrestricted equation distances may grow
 exponentially.
 """
@@ -103,9 +104,9 @@ def sentences(found: Sequence[Row]) -> list[str]:
         )  # fmt: skip
         algebraic = sum(row["better_fit"] == "algebraic" for row in ends)
         sentence = (
-            f"{name}, without norm and with the first step's weights for {last} steps: the units multiply distances by {at_end} "
-            f"(medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; t^p fits "
-            f"better in {algebraic} of {len(ends)} units."
+            f"{name}, without norm, with the first step's kernels, scale 1 and no bias for {last} steps: the units multiply "
+            f"distances by {at_end} (medians of {ends[0]['pairs']} pairs); t^p fits with p = {power}, exp(r t) with r = {rate}; "
+            f"t^p fits better in {algebraic} of {len(ends)} units."
         )
         if not np.isnan(ends[0]["energy_distance_over_start_median"]):
             sentence += (
