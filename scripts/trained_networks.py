@@ -171,8 +171,8 @@ def index() -> str:
         "# Analyses of the trained networks\n",
         "Each folder here is what `python -m pdenet_repro.analysis KIND pretrained:NAME --output FOLDER` wrote of a network that",
         "comes with the package; what the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
-        "[scripts/trained_networks.py](../../../scripts/trained_networks.py). The sentences are those that the named commit wrote;",
-        "where analysis.md puts a result more carefully (which double roots are defective, what has scale 1), it holds.",
+        "[scripts/trained_networks.py](../../../scripts/trained_networks.py). The sentences are those that the named commit",
+        "wrote; where analysis.md puts a result more carefully (which double roots are defective, what has scale 1), it holds.",
     ]
     for name in folders():
         lines += ["", f"## {name}"]
