@@ -14,7 +14,7 @@ EXTRA ?=
 # For the analyse target: the study whose networks are measured
 FOLDER ?= outputs/demo
 # For the review target: reference results to compare with
-REFERENCE ?= docs/results
+REFERENCE ?= docs/results/stl10-paper
 # Four workers on two cores, for many tests wait for processes; a file's tests run in one worker, the longest files first
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder
 STUDY = $(BIN)/python -m pdenet_repro -m $(if $(DATA_ROOT),'data.root=$(DATA_ROOT)') $(if $(SEEDS),seed=$(SEEDS)) $(EXTRA)

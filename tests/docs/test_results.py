@@ -12,8 +12,8 @@ from pdenet_repro.config.dynamics import facts_of
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "docs" / "claims.md"
 README = ROOT / "README.md"
-HEADING = """| dynamic | images | published % | ours, test % | 95 % of this network | difference | training % |
-|---|---:|---:|---:|---:|---:|---:|
+HEADING = """| dynamic | images | published % | ours, test % | 95 % of this network | difference | verdict | training % |
+|---|---:|---:|---:|---:|---:|---|---:|
 """
 RESULTS = ROOT / "docs" / "results" / "stl10-paper" / "results.csv"
 
@@ -30,6 +30,7 @@ def row(result: dict[str, str]) -> str:
         f"**{100 * float(result['test_accuracy']):.2f}**",
         f"{low:.2f} to {high:.2f}",
         difference,
+        result["verdict"],
         f"{100 * float(result['train_accuracy']):.1f}",
     ]
     return f"| {' | '.join(cells)} |"

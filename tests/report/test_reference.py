@@ -40,6 +40,7 @@ def test_runs_within_the_tolerance_are_reproduced(reference, tmp_path, capsys):
     assert all("not reproduced" not in row for row in rows)
     assert "45.00" in rows[0]
     assert "-3.00" in rows[0]
+    assert rows[0].endswith(str(reference / "parabolic" / "fraction-0.10" / "seed-0"))
 
 
 def test_a_run_beyond_it_is_not_and_the_exit_code_says_so(reference, tmp_path, capsys):

@@ -102,6 +102,14 @@ def test_the_card_says_what_the_run_and_the_rounded_weights_give(run, exported):
         assert word in page
 
 
+@pytest.mark.parametrize("name", ["hamiltonian", "parabolic", "second_order"])
+def test_the_page_of_a_network_of_the_package_is_that_of_its_card(name):
+    folder = pretrained.folder_of(name)
+    card, page = json.loads((folder / "card.json").read_text()), (folder / "README.md").read_text()
+    assert page == exporting.as_markdown(card)
+    assert f"{card['command']} schedule.last_batch={card['last_batch']}`" in page
+
+
 def test_report_and_analysis_take_its_name(exported, tmp_path, capsys):
     assert report.main(["pretrained:little", "--output", str(tmp_path / "report")]) == 0
     assert "figure3" in capsys.readouterr().out

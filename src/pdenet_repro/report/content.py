@@ -41,7 +41,7 @@ SECTIONS = {
         "Test % by the statistics of batch norms, where they were recorded. Training %: the reported network in evaluation "
         "mode; running training %: mean over the last epoch, while the weights change. Training time: without evaluation; wall "
         "time: with everything, where it was recorded. images/s: the median epoch's; the first epoch is longer by the time of "
-        "compiling.",
+        "compiling and of whatever else the machine did.",
     ),
     "comparisons": (
         "Networks compared",

@@ -22,13 +22,15 @@ COLUMNS = [
     Column("loss of epoch 1, reference", ("reference_loss",), number(4)),
     Column("here", ("loss",), number(4)),
     Column("verdict", ("verdict",), str),
+    Column("folder of the reference", ("reference_folder",), str),
 ]
 
 
 def compare(folders: Sequence[Path], reference: Path) -> bool:
     """Print each run of ``folders`` beside the reference run of the same settings; return whether all are reproduced.
 
-    A run that is missing, damaged or without a reference counts as not reproduced.
+    A run that is missing, damaged or without a reference counts as not reproduced. If several reference runs have the same
+    settings, one of them is taken; each row names the folder of its reference run.
 
     Raises
     ------
@@ -75,5 +77,6 @@ def _row(run: Run, reference: Run | None) -> Row:
         "difference": difference,
         "reference_loss": reference.by_epoch("data_loss").get(1),
         "loss": run.by_epoch("data_loss").get(1),
+        "reference_folder": str(reference.folder),
         "verdict": verdict if same_images else f"{verdict}: it was trained on other images",
     }

@@ -114,7 +114,7 @@ def add_weights(folder: Path, network: RoundedNetwork) -> None:
     summary[CHECKSUM_KEY] = checksum_of(summary)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     card = _card(folder.name, network, summary)
-    write_atomically(folder / "README.md", _as_markdown(card))
+    write_atomically(folder / "README.md", as_markdown(card))
     write_atomically(folder / "card.json", json.dumps(card, indent=2) + "\n")  # last: `pretrained.names` looks for it
 
 
@@ -147,9 +147,18 @@ def _card(name: str, network: RoundedNetwork, summary: dict[str, Any]) -> dict[s
     }
 
 
-def _as_markdown(card: dict[str, Any]) -> str:
+def _with_last_batch(card: dict[str, Any]) -> str:
+    """Return the command of the run with ``schedule.last_batch``, whose default was another one in early versions."""
+    word = f"schedule.last_batch={card['last_batch']}"
+    return card["command"] if word in card["command"].split() else f"{card['command']} {word}"
+
+
+def as_markdown(card: dict[str, Any]) -> str:
+    """Return the page ``README.md`` of a pretrained network, made of its ``card.json`` alone."""
     sums = ", ".join(f"{name} {md5}" for name, md5 in card["data_md5"].items())
     images, run = card["test_images"], card["precision_of_the_run"]
+    cause = "; arithmetic and rounded weights differ from the run's, and their effects were not measured one by one"
+    cause = "" if run == "float32" else cause
     rows = {
         "data": f"{card['data']}, {card['train_images']:,} training images, {images:,} test images (MD5: {sums})",
         "recipe": f"`recipe={card['recipe']}`, {card['epochs']} epochs, seed {card['seed']}, "
@@ -157,9 +166,10 @@ def _as_markdown(card: dict[str, Any]) -> str:
         f"test accuracy of the run ({run})": f"{card['accuracy_of_the_run']:.2%}",
         f"test accuracy with weights in half precision ({run})": f"{card['accuracy_half_precision']:.2%}; the predicted class "
         f"of {card['predictions_changed_by_rounding']} of {images:,} images is another",
-        "the same in float32 arithmetic, as it is loaded": f"{card['accuracy_half_precision_in_float32']:.2%}",
-        "command": f"`{card['command']}`",
-        "commit": f"{card['git_commit']}",
+        "the same in float32 arithmetic, as it is loaded": f"{card['accuracy_half_precision_in_float32']:.2%}{cause}",
+        "command of the run": f"`{card['command']}`; at a later commit `{_with_last_batch(card)}` makes the same training, "
+        "but may round otherwise",
+        "commit of the run": f"{card['git_commit']}",
         "SHA-256 of `weights.safetensors`": card["weights_sha256"],
         "SHA-256 of the run's own weights": card["weights_of_the_run_sha256"],
         "this folder was made by": f"`{card['made_by']['command']}`, commit {card['made_by']['git_commit']}",
