@@ -455,3 +455,19 @@ def test_a_dynamic_that_only_a_smaller_group_has_is_compared_with_the_first_grou
     rows = read_csv(tmp_path / "made" / "comparisons.csv")
     pairs = [(row["first"].split(",")[0], row["second"].split(",")[0]) for row in rows]
     assert pairs == [("parabolic", "Hamiltonian"), ("parabolic", "ResNet"), ("Hamiltonian", "ResNet")]
+
+
+def test_dynamics_that_differ_in_a_reading_alone_are_compared_where_neither_group_has_both(tmp_path, maker):
+    for dynamic, word, images in (
+        ("hamiltonian", "schedule.last_batch=drop", 400),
+        ("parabolic", "schedule.last_batch=keep", 400),
+        ("resnet", "schedule.milestones=[60]", 400),
+        *((dynamic, word, 200) for dynamic in ("hamiltonian", "parabolic") for word in ("schedule.last_batch=keep",)),
+    ):
+        maker(f"dynamic={dynamic}", word, f"data.fraction={images / 2000}", right=range(120), images=images)
+    assert main([str(tmp_path / "made")]) == 0
+    rows = read_csv(tmp_path / "made" / "comparisons.csv")
+    pairs = {(row["first"].split(",")[0], row["second"].split(",")[0], row["images"]) for row in rows}
+    assert ("parabolic", "Hamiltonian", "400") in pairs
+    assert ("parabolic", "Hamiltonian", "200") in pairs
+    assert ("Hamiltonian", "ResNet", "400") not in pairs

@@ -6,7 +6,8 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from pdenet_repro.report.groups import Cell, Grouping
+from pdenet_repro.report.groups import Cell, Group, Grouping
+from pdenet_repro.report.published import READINGS
 from pdenet_repro.report.results import repetitions
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import difference_from_zero, holm, mcnemar, mean_of_known, t_interval
@@ -19,7 +20,8 @@ Similarity = tuple[float | None, float | None]  # fraction of equal predictions,
 def comparisons(grouping: Grouping) -> list[Row]:
     """Return one row per pair of cells on the same number of images: two dynamics of a group, or a dynamic in two groups.
 
-    Of two groups one is the first; a dynamic that it does not have is compared with all of its dynamics. Differences are means
+    Of two groups one is the first; a dynamic that it does not have is compared with all of its dynamics. Two dynamics of groups
+    that differ in `READINGS` alone are compared where neither group has the other dynamic. Differences are means
     over the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
     """
     own = {cell: _similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
@@ -30,13 +32,21 @@ def comparisons(grouping: Grouping) -> list[Row]:
 def _pairs(grouping: Grouping) -> Iterator[tuple[Cell, Cell]]:
     reference = grouping.groups[0] if grouping.groups else None
     in_reference = {line.dynamic for line in grouping.lines if line.group == reference}
+    trained = {(line.group, line.dynamic, images) for line in grouping.lines for images in line.cells}
     for one, other in combinations(grouping.lines, 2):
         dynamics = {one.dynamic, other.dynamic}
         against_first = reference in (one.group, other.group) and (len(dynamics) == 1 or not dynamics <= in_reference)
-        if one.group == other.group or against_first:
-            for images in sorted(set(one.cells) & set(other.cells)):
-                if one.cells[images].on_folds == other.cells[images].on_folds:  # a seed cannot be paired with a fold
-                    yield one.cells[images], other.cells[images]
+        for images in sorted(set(one.cells) & set(other.cells)):
+            if one.cells[images].on_folds != other.cells[images].on_folds:
+                continue  # a seed cannot be paired with a fold
+            crossed = {(one.group, other.dynamic, images), (other.group, one.dynamic, images)}
+            apart = len(dynamics) == 2 and not crossed & trained and _same_but_readings(one.group, other.group)
+            if one.group == other.group or against_first or apart:
+                yield one.cells[images], other.cells[images]
+
+
+def _same_but_readings(one: Group, other: Group) -> bool:
+    return all(pair[0] in READINGS for pair in {*one.settings} ^ {*other.settings})
 
 
 def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) -> Row | None:
