@@ -31,8 +31,8 @@ class PDENet(nn.Module):
 
     ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and standardise them as for
     training. ``network.forward_standardized(images)`` takes floating-point images that ``network.standardize`` has standardised.
-    Each raises TypeError for images of the other's type. The second raises ValueError for values that no standardised image
-    has, which most raw pixels are, converted to floating-point numbers; it cannot detect all of them.
+    Each raises TypeError for images of the other's type. ``forward_standardized`` also raises ValueError for values that no
+    standardised image has. Most raw images that were converted to floating-point numbers have some, but dark ones need not.
 
     ``dynamic``: the class of the units' dynamic. Initial weights depend on ``seed`` alone, not on the device.
     ``batch_statistics``: batch norms use the statistics of the batch in evaluation mode too.
