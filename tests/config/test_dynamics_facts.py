@@ -98,7 +98,9 @@ def test_what_is_refused_in_one_sentence(file, word, parts):
 def test_of_a_run_whose_file_is_gone_the_message_names_the_copy(file):
     file.unlink()
     for call in (lambda: locate("Plain", str(file), "abc"), lambda: facts_of("Plain", str(file))):
-        with pytest.raises(InvalidConfig, match=r"dynamic=Plain: .*my waves\.py is missing \(the folder of a run keeps a copy"):
+        with pytest.raises(
+            InvalidConfig, match=r"dynamic=Plain: .*my waves\.py is missing \(the folder of a run keeps a copy"
+        ):
             call()
 
 

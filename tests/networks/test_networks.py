@@ -344,7 +344,9 @@ def test_raw_pixels_as_floating_point_numbers_are_not_taken_for_standardised_ima
     raw = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
     for autocast in (False, True):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            with pytest.raises(ValueError, match=r"beyond 166\.3 in modulus, but one is 255; .*network\.standardize\(images\)"):
+            with pytest.raises(
+                ValueError, match=r"beyond 166\.3 in modulus, but one is 255; .*network\.standardize\(images\)"
+            ):
                 network.forward_standardized(raw.to(precision))
             scores = network.forward_standardized(network.standardize(raw.to(precision)))
             assert torch.equal(scores, network.forward_unchecked(network.standardize(raw.to(precision))))

@@ -121,8 +121,8 @@ class FolderLock:
                 raise RunFolderBusy(self._busy(now))
             if waited >= LOCK_TIMEOUT:
                 raise RunFolderBusy(
-                    f"{self._busy(now)}; it has not renewed {self.heartbeat.name} for {LOCK_TIMEOUT:.0f} s, but its lock is not free: if "
-                    f"that process is gone, remove {self.path}"
+                    f"{self._busy(now)}; it has not renewed {self.heartbeat.name} for {LOCK_TIMEOUT:.0f} s, but its lock is not "
+                    f"free: if that process is gone, remove {self.path}"
                 )
             if watched and not announced:
                 announced = True
