@@ -365,6 +365,17 @@ def test_every_standardised_image_is_accepted(side, mode, precision):
         assert network.forward_standardized(network.standardize(raw)).shape == (3, 10)
 
 
+def test_code_that_is_compiled_or_vectorised_does_not_check_the_values():
+    network = PDENet(DYNAMICS["parabolic"], TINY).eval()
+    images = torch.full((2, 3, 8, 8), 255.0)
+    with torch.no_grad():
+        expected = network.forward_unchecked(images)
+        compiled = torch.compile(network.forward_standardized, backend="eager", fullgraph=True)
+        assert torch.equal(compiled(images), expected)
+        each = torch.func.vmap(lambda image: network.forward_unchecked(image[None])[0])(images)
+    assert torch.allclose(each, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_other_sizes_are_classified_down_to_a_pixel_for_the_last_unit():
     network = PDENet(DYNAMICS["hamiltonian"], TINY).eval()
     for height, width in ((2, 2), (32, 32), (5, 7)):
