@@ -62,10 +62,12 @@ def test_a_sweep_over_built_in_dynamics_and_those_of_files(file):
     ("word", "parts"),
     [
         ("wave", ("dynamic=wave", "parabolic, hamiltonian, second_order, resnet", "FILE.py:CLASS")),
-        ("my waves.py", ("FILE.py:CLASS", "Plain, Stated, Wave")),
-        ("none.py:Wave", ("dynamic=Wave", "none.py is missing")),
-        ("my waves.py:Other", ("dynamic=Other", "my waves.py", "Plain, Stated, Wave")),
-        (".:Wave", ("dynamic=Wave", "cannot be read: Is a directory")),
+        ("my waves.py", ("dynamic=my waves.py: must be FILE.py:CLASS, for example my waves.py:Plain",)),
+        ("empty.py", ("dynamic=empty.py: must be FILE.py:CLASS", "empty.py defines no class")),
+        ("broken.py", ("broken.py, line 2: is not valid Python", "must define the class of the dynamic")),
+        ("none.py:Wave", ("dynamic=none.py:Wave: ", "none.py is missing; must be FILE.py:CLASS")),
+        ("my waves.py:Other", ("dynamic=my waves.py:Other", "my waves.py", "Plain, Stated, Wave")),
+        (".:Wave", ("dynamic=.:Wave", "cannot be read: Is a directory")),
         (":Wave", ("dynamic=:Wave", "FILE.py:CLASS")),
         ("broken.py:A", ("broken.py, line 2: is not valid Python", "must define the class A")),
         ("bad.py:A", ("bad.py, line 2", "the facts of A", "colour='red': must be like")),
@@ -78,6 +80,7 @@ def test_a_sweep_over_built_in_dynamics_and_those_of_files(file):
     ],
 )
 def test_what_is_refused_in_one_sentence(file, word, parts):
+    file.with_name("empty.py").write_text("")
     file.with_name("broken.py").write_text("class A:\n    def (\n")
     facts = ['"A", colour="red"', '"B", marker="oo"', "WORDS", None, '"E", hue="red"', '"F", layers=0']
     lines = [
@@ -90,6 +93,15 @@ def test_what_is_refused_in_one_sentence(file, word, parts):
     message = str(caught.value)
     assert "\n" not in message
     assert all(part in message for part in parts), message
+
+
+def test_of_a_run_whose_file_is_gone_the_message_names_the_copy(file):
+    file.unlink()
+    for call in (lambda: locate("Plain", str(file), "abc"), lambda: facts_of("Plain", str(file))):
+        with pytest.raises(
+            InvalidConfig, match=r"dynamic=Plain: .*my waves\.py is missing \(the folder of a run keeps a copy"
+        ):
+            call()
 
 
 def test_a_file_that_has_changed_is_refused(file):

@@ -331,10 +331,49 @@ def test_raw_pixels_and_standardised_images_are_not_confused(precision):
     for autocast in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             for scale in (1, 255):  # the same pixels as numbers
-                with pytest.raises(TypeError, match=r"raw pixels of uint8.*network\.forward_standardized takes"):
+                with pytest.raises(TypeError, match=r"raw pixels of uint8.*forward_standardized\(network\.standardize"):
                     network((raw / scale).to(precision))
             with pytest.raises(TypeError, match=r"standardised images.*network\(images\) takes raw pixels"):
                 network.forward_standardized(raw)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("mode", ["per_image_and_channel", "per_image", "none"])
+def test_raw_pixels_as_floating_point_numbers_are_not_taken_for_standardised_images(mode, precision):
+    network = PDENet(DYNAMICS["parabolic"], TINY, standardization=mode).eval().to(precision)
+    raw = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
+    for autocast in (False, True):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            with pytest.raises(
+                ValueError, match=r"beyond 166\.3 in modulus, but one is 255; .*network\.standardize\(images\)"
+            ):
+                network.forward_standardized(raw.to(precision))
+            scores = network.forward_standardized(network.standardize(raw.to(precision)))
+            assert torch.equal(scores, network.forward_unchecked(network.standardize(raw.to(precision))))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("mode", ["per_image_and_channel", "per_image", "none"])
+@pytest.mark.parametrize("side", [2, 7, 40, 96])
+def test_every_standardised_image_is_accepted(side, mode, precision):
+    network = PDENet(DYNAMICS["parabolic"], TINY, standardization=mode).eval().to(precision)
+    raw = torch.zeros(3, 3, side, side, dtype=torch.uint8)
+    raw[0, 0, 0, 0] = 255  # one pixel has the largest value that a standardised image can have
+    raw[1] = 255
+    raw[1, 2, 0, 1] = 254
+    with torch.no_grad():
+        assert network.forward_standardized(network.standardize(raw)).shape == (3, 10)
+
+
+def test_code_that_is_compiled_or_vectorised_does_not_check_the_values():
+    network = PDENet(DYNAMICS["parabolic"], TINY).eval()
+    images = torch.full((2, 3, 8, 8), 255.0)
+    with torch.no_grad():
+        expected = network.forward_unchecked(images)
+        compiled = torch.compile(network.forward_standardized, backend="eager", fullgraph=True)
+        assert torch.equal(compiled(images), expected)
+        each = torch.func.vmap(lambda image: network.forward_unchecked(image[None])[0])(images)
+    assert torch.allclose(each, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_other_sizes_are_classified_down_to_a_pixel_for_the_last_unit():

@@ -104,7 +104,10 @@ def test_a_damaged_summary_is_named(tmp_path, content):
     path = folder.path / "summary.json"
     text = path.read_text().replace("0.5", "0.6") if content is None else content
     path.write_text(text, errors="surrogateescape")
-    with pytest.raises(RunFolderError, match=r"summary\.json is damaged"):
+    reason = (
+        "" if content is not None else r" \(its entry summary_sha256 is not the checksum of its content\); restore it"
+    )
+    with pytest.raises(RunFolderError, match=rf"summary\.json is damaged{reason}"):
         folder.finished()
 
 

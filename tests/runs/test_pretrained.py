@@ -171,7 +171,7 @@ def test_a_folder_of_studies_is_refused(tmp_path, package, capsys):
         (folder / "config.yaml").write_text("damaged: true\n")
         (folder / "command.txt").write_text("python -m pdenet_repro\n")
     assert export.main([str(tmp_path / "outputs")]) == 2
-    assert "must be the folder of one finished run; it holds runs, but is none" in capsys.readouterr().err
+    assert "must be the folder of one finished run; it is a folder of runs; name one of them" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are(package):

@@ -83,7 +83,7 @@ def test_where_squeue_does_not_answer_that_is_said(submitted, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     found = status(submitted)
     assert found[4].state is State.TO_DO
-    assert found[4].words.startswith("submitted as job 7_4; squeue cannot be asked")
+    assert found[4].words.startswith("submitted as job 7_4; squeue fails here")
 
 
 def test_a_run_that_trains_here_is_running(study, tmp_path):

@@ -110,7 +110,7 @@ def test_a_lock_that_is_never_free_is_named(tmp_path, monkeypatch):
     other = os.open(tmp_path / "run.lock", os.O_RDWR | os.O_CREAT)
     assert lock.try_lock(other)
     monkeypatch.setattr(lock, "LOCK_TIMEOUT", 0.5)
-    with pytest.raises(RunFolderBusy, match=r"no sign of life.*if that process is gone, remove .*run\.lock"):
+    with pytest.raises(RunFolderBusy, match=r"has not renewed running.*if that process is gone, remove .*run\.lock"):
         FolderLock(tmp_path).__enter__()
     os.close(other)
 
@@ -120,7 +120,7 @@ def test_a_holder_that_was_taken_for_dead_notices_before_it_writes(tmp_path):
         first.confirm()
         taken = {"host": "elsewhere", "process": 2, "token": "another", "beat": 0}
         (tmp_path / "running.json").write_text(json.dumps(taken))
-        with pytest.raises(RunFolderBusy, match=r"process 2 on elsewhere.*took the folder over"):
+        with pytest.raises(RunFolderBusy, match=r"process 2 on elsewhere.*has taken the folder over"):
             first.confirm()
     assert json.loads((tmp_path / "running.json").read_text()) == taken  # nor does its end undo the other's heartbeat
 

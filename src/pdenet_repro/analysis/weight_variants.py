@@ -82,7 +82,7 @@ def predictions(
     found = []
     for part in images.tensor_split(batch_count(len(images), batch)):
         with context():
-            found.append(network.forward_standardized((prepare or network.standardize)(part)).argmax(1))
+            found.append(network.forward_unchecked((prepare or network.standardize)(part)).argmax(1))
     return torch.cat(found).cpu().numpy()
 
 

@@ -39,6 +39,8 @@ def _execute(arguments: Sequence[str]) -> int:
     settings, launcher_arguments = split(given.settings)
     command = shlex.join(["python", "-m", "pdenet_repro", *arguments])
     if given.cfg:
+        for argument in launcher_arguments:
+            raise InvalidConfig(f"{argument}: launches the runs of a sweep; leave it out, as --cfg shows one run")
         from pdenet_repro.runs.folder import to_yaml
 
         print(to_yaml(compose.compose(*settings)), end="")

@@ -31,7 +31,11 @@ def _export(given: argparse.Namespace) -> None:
     is_run = (given.run / "config.yaml").is_file()
     collection, *_ = collect(given.run).values()  # a folder of studies has several
     if not is_run or not collection.runs:
-        reason = collection.missing[0].reason if is_run and collection.missing else "it holds runs, but is none"
+        reason = (
+            collection.missing[0].reason
+            if is_run and collection.missing
+            else "it is a folder of runs; name one of them"
+        )
         raise InvalidConfig(f"{given.run}: must be the folder of one finished run; {reason}")
     found = collection.runs[0]
     network = round_weights(given.run, found.predicted, given.data_root, lambda line: print(line, flush=True))

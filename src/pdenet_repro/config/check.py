@@ -75,7 +75,7 @@ def _complaints(config: Config) -> Iterator[str]:
     if schedule.milestones != sorted(schedule.milestones):
         yield f"schedule.milestones={schedule.milestones}: must be in ascending order"
     if config.evaluation.iterate == "best" and config.data.validation == 0:
-        yield "evaluation.iterate=best: must have validation images to choose the best: set data.validation, for example to 0.2"
+        yield "evaluation.iterate=best: needs validation images; set data.validation, for example to 0.2"
     if config.evaluation.statistics != "running" and network.connector_norm != "batch":
         yield (
             f"evaluation.statistics={config.evaluation.statistics}: must be running for network.connector_norm="

@@ -98,7 +98,7 @@ def facts_of(name: str, file: str | None = None) -> Facts:
         The file cannot be read, does not define the class, or states facts that are not allowed.
     """
     if file is not None:
-        _read[name] = read_facts(read_source(Path(file), name), name, file)
+        _read[name] = read_facts(read_source(Path(file), name), name, file, name)
     return BUILT_IN.get(name) or _read.get(name) or Facts(name, name)
 
 
@@ -137,8 +137,8 @@ def locate(dynamic: str, file: str | None = None, sha256: str | None = None) -> 
         raise InvalidConfig(
             f"dynamic={dynamic}: there is no user {path.split('/')[0][1:]}; must be FILE.py:CLASS"
         ) from None
-    content = read_source(source, name)
-    facts_of(name, str(source))
+    content = read_source(source, dynamic)
+    _read[name] = read_facts(content, name, str(source), dynamic)
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
         raise InvalidConfig(changed_file_message(name, str(source), found, sha256))
@@ -153,21 +153,24 @@ def changed_file_message(name: str, file: str, found: str, expected: str) -> str
     )
 
 
-def read_source(path: Path, name: str) -> bytes:
-    """Return the content of the file of dynamic ``name``; raise InvalidConfig if it cannot be read."""
+def read_source(path: Path, dynamic: str) -> bytes:
+    """Return the content of a dynamic's file; raise InvalidConfig if it cannot be read.
+
+    ``dynamic``, for the message: the value of the key, ``FILE.py:CLASS`` as typed, or the name of the class in a saved run.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        reason = "is missing (the folder of a run keeps a copy, dynamic.py)"
+        reason = "is missing" + " (the folder of a run keeps a copy, dynamic.py)" * dynamic.isidentifier()
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-    raise InvalidConfig(f"dynamic={name}: its file {path} {reason}; must be FILE.py:CLASS, an existing file")
+    raise InvalidConfig(f"dynamic={dynamic}: its file {path} {reason}; must be FILE.py:CLASS, an existing file")
 
 
-def read_facts(content: bytes, name: str, file: str) -> Facts:
+def read_facts(content: bytes, name: str, file: str, dynamic: str) -> Facts:
     """Return the facts that class ``name`` states as ``facts = Facts(...)``, parsed from the ``content`` of a file.
 
-    A class that states none is labelled with its name and has the defaults of `Facts`.
+    A class that states none is labelled with its name and has the defaults of `Facts`. ``dynamic`` is as in `read_source`.
 
     Raises
     ------
@@ -182,11 +185,13 @@ def read_facts(content: bytes, name: str, file: str) -> Facts:
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         reason = f"is not valid Python ({getattr(error, 'msg', error)})"
-        raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name}") from error
+        raise InvalidConfig(f"{file}{where}: {reason}; must define the class {name or 'of the dynamic'}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if not name and classes:
+        raise InvalidConfig(f"dynamic={dynamic}: must be FILE.py:CLASS, for example {dynamic}:{next(iter(classes))}")
     if name not in classes:
-        there = f"but these: {', '.join(classes)}" if classes else "and no other class"
-        raise InvalidConfig(f"dynamic={name}: must be FILE.py:CLASS; {file} defines no class {name!r}, {there}")
+        which = f"no class {name!r}, but these: {', '.join(classes)}" if classes else "no class"
+        raise InvalidConfig(f"dynamic={dynamic}: must be FILE.py:CLASS; {file} defines {which}")
     value = _facts_value(classes[name])
     if value is None:
         return Facts(name, name)

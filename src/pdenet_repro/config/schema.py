@@ -1,7 +1,7 @@
 """The schema of configurations: every setting with its type, range and meaning.
 
-A field without a default here must be set by a preset in ``configs/``; no value is set in both places. Ranges are checked by
-check.py. Neither module imports torch, so that a wrong value is reported at once.
+A field without a default here must be set by a preset in ``configs/``; a default here holds where no chosen preset sets
+another value. Ranges are checked by check.py. Neither module imports torch, so that a wrong value is reported at once.
 """
 
 from collections.abc import Iterator

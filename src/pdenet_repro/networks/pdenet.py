@@ -31,7 +31,8 @@ class PDENet(nn.Module):
 
     ``network(images)`` and ``network.probabilities(images)`` take raw pixels, uint8 of 0 to 255, and standardise them as for
     training. ``network.forward_standardized(images)`` takes floating-point images that ``network.standardize`` has standardised.
-    Each raises TypeError for images of the other kind.
+    Each raises TypeError for images of the other's type. ``forward_standardized`` also raises ValueError for values that no
+    standardised image has. Most raw images that were converted to floating-point numbers have some, but dark ones need not.
 
     ``dynamic``: the class of the units' dynamic. Initial weights depend on ``seed`` alone, not on the device.
     ``batch_statistics``: batch norms use the statistics of the batch in evaluation mode too.
@@ -96,7 +97,8 @@ class PDENet(nn.Module):
     def standardize(self, images: Tensor) -> Tensor:
         """Standardise raw images (N, 3, H, W), whose values of 0 to 255 are uint8 or floating-point numbers.
 
-        The arithmetic is in float32 or, for float64 weights, in float64; the result has the type of the weights.
+        The arithmetic of uint8 images is in float32 or, for float64 weights, in float64; that of floating-point images is in
+        their own type. The result has the type of the weights.
         """
         weights = self.dtype
         if not images.is_floating_point():
@@ -115,7 +117,7 @@ class PDENet(nn.Module):
             ``images`` has another shape.
         """
         self._check_images(images, raw=True)
-        return self.forward_standardized(self.standardize(images))
+        return self.forward_unchecked(self.standardize(images))
 
     def forward_standardized(self, images: Tensor) -> Tensor:
         """Return the class scores before the softmax, (N, classes), of standardised images (N, 3, H, W) in the weights' type.
@@ -125,7 +127,18 @@ class PDENet(nn.Module):
         TypeError
             ``images`` is not a tensor of that type (under autocast: of any floating-point type).
         ValueError
-            ``images`` has another shape.
+            ``images`` has another shape, or a value beyond ``sqrt(3 H W)`` in modulus, which no standardised image has.
+            Compiled code does not check the values.
+        """
+        self._check_images(images, raw=False)
+        if not torch.compiler.is_compiling():
+            self._check_values(images.detach())
+        return self.forward_unchecked(images)
+
+    def forward_unchecked(self, images: Tensor) -> Tensor:
+        """Return the same scores as ``forward_standardized`` without the check of the values.
+
+        The check waits for the GPU, and is an error within ``torch.func.vmap``.
         """
         means = self.pixel_means(images)
         with torch.autocast(means.device.type, enabled=False):  # the rounded scores of two classes could be equal
@@ -135,7 +148,7 @@ class PDENet(nn.Module):
     def pixel_means(self, images: Tensor) -> Tensor:
         """Return the classifier's input, the pixel means of the last connector's channels: (N, last width).
 
-        ``images``: standardised, (N, 3, H, W), as for ``forward_standardized``, with the same errors.
+        ``images``: standardised, (N, 3, H, W), in the weights' type; TypeError or ValueError for another type or shape.
         """
         self._check_images(images, raw=False)
         Y: Tensor = self.opening(images)
@@ -168,15 +181,25 @@ class PDENet(nn.Module):
         if images.dtype != torch.uint8 if raw else images.dtype != weights and not rounded:
             hint = ""
             if raw and images.is_floating_point():
-                hint = (
-                    "; network.forward_standardized takes images that are standardised, which network.standardize does"
-                )
+                hint = "; standardise raw pixels of another type: network.forward_standardized(network.standardize(images))"
             elif images.dtype == torch.uint8:
                 hint = "; network(images) takes raw pixels"
             raise TypeError(f"images must be {wanted}, not {_name(images.dtype)}{hint}")
         if images.ndim != 4 or images.shape[1] != 3 or not len(images) or min(images.shape[2:]) < smallest:
             hint = "; image[None] makes a batch of one image" if images.ndim == 3 else ""
             raise ValueError(f"images must be {wanted}, not of shape {tuple(images.shape)}{hint}")
+
+    def _check_values(self, images: Tensor) -> None:
+        """Raise ValueError for a value that no standardised image has.
+
+        The sum of squares of n values with mean 0 and standard deviation at most 1 is less than n = 3 H W.
+        """
+        largest, most = images.abs().max().item(), images[0].numel() ** 0.5
+        if largest > most * (1 + torch.finfo(images.dtype).eps):  # half precision rounds up by this factor at most
+            raise ValueError(
+                f"images must be standardised, so that no value is beyond {most:.4g} in modulus, but one is {largest:.4g}; "
+                "standardise raw pixels: network.forward_standardized(network.standardize(images))"
+            )
 
     def drift(self) -> float | None:
         """Return the largest drift (`Unit`) of all units since the last call; None if no unit runs backwards."""

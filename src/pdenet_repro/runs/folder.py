@@ -239,7 +239,7 @@ def load_summary(folder: Path) -> dict[str, Any] | None:
     try:
         summary = json.loads(path.read_bytes())
         if not isinstance(summary, dict) or summary.get(CHECKSUM_KEY) != checksum_of(summary):
-            raise ValueError("its own checksum does not fit")
+            raise ValueError(f"its entry {CHECKSUM_KEY} is not the checksum of its content")
         return summary
     except FileNotFoundError:
         return None

@@ -1,4 +1,4 @@
-"""Prints what a sweep still has to do, and how long that takes here, judged by a few training steps; starts no run."""
+"""Prints what a sweep still has to do, and how long that takes here, estimated from a few training steps; starts no run."""
 
 import time
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def show(configs: Sequence[Config]) -> None:
 
         where = devices.description(devices.set_up(configs[0]))
         print(
-            f"about {duration(seconds)} on {where}, one run after the other, judged by {STEPS} steps of each network "
+            f"about {duration(seconds)} on {where}, one run after the other, estimated from {STEPS} steps of each network "
             f"that are not compiled (long runs are compiled, and take less time)"
         )
     print("\n".join(failed), end="\n" * bool(failed))

@@ -90,7 +90,7 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     if state is State.QUEUED:
         words.append(f"job {job} is {waits.lower()}")
     elif job and queue is None and state is not State.RUNNING:
-        words.append(f"submitted as job {job}; squeue cannot be asked here whether it still waits")
+        words.append(f"submitted as job {job}; squeue fails here, so whether it still waits is unknown")
     return RunStatus(folder, state, ", ".join(words), size)
 
 

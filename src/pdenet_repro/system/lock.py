@@ -104,10 +104,10 @@ class FolderLock:
             )
         holder = self._holder()
         if holder and holder.get("token") != self.token:
-            raise RunFolderBusy(f"{self._busy(holder)} (it took the folder over from this one, which stops)")
+            raise RunFolderBusy(f"{self._busy(holder)} (that process has taken the folder over; this one stops)")
 
     def _acquire(self) -> None:
-        first, begin, told = self._holder(), time.monotonic(), False
+        first, begin, announced = self._holder(), time.monotonic(), False
         while True:
             with storage_errors(self.path):
                 granted = try_lock(self.descriptor)
@@ -121,11 +121,11 @@ class FolderLock:
                 raise RunFolderBusy(self._busy(now))
             if waited >= LOCK_TIMEOUT:
                 raise RunFolderBusy(
-                    f"{self._busy(now)}; it has shown no sign of life for {LOCK_TIMEOUT:.0f} s, but its lock is not free: if "
-                    f"that process is gone, remove {self.path}"
+                    f"{self._busy(now)}; it has not renewed {self.heartbeat.name} for {LOCK_TIMEOUT:.0f} s, but its lock is not "
+                    f"free: if that process is gone, remove {self.path}"
                 )
-            if watched and not told:
-                told = True
+            if watched and not announced:
+                announced = True
                 longest = HEARTBEAT_TIMEOUT if granted else LOCK_TIMEOUT
                 self.say(
                     f"{self.folder} was held on {now['host']}; waiting for at most {longest:.0f} s to see whether it still is"

@@ -95,7 +95,7 @@ def reestimate_statistics(
         for part in np.array_split(drawn, batch_count(len(drawn), batch_size)):
             with autocast():
                 pixels = images.pixels[torch.from_numpy(part).to(images.pixels.device)]
-                network.forward_standardized((prepare or network.standardize)(pixels))
+                network.forward_unchecked((prepare or network.standardize)(pixels))
             for norm, (first, second) in zip(norms, moments, strict=True):
                 share = len(part) / len(drawn)
                 first.add_(norm.running_mean, alpha=share)

@@ -22,7 +22,7 @@ class StoppedWhileCompiling(BaseException):
 
 
 class _Subprocess:
-    """The module ``subprocess``, except that the processes it starts have a session of their own."""
+    """Replacement for the module ``subprocess`` that starts each process in a new session (``start_new_session``)."""
 
     run = staticmethod(functools.partial(subprocess.run, start_new_session=True))
     check_output = staticmethod(functools.partial(subprocess.check_output, start_new_session=True))

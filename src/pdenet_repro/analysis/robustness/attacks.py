@@ -137,7 +137,7 @@ def attack(
 
 def scores(network: PDENet, images: Tensor) -> Tensor:
     """Return the class scores (N, classes) of raw images (N, 3, H, W) of any type with values 0..255."""
-    return network.forward_standardized(network.standardize(images))
+    return network.forward_unchecked(network.standardize(images))
 
 
 def correctness(network: PDENet, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

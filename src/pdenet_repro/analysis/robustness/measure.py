@@ -52,7 +52,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         network depend on the batch.
     """
     if len({each.config.data.name for each in subjects}) > 1:
-        raise InvalidConfig("robustness: the networks must have one data set, so that they are shown the same images")
+        found = " and ".join(f"{each.name} has data.name={each.config.data.name}" for each in subjects)
+        raise InvalidConfig(
+            f"robustness: all networks must have one data set, to classify the same images, but {found}"
+        )
     batches = batch_dependence_note(subjects, given.images, BATCH)
     panels = panels_of(given)
     right = {subject: right_predictions(subject, _batches(subject, given), panels, given) for subject in subjects}

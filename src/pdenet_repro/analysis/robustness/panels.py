@@ -51,10 +51,7 @@ class AddStrengths(argparse.Action):
         before = getattr(namespace, self.dest)
         name, found = _strengths(self, values)
         if name in before:
-            first = ",".join(f"{value:g}" for value in before[name])
-            raise argparse.ArgumentError(
-                self, f"{values}: must name another corruption or norm, {name}={first} has been given already"
-            )
+            raise argparse.ArgumentError(self, f"{values}: names {name} twice; give its strengths once")
         setattr(namespace, self.dest, before | {name: found})
 
 

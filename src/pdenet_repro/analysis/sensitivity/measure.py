@@ -91,7 +91,7 @@ def _gains(subject: Subject, entering: Sequence[Tensor], images: int, seed: int)
         for number, (unit, Y) in enumerate(zip(units(network), entering, strict=True), start=1)
     ]
     rows = []
-    for part, map_, X in (*maps, ("network", network.forward_standardized, network.standardize(pixels))):
+    for part, map_, X in (*maps, ("network", network.forward_unchecked, network.standardize(pixels))):
         largest, mean = (np.concatenate(each) for each in zip(*(gains(map_, x) for x in X.split(BATCH)), strict=True))
         about = {**subject.columns, "part": part, "images": images}
         rows.append(about | extremes("largest_gain", largest) | extremes("mean_gain", mean))
