@@ -16,9 +16,7 @@ from pdenet_repro.runs.training_run import TrainingRun
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.files import sha256
 
-CONTROLS = (
-    Path(__file__).parents[2] / "docs" / "examples" / "controls.py"
-)  # dynamics with other equations than the built-in ones
+CONTROLS = Path(__file__).parents[2] / "docs" / "examples" / "controls.py"  # dynamics whose facts state no equation
 WORDS = (
     "data=shapes",
     "network=tiny",
