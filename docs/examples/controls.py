@@ -13,7 +13,7 @@ from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, Parabolic, ResN
 class Expansive(Parabolic):
     """(7) with the sign flipped, ``Y_{j+1} = Y_j + h K^T sigma(N(K Y_j) s + b)``: no distance falls (no norm, s >= 0)."""
 
-    facts = Facts("expansive", colour="#cc79a7", marker="^", integrator="forward Euler", order=1, region="disc")
+    facts = Facts("expansive", colour="#cc79a7", marker="^", integrator="forward Euler", order=1)
 
     def step(self, state: State, theta: Theta) -> State:
         """``Y_{j+1} = Y_j - h F(Y_j; theta_j)``."""

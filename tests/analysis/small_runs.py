@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pdenet_repro.runs.training_run import TrainingRun
 from pdenet_repro.system.console import Log
 from pdenet_repro.system.files import sha256
 
+CONTROLS = Path(__file__).parents[2] / "docs" / "examples" / "controls.py"  # dynamics whose facts state no equation
 WORDS = (
     "data=shapes",
     "network=tiny",

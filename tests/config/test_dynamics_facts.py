@@ -1,6 +1,7 @@
 """Facts of dynamics: the table, and those that a user's file states, read from its text."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -131,9 +132,21 @@ def test_a_recipe_may_choose_by_dynamic():
     assert draws == {"parabolic": "once", "hamiltonian": "once", "second_order": "each_step"}
 
 
-def test_a_region_that_is_not_known_is_refused():
-    with pytest.raises(ValueError, match="region='square': must be disc, imaginary_interval or None"):
-        replace(BUILT_IN["resnet"], region="square")
+@pytest.mark.parametrize(
+    ("fact", "value", "allowed"),
+    [
+        ("region", "square", "disc, imaginary_interval or None"),
+        ("equation", "wave", "parabolic, hamiltonian, second_order or None"),
+        ("equation", "hamiltonian", "hamiltonian has layers=2"),  # resnet has one
+        ("integrator", "", "text or None"),
+        ("published", 74.85, "percentages by recipe"),
+        ("published", {"paper": "74.85"}, "percentages by recipe"),
+        ("published", {"paper": 101}, "percentages by recipe"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(fact, value, allowed):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{fact}={value!r}: must be ')}.*{allowed}"):
+        replace(BUILT_IN["resnet"], **{fact: value})
 
 
 def test_no_torch_is_needed(file):

@@ -59,6 +59,14 @@ def test_a_reversible_one_of_two_layers(write):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_a_subclass_does_not_inherit_the_equation_which_its_own_step_may_not_have(write):
+    network = network_of(write('class Mine(Hamiltonian):\n    facts = Facts("mine", reversible=True, layers=2)\n'))
+    assert network.units[0].dynamic.facts.equation is None
+    for order in ("y_first", "z_first"):
+        variant = network_of("dynamic=hamiltonian", f"network.hamiltonian_order={order}")
+        assert variant.units[0].dynamic.facts.equation == "hamiltonian"
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -68,6 +76,10 @@ def test_a_reversible_one_of_two_layers(write):
         (
             "class Mine(Dynamic):\n    facts = Facts('mine', reversible=True)\n" + STEP,
             "must have a method inverse_step",
+        ),
+        (
+            "class Mine(Dynamic):\n    layer = ResidualLayer\n    facts = Facts('mine', equation='parabolic')\n" + STEP,
+            "equation='parabolic'; it must have layer = SymmetricLayer",
         ),
         (
             "class Mine(Dynamic):\n    pass\nimport no_such_module\n",

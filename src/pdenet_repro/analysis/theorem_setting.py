@@ -11,7 +11,7 @@ from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, ope
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.config.schema import IMAGE_SIDE
-from pdenet_repro.networks.dynamics import Dynamic, SecondOrder
+from pdenet_repro.networks.dynamics import Dynamic
 from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.norms import Norm
 
@@ -45,7 +45,7 @@ def theorem_flows(subject: Subject, refined: int = 1) -> list[Flow]:
         kernels = [K for layer in theta for name, K in layer._asdict().items() if is_kernel(name)]
         largest = max(operator_norm(K, IMAGE_SIDE >> i, tolerance=1e-3)[0] for K in kernels)
         bound = euler_bound(largest)
-        if isinstance(unit.dynamic, SecondOrder):
+        if unit.dynamic.facts.equation == "second_order":
             bound = min(bound, leapfrog_bound(largest))
         finer = max(refined, math.ceil(network.step_size / bound))
         dynamic = type(unit.dynamic)(network.step_size / finer, Norm("none"), network.activation)

@@ -1,6 +1,6 @@
-"""Facts about each dynamic other than its equation: name, label and colour, integrator, published accuracies.
+"""Facts about each dynamic other than its arithmetic: name, label and colour, integrator, published accuracies.
 
-Code that treats dynamics differently (configuration, cost, figures, analyses) reads the facts here; the equations are the
+Code that treats dynamics differently (configuration, cost, figures, analyses) reads the facts here; the time steps are the
 classes of networks/dynamics.py. This module imports no torch and executes no user's file: the facts of a user's own dynamic
 are parsed from the text of its file.
 """
@@ -17,6 +17,7 @@ from pdenet_repro.system.errors import InvalidConfig
 
 MARKERS = "osD^vPX*p<>hdH8"  # codes of matplotlib
 REGIONS = ("disc", "imaginary_interval")  # regions of stability in the complex plane, where a step does not amplify
+EQUATIONS = ("parabolic", "hamiltonian", "second_order")  # schemes about which analyses have a theorem or an energy
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Facts:
     marker: str = "v"  # one of `MARKERS`, for its points
     reversible: bool = False  # whether a step can be undone exactly; then the class has an `inverse_step`
     layers: int = 1  # the number of layers in one step; each acts on an equal part of the channels
-    integrator: str = "its integrator"  # the name of the time integrator
+    integrator: str | None = None  # the name of the time integrator; None: unknown
     order: int | None = None  # order of convergence in h at a fixed final time; None: unknown
     region: str | None = None  # region of stability, one of `REGIONS`; None: unknown, and `analysis spectrum` omits it
+    equation: str | None = None  # one of `EQUATIONS`, only if a step is exactly that of this built-in dynamic
     published: Mapping[str, float] = field(default_factory=dict)  # test accuracy in % on all of STL-10, by recipe
 
     def __post_init__(self) -> None:
@@ -47,9 +49,19 @@ class Facts:
             "marker": (_matches(f"[{re.escape(MARKERS)}]", self.marker), f"one of {' '.join(MARKERS)}"),
             "reversible": (isinstance(self.reversible, bool), "True or False"),
             "layers": (type(self.layers) is int and self.layers >= 1, "a whole number of at least 1"),
-            "integrator": (isinstance(self.integrator, str), "text"),
+            "integrator": (self.integrator is None or _matches(".+", self.integrator), "text or None"),
             "order": (self.order is None or (type(self.order) is int and self.order >= 1), "1, 2, ... or None"),
             "region": (self.region is None or self.region in REGIONS, f"{', '.join(REGIONS)} or None"),
+            "equation": (
+                self.equation is None
+                or (self.equation in EQUATIONS and self.layers == 1 + (self.equation == "hamiltonian")),
+                f"{', '.join(EQUATIONS)} or None; hamiltonian has layers=2, the others layers=1",
+            ),
+            "published": (
+                isinstance(self.published, Mapping)
+                and all(type(value) in (int, float) and 0 <= value <= 100 for value in self.published.values()),
+                'percentages by recipe, like {"paper": 74.85}',
+            ),
         }
         for name, (fits, allowed) in rules.items():
             if not fits:
@@ -69,15 +81,17 @@ BUILT_IN: dict[str, Facts] = {
     for facts in (
         Facts(
             "parabolic", "parabolic", "#d55e00", "o", integrator="forward Euler", order=1, region="disc",
-            published={"paper": 74.85, "authors": 74.85, "jmiv": 77.0},
+            equation="parabolic", published={"paper": 74.85, "authors": 74.85, "jmiv": 77.0},
         ),
         Facts(
             "Hamiltonian", "hamiltonian", "#0072b2", "s", reversible=True, layers=2, integrator="symplectic Euler", order=1,
-            region="imaginary_interval", published={"paper": 74.78, "authors": 74.78, "jmiv": 78.3},
+            region="imaginary_interval", equation="hamiltonian",
+            published={"paper": 74.78, "authors": 74.78, "jmiv": 78.3},
         ),
         Facts(
             "second-order", "second_order", "#009e73", "D", reversible=True, integrator="leapfrog", order=1,
-            region="imaginary_interval", published={"paper": 75.08, "authors": 75.08, "jmiv": 74.3},
+            region="imaginary_interval", equation="second_order",
+            published={"paper": 75.08, "authors": 75.08, "jmiv": 74.3},
         ),
         Facts("ResNet", "resnet", "#666666", "^", integrator="forward Euler", order=1, region="disc"),
     )

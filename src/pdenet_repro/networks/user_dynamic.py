@@ -9,7 +9,7 @@ from types import ModuleType
 
 from pdenet_repro.config.dynamics import ALLOWED, changed_file_message, facts_of, read_source
 from pdenet_repro.config.schema import Config
-from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic
+from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic, SymmetricLayer
 from pdenet_repro.system.errors import InvalidConfig
 
 
@@ -41,6 +41,10 @@ def dynamic_class(config: Config) -> type[Dynamic]:
         raise InvalidConfig(f"{file}: the class {name} must have a method step")
     if facts.reversible and cls.inverse_step is Dynamic.inverse_step:
         raise InvalidConfig(f"{file}: the facts of {name} say reversible=True; it must have a method inverse_step")
+    if facts.equation and not issubclass(cls.layer, SymmetricLayer):
+        raise InvalidConfig(
+            f"{file}: the facts of {name} say equation={facts.equation!r}; it must have layer = SymmetricLayer"
+        )
     if "facts" not in vars(cls) and hasattr(cls, "facts"):
         raise InvalidConfig(
             f"{file}: the class {name} must state facts = Facts(...) of its own; those of its base class are not used"

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from small_runs import finished_run, made_dataset, subject_of
+from small_runs import CONTROLS, finished_run, made_dataset, subject_of
 
 from pdenet_repro.analysis.energy import figures, invariants
 from pdenet_repro.analysis.energy.measure import measure
@@ -236,6 +236,16 @@ def test_only_quantities_of_two_parts_are_said_to_be_constant_to_an_order(dynami
     named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert sum("O(h" in name for name in named) == orders
     assert ("φ" in named) == (not orders)
+
+
+def test_an_equation_without_energy_gets_none_and_one_sentence_says_so():
+    controls = [subject_of(f"{CONTROLS}:{name}") for name in ("Expansive", "EqualSigns")]
+    result = measure(controls, Namespace(images=2, seed=0))
+    assert not any(row[f"{name}_over_linear_bound_median"] for row in result.tables["energy"]
+                   for name in ("invariant", "centred_invariant", "energy_10"))  # fmt: skip
+    assert "energy_conserved" not in result.pictures
+    (sentence,) = [each for each in result.sentences if "phi" in each or "H is" in each]
+    assert "not measured for expansive, initial weights; equal signs, initial weights" in sentence
 
 
 def test_images_that_would_not_fit_are_refused(monkeypatch):

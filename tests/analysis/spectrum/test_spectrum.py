@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse.linalg import ArpackError
-from small_runs import finished, subject_of
+from small_runs import CONTROLS, finished, subject_of
 
 from pdenet_repro.analysis import operator_norm as norm_module
 from pdenet_repro.analysis.jacobian import (
@@ -21,6 +21,7 @@ from pdenet_repro.analysis.jacobian import (
     extreme_eigenvalues,
 )
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
+from pdenet_repro.analysis.result import DoesNotApply
 from pdenet_repro.analysis.spectrum import measure as spectrum
 from pdenet_repro.analysis.spectrum.figures import eigenvalue_plane, step_sizes
 from pdenet_repro.analysis.spectrum.integrators import integrator_of
@@ -331,6 +332,11 @@ def test_networks_of_one_dynamic_are_distinguished(tmp_path):
     assert found == [*expected, "parabolic, initial weights", "ResNet, initial weights"]
     twice = subjects(["data=shapes", "network=tiny", "network.norm=none,channel"], torch.device("cpu"), None)
     assert [subject.name for subject in twice] == ["parabolic, initial weights 1", "parabolic, initial weights 2"]
+
+
+def test_the_stability_of_forward_euler_is_not_stated_for_the_reversed_sign():
+    with pytest.raises(DoesNotApply, match="expansive, initial weights: the dynamic states no region of stability"):
+        spectrum.measure([subject_of(f"{CONTROLS}:Expansive")], argparse.Namespace(images=1, unknowns=None, seed=0))
 
 
 def refused(capsys, *words):

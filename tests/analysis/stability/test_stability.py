@@ -7,7 +7,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from small_runs import finished_run, made_dataset, subject_of
+from small_runs import CONTROLS, finished_run, made_dataset, subject_of
 
 from pdenet_repro import compose
 from pdenet_repro.analysis.depth_axes import positions
@@ -308,6 +308,15 @@ def test_there_is_no_panel_of_what_no_energy_bounds(controlled, panels):
         for setting in (WITH_NORM, WITHOUT) for time in range(3)
     ]  # fmt: skip
     assert len(picture(rows, {2}).axes) == panels
+
+
+def test_theorem_1_is_tested_for_no_other_equation_and_one_sentence_says_so():
+    controls = [subject_of(f"{CONTROLS}:{name}") for name in ("Expansive", "StartsParabolic")]
+    result = measure(controls, Namespace(images=2, sizes="0.1", seed=0))
+    assert "stability_theorem" not in result.tables.keys() | result.pictures.keys()
+    (sentence,) = [each for each in result.sentences if "Theorem 1" in each]
+    assert "not tested for expansive, initial weights; starts parabolic, initial weights" in sentence
+    assert not any("control is not among the networks" in each for each in result.sentences)  # one has its layer
 
 
 @pytest.fixture

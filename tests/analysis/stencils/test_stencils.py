@@ -142,6 +142,16 @@ def test_finer_meshes_get_finer_time_steps():
     assert [stencils.steps_for_one(wave, side) for side in (48, 96, 144, 192)] == [1, 1, 2, 2]
 
 
+def test_a_wave_of_one_s_own_gets_the_time_steps_of_waves_only_if_its_facts_state_the_equation(tmp_path):
+    head = "from pdenet_repro.networks.dynamics import Facts, SecondOrder\n\nclass Mine(SecondOrder):\n"
+    found = []
+    for i, more in enumerate(("", ", equation='second_order'")):
+        file = tmp_path / f"mine{i}.py"
+        file.write_text(f"{head}    facts = Facts('mine', reversible=True{more})\n")
+        found.append(stencils.steps_for_one(subject_of(f"{file}:Mine").network, 192))
+    assert found == [4, 2]
+
+
 def test_unchanged_and_rescaled_are_compared_in_pairs_with_new_statistics():
     rows = stencils.measure([subject_of("parabolic")], given(images=20, sides="48")).tables["stencils_resolution"]
     unchanged, rescaled = rows[1:]

@@ -9,7 +9,7 @@ from pdenet_repro.analysis import depth_axes
 from pdenet_repro.analysis.drawing import draw_layers, legend, line_styles, plain_numbers, styles_of
 from pdenet_repro.analysis.energy.time_series import NetworkSeries
 from pdenet_repro.analysis.result import Row
-from pdenet_repro.analysis.trajectory import Place, places
+from pdenet_repro.analysis.trajectory import Place, places, units
 from pdenet_repro.report.figures import Style
 
 
@@ -58,7 +58,7 @@ def of_invariants(found: Sequence[NetworkSeries]) -> Figure:
                 (series.centred, colour, "H with both parts at one time, constant to O(h²)", "-"),
                 (series.energy_10, "black", "energy (10)", "--"),
             ]
-            if each.subject.dynamic == "parabolic":  # its state has one part
+            if units(each.subject.network)[0].dynamic.facts.equation == "parabolic":  # its state has one part
                 lines = [(series.invariant, colour, "φ", "-")]
             for values, shade, name, line in lines:
                 if values is not None:

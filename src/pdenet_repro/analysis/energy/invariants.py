@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pdenet_repro.analysis.operator_norm import operator_norm
-from pdenet_repro.networks.dynamics import Dynamic, Hamiltonian, SecondOrder, State
+from pdenet_repro.networks.dynamics import Dynamic, State
 from pdenet_repro.networks.layers import ACTIVATIONS, conv, is_kernel
 from pdenet_repro.networks.norms import NORMS, Norm
 
@@ -52,11 +52,11 @@ def invariant(dynamic: Dynamic, state: State, theta: Any, activation: str, after
     state one step later, Y (Hamiltonian) or the velocity (second-order) is averaged to the time of the other part, and H is
     constant to O(h^2).
     """
-    if isinstance(dynamic, Hamiltonian):
+    if dynamic.facts.equation == "hamiltonian":
         (Y, Z), (theta1, theta2) = state, theta
         Y = (Y + after[0]) / 2 if after else Y
         return phi(Z, theta1, activation) + phi(Y, theta2, activation)
-    if isinstance(dynamic, SecondOrder):
+    if dynamic.facts.equation == "second_order":
         (Y, Y_previous), (theta_j,) = state, theta
         V = (after[0] - Y_previous) / (2 * dynamic.h) if after else (Y - Y_previous) / dynamic.h
         return squared(V) / 2 + phi(Y, theta_j, activation)
@@ -72,13 +72,13 @@ def linear_bound(dynamic: Dynamic, Y: Tensor, theta: Any) -> Tensor:
 
 
 def _parts(dynamic: Dynamic, Y: Tensor, theta: Any) -> list[tuple[Tensor, Any]]:
-    if isinstance(dynamic, Hamiltonian):
+    if dynamic.facts.equation == "hamiltonian":
         first, second = dynamic.start(Y)
         return [(second, theta[0]), (first, theta[1])]
     return [(Y, theta[0])]
 
 
-def energy_10(dynamic: SecondOrder, state: State, theta: Any, activation: str) -> Tensor:
+def energy_10(dynamic: Dynamic, state: State, theta: Any, activation: str) -> Tensor:
     """Return energy (10), ``|V|^2 / 2 + <K Y, sigma(K Y + b)> / 2`` with ``V = (Y_j - Y_{j-1}) / h``: (N,) float64."""
     (Y, Y_previous), (theta_j,) = state, theta
     X = conv(Y, theta_j.kernel)
@@ -102,10 +102,10 @@ def energy_distance(dynamic: Dynamic, one: State, other: State, theta: Any, acti
             first, second = sigma(first + b), sigma(second + b)
         return squared(first - second)
 
-    if isinstance(dynamic, Hamiltonian):
+    if dynamic.facts.equation == "hamiltonian":
         (Y, Z), (Y_other, Z_other) = one, other
         return (of(Z, Z_other, theta[0]) + of(Y, Y_other, theta[1])).sqrt()
-    if isinstance(dynamic, SecondOrder):
+    if dynamic.facts.equation == "second_order":
         V, V_other = ((state[0] - state[1]) / dynamic.h for state in (one, other))
         return (squared(V - V_other) + of(one[0], other[0], theta[0])).sqrt()
     return None

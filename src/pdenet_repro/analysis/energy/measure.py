@@ -15,7 +15,7 @@ from pdenet_repro.analysis.energy.time_series import NetworkSeries, TimeSeries, 
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, joined, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import network_flows, theorem_flows
-from pdenet_repro.analysis.trajectory import entering_features
+from pdenet_repro.analysis.trajectory import entering_features, units
 from pdenet_repro.system.console import progress
 
 COMPARE_WITH_INITIAL_WEIGHTS = True
@@ -104,14 +104,17 @@ def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]
             if each.setting == setting
         ]
         sentences.append(f"{setting}: the units multiply the norm of the features (medians) by {'; '.join(factors)}.")
+    without = []
     for each, order in zip((each for each in found if each.setting == THEOREM), orders, strict=True):
-        if not order:
+        equation = units(each.subject.network)[0].dynamic.facts.equation
+        if equation is None:
+            without.append(each.subject.name)
             continue
         about = f"{each.subject.name}, {THEOREM}:"
         invariant, centred, energy_10 = (
             [getattr(unit, name) for unit in each.units] for name in ("invariant", "centred", "energy_10")
         )
-        if each.subject.dynamic == "parabolic":
+        if equation == "parabolic":
             worst = max(float((phi[1:] / phi[:-1]).max()) for phi in invariant)
             left = joined((np.median(phi[-1] / phi[0]) for phi in invariant), ".3f")
             sentences.append(
@@ -129,6 +132,10 @@ def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]
         if energy_10[0] is not None:
             largest = max(float(E.max()) for E in energy_10)
             sentences.append(f"{about} energy (10) is at most {largest:.3f} times the linear bound.")
+    if without:
+        sentences.append(
+            f"phi(Y) and H are not measured for {'; '.join(without)}, because the facts state no equation (facts.equation)."
+        )
     return sentences
 
 

@@ -14,7 +14,6 @@ from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.theorem_setting import Flow
 from pdenet_repro.analysis.trajectory import euclidean_norms, units
-from pdenet_repro.networks.dynamics import Hamiltonian, Parabolic, SecondOrder
 
 BATCH = 8  # images whose states at all times of a unit are in memory together
 
@@ -25,7 +24,7 @@ class TimeSeries:
 
     times: np.ndarray  # (times,), in time steps of the network
     norm: np.ndarray  # Euclidean norm of the features over that at the start
-    invariant: np.ndarray | None = None  # `invariants.invariant` of the states; None for a dynamic without one
+    invariant: np.ndarray | None = None  # `invariants.invariant` of the states; None if the facts state no equation
     centred: np.ndarray | None = None  # the same with both parts of a state at one time; NaN at the last time
     energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
 
@@ -60,13 +59,13 @@ def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     states = invariants.unit_states(dynamic, Y, flow.thetas)
     norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
     found = {"norm": norm / norm[0]}
-    if activation and isinstance(dynamic, Parabolic | Hamiltonian | SecondOrder):
+    if activation and dynamic.facts.equation:
         bound = invariants.linear_bound(dynamic, Y, theta).clamp_min(1e-300)
         own = [invariants.invariant(dynamic, state, theta, activation) for state in states]
         found["invariant"] = torch.stack(own) / bound
         centred = [invariants.invariant(dynamic, state, theta, activation, after) for state, after in pairwise(states)]
         found["centred"] = torch.stack([*centred, torch.full_like(own[0], torch.nan)]) / bound
-        if isinstance(dynamic, SecondOrder):
+        if dynamic.facts.equation == "second_order":
             energies = [invariants.energy_10(dynamic, state, theta, activation) for state in states]
             found["energy_10"] = torch.stack(energies) / bound
     return found

@@ -80,7 +80,8 @@ Integrator = ForwardEuler | Wave  # their q, (n,) complex, are the eigenvalues o
 def integrator_of(dynamic: str) -> Integrator:
     """Return the integrator of a dynamic; raises KeyError if the dynamic's facts state no region of stability."""
     facts = facts_of(dynamic)
-    by_region: dict[str, Integrator] = {"disc": ForwardEuler(), "imaginary_interval": Wave(facts.integrator)}
+    wave = Wave(facts.integrator or "the integrator")
+    by_region: dict[str, Integrator] = {"disc": ForwardEuler(), "imaginary_interval": wave}
     return by_region[str(facts.region)]
 
 

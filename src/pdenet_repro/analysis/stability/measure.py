@@ -29,7 +29,9 @@ from pdenet_repro.analysis.trajectory import (
     places,
     state_features,
     states,
+    units,
 )  # fmt: skip
+from pdenet_repro.networks.dynamics import ResidualLayer
 from pdenet_repro.system.console import progress
 from pdenet_repro.system.seeds import stream, torch_seed
 
@@ -77,7 +79,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         drawn.append((subject, path, by_start))
         rows += _rows(subject, path, by_start)
         result.sentences.append(_sentence(subject, path, by_start, given.images))
-    if not any(subject.dynamic == "resnet" for subject in subjects):
+    if not any(issubclass(units(subject.network)[0].dynamic.layer, ResidualLayer) for subject in subjects):
         result.sentences.append(
             "The unrestricted control is not among the networks: it is trained with dynamic=resnet."
         )

@@ -23,6 +23,7 @@ from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
 from pdenet_repro.analysis.subjects import Subject
+from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import (
     STATISTICS_IMAGES,
     accuracy_columns,
@@ -31,7 +32,6 @@ from pdenet_repro.analysis.weight_variants import (
     renew_statistics,
 )
 from pdenet_repro.config.schema import IMAGE_SIDE, batch_dependence
-from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.layers import is_kernel
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import mcnemar
@@ -131,9 +131,12 @@ def with_rescaled_stencils(network: PDENet, factor: float) -> PDENet:
 
 
 def steps_for_one(network: PDENet, side: int) -> int:
-    """Return how many time steps must replace one at ``side`` pixels by the CFL condition; 1 on coarser meshes."""
+    """Return how many time steps must replace one at ``side`` pixels by the CFL condition; 1 on coarser meshes.
+
+    A dynamic without ``facts.equation`` gets the number for first-order equations, the larger one.
+    """
     ratio = max(1.0, side / IMAGE_SIDE)
-    waves = isinstance(network.units[0].dynamic, Hamiltonian | SecondOrder)
+    waves = units(network)[0].dynamic.facts.equation in ("hamiltonian", "second_order")
     return math.ceil(ratio if waves else ratio**2)
 
 
