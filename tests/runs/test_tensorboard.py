@@ -56,9 +56,12 @@ def test_runs_by_name_settings_and_one_chart_for_all(study):
     assert {tag for _, names in CHARTS["study"].values() for tag in names} <= tags
 
 
-def test_a_run_that_starts_over_discards_the_epochs_of_the_attempt_before(tmp_path):
+def test_a_run_that_starts_over_discards_the_epochs_of_the_attempt_before(tmp_path, monkeypatch):
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+    from tensorboard.summary.writer import event_file_writer
 
+    # Files of one second are read in the order of the last part of their names, a count of the process: "10" before "9".
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     for epochs, accuracy in ((3, 0.1), (2, 0.9)):
         events = Events(tmp_path / "run", 1, print)
         for epoch in range(1, epochs + 1):
