@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from waiting import PATIENCE
 
 from pdenet_repro.cli import command as command_line
 
@@ -228,7 +229,7 @@ def python(*words, cwd, **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PDENET_", "HYDRA_"))}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words], cwd=cwd, env=clean | environment, capture_output=True, text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )  # fmt: skip
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     errors = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from waiting import end, wait_until
+from waiting import PATIENCE, end, wait_until
 
 from pdenet_repro.cli.status import clean, show_status
 from pdenet_repro.system.lock import held
@@ -260,6 +260,6 @@ def execute(words):
 command.execute = execute
 sys.exit(__main__.main())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 128 + getattr(signal, name)
     assert done.stderr == f"stopped by {name} while nothing was being trained; nothing is lost\n"

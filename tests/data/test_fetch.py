@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from archive_server import MEMBERS, content, md5, names, packed, part_of, put
 from filelock import FileLock
+from waiting import PATIENCE
 
 from pdenet_repro.data import download, fetch
 from pdenet_repro.data.fetch import STL10_ARCHIVE, fetch_stl10
@@ -224,10 +225,10 @@ def test_a_second_process_waits_and_finds_it_done(root, archive, server):
     )
     with FileLock(root / "stl10_binary.lock"):
         second.start()
-        assert said.get(timeout=10) == f"another process is fetching STL-10 to {root}; waiting for it"
+        assert said.get(timeout=PATIENCE) == f"another process is fetching STL-10 to {root}; waiting for it"
         for name in MEMBERS:
             put(root / "stl10_binary" / name, MEMBERS[name])
-    second.join(10)
+    second.join(PATIENCE)
     assert not second.is_alive()
     assert server.requests == []
     assert names(root) == {"stl10_binary", "stl10_binary.lock"}

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from test_analyses import leave
+from waiting import PATIENCE
 
 from pdenet_repro.cli.report import main
 
@@ -47,7 +48,7 @@ def look(page, width, tmp_path):
     probe.write_text(PROBE.format(page=page.name, width=width))
     done = subprocess.run(
         [*CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--dump-dom", probe.as_uri()],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     found = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.S)
     assert found, done.stderr

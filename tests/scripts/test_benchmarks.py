@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 pytestmark = pytest.mark.slow
@@ -94,7 +95,7 @@ def test_a_missing_gpu_is_refused(script):
 )
 def test_what_cannot_be_measured_is_said_and_nothing_is_left_running(options, said):
     command = [sys.executable, SCRIPTS / "benchmark_training.py", *options, "--dynamics", "parabolic"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode
     assert said in done.stderr
     assert "Traceback" not in done.stderr

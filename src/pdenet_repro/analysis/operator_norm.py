@@ -45,20 +45,20 @@ def operator_norm(K: Tensor, side: int, tolerance: float = 1e-7) -> tuple[float,
     return float(max(values[0], 0.0)) ** 0.5, torch.from_numpy(vectors[:, 0].copy()).reshape(shape)
 
 
-def euler_bound(norm: float) -> float:
-    """Return ``2 / ||K||^2``: up to this step size forward Euler for (7) increases no distance; ``norm`` is ``||K||``.
+def euler_bound(norm_of_K: float) -> float:
+    """Return ``2 / ||K||^2``: up to this step size forward Euler for (7) increases no distance; ``norm_of_K`` is ``||K||``.
 
     This is the discrete form of Theorem 1, for a layer without normalisation and a monotone sigma of slope at most 1. Then
     ``F(Y) - F(Z) = -K^T D K (Y - Z)``, where D is diagonal with slopes of secants of sigma, which are in [0, 1]. The symmetric
     matrix ``I - h K^T D K`` has eigenvalues in ``[1 - h ||K||^2, 1]``, so ``h <= 2 / ||K||^2`` is sufficient. For D = I it is
     necessary. A norm of 0 gives inf.
     """
-    return 2 / norm**2 if norm else float("inf")
+    return 2 / norm_of_K**2 if norm_of_K else float("inf")
 
 
-def leapfrog_bound(norm: float) -> float:
+def leapfrog_bound(norm_of_K: float) -> float:
     """Return ``2 / ||K||``, the largest step size at which leapfrog for the linear ``Y'' = -K^T K Y`` is stable."""
-    return 2 / norm if norm else float("inf")
+    return 2 / norm_of_K if norm_of_K else float("inf")
 
 
 def entries_for_step_size(channels: int, h: float) -> float:

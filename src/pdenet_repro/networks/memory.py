@@ -93,12 +93,12 @@ class Reversed(torch.autograd.Function):
         ctx.device = state[0].device.type
         ctx.autocast = torch.is_autocast_enabled(ctx.device), torch.get_autocast_dtype(ctx.device)
         state = tuple(part.detach() for part in state)  # no graph is built or compiled for the forward pass
-        norms, sums = _euclidean_norms(state), _signed_sums(state)
+        part_norms, sums = _euclidean_norms(state), _signed_sums(state)
         for j, theta in enumerate(_per_step(unit, weights)):
             state = unit.step(state, theta)
             if j == 0:  # a part of the state that is 0 at the start gets its scale from the first step
-                norms = torch.maximum(norms, _euclidean_norms(state))
-        ctx.first = norms, sums
+                part_norms = torch.maximum(part_norms, _euclidean_norms(state))
+        ctx.first = part_norms, sums
         ctx.save_for_backward(*state, *weights)
         return state
 
@@ -115,8 +115,8 @@ class Reversed(torch.autograd.Function):
                 state, gradients, of_theta = unit.adjoint_step(state, gradients, theta)
                 for over_time, value in zip(of_weights, (g for layer in of_theta for g in layer), strict=True):
                     over_time[j] = value
-        norms, sums = ctx.first
-        scale = torch.maximum(norms, 1e-3 * norms.max()).clamp_min(1e-30)
+        part_norms, sums = ctx.first
+        scale = torch.maximum(part_norms, 1e-3 * part_norms.max()).clamp_min(1e-30)
         unit.record_drift(((_signed_sums(state) - sums).norm(dim=1) / scale).max())
         return None, None, *gradients, *of_weights
 

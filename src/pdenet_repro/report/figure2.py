@@ -188,8 +188,8 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
     images = f"{size:,} images" if size else "each on its most images"
     count = f", n = {seeds.pop()}" if len(seeds) == 1 else ""
     kinds = sorted({run.statistics for run in shown if run.statistics})
-    norms = f", with {' or '.join(kinds)} statistics" if kinds else ""
-    axis.set_title(f"during training, {images}{count}{norms}", fontsize=11)
+    note = f", with {' or '.join(kinds)} statistics" if kinds else ""
+    axis.set_title(f"during training, {images}{count}{note}", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     _frame(axis, [epoch for run in shown for epoch in run.by_epoch("test_accuracy")])
     return numbers, shown

@@ -85,27 +85,27 @@ def reestimate_statistics(
 
     ``prepare`` converts raw images (N, 3, H, W) uint8 into the network's input; None: the network standardises them.
     """
-    norms, was_training = batch_norms(network), network.training
+    layers, was_training = batch_norms(network), network.training
     drawn = stream(seed, "statistics").permutation(len(images))[:ESTIMATED_FROM]
-    moments = [[torch.zeros_like(norm.running_mean), torch.zeros_like(norm.running_mean)] for norm in norms]
+    moments = [[torch.zeros_like(layer.running_mean), torch.zeros_like(layer.running_mean)] for layer in layers]
     network.train()
     try:
-        for norm in norms:
-            norm.rate = 1.0  # the running statistics become those of the last batch
+        for layer in layers:
+            layer.rate = 1.0  # the running statistics become those of the last batch
         for part in np.array_split(drawn, batch_count(len(drawn), batch_size)):
             with autocast():
                 pixels = images.pixels[torch.from_numpy(part).to(images.pixels.device)]
                 network.forward_unchecked((prepare or network.standardize)(pixels))
-            for norm, (first, second) in zip(norms, moments, strict=True):
+            for layer, (first, second) in zip(layers, moments, strict=True):
                 share = len(part) / len(drawn)
-                first.add_(norm.running_mean, alpha=share)
-                second.add_(norm.running_variance + norm.running_mean.square(), alpha=share)
-        for norm, (first, second) in zip(norms, moments, strict=True):
-            norm.running_mean.copy_(first)
-            norm.running_variance.copy_((second - first.square()).clamp_min(0))
+                first.add_(layer.running_mean, alpha=share)
+                second.add_(layer.running_variance + layer.running_mean.square(), alpha=share)
+        for layer, (first, second) in zip(layers, moments, strict=True):
+            layer.running_mean.copy_(first)
+            layer.running_variance.copy_((second - first.square()).clamp_min(0))
     finally:
-        for norm in norms:
-            del norm.rate
+        for layer in layers:
+            del layer.rate
         network.train(was_training)
 
 
@@ -115,19 +115,21 @@ def using_statistics(network: PDENet, statistics: str, reestimate: Callable[[], 
 
     ``reestimate`` is called for ``reestimated`` and sets the running statistics of the norms.
     """
-    norms = batch_norms(network)
-    before = [(norm.use_batch_statistics, norm.running_mean.clone(), norm.running_variance.clone()) for norm in norms]
+    layers = batch_norms(network)
+    before = [
+        (layer.use_batch_statistics, layer.running_mean.clone(), layer.running_variance.clone()) for layer in layers
+    ]
     try:
-        for norm in norms:
-            norm.use_batch_statistics = statistics == "batch"
+        for layer in layers:
+            layer.use_batch_statistics = statistics == "batch"
         if statistics == "reestimated":
             reestimate()
         yield
     finally:
-        for norm, (use_batch_statistics, mean, variance) in zip(norms, before, strict=True):
-            norm.use_batch_statistics = use_batch_statistics
-            norm.running_mean.copy_(mean)
-            norm.running_variance.copy_(variance)
+        for layer, (use_batch_statistics, mean, variance) in zip(layers, before, strict=True):
+            layer.use_batch_statistics = use_batch_statistics
+            layer.running_mean.copy_(mean)
+            layer.running_variance.copy_(variance)
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:

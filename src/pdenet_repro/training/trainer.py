@@ -168,12 +168,12 @@ class Trainer:
             units = [[p for name, p in unit.named_parameters() if is_kernel(name)] for unit in self.network.units]
             entries = torch.cat([p.detach().abs().flatten() for unit in units for p in unit])
             bound = self.optimizer.param_groups[0]["bound"]
-            norms = [torch.stack([p.norm() for p in unit]).norm().item() for unit in units]
+            kernel_norms = [torch.stack([p.norm() for p in unit]).norm().item() for unit in units]
         return {
             "smoothness_above_floor": self.objective.smoothness_above_floor(),
             "kernel_entry_max": entries.max().item(),
             "kernel_share_on_box": (entries >= bound).double().mean().item() if bound is not None else 0.0,
-        } | {f"kernel_norm_unit_{i}": norm for i, norm in enumerate(norms, start=1)}
+        } | {f"kernel_norm_unit_{i}": norm for i, norm in enumerate(kernel_norms, start=1)}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the weights, running statistics and momentum as tensors by name, and the progress."""

@@ -175,7 +175,7 @@ def test_a_course_is_that_of_the_unit():
     with torch.no_grad():
         trajectory = [unit.dynamic.output(state).flatten(1).norm(dim=1) for state in unit.trajectory(entering[1])]
     assert found.times.tolist() == [0, 1, 2]
-    assert np.allclose(found.norm, (torch.stack(trajectory) / trajectory[0]).numpy(), rtol=1e-5)
+    assert np.allclose(found.feature_norm, (torch.stack(trajectory) / trajectory[0]).numpy(), rtol=1e-5)
     assert found.invariant is None
 
 
@@ -189,7 +189,7 @@ def test_in_the_theorems_setting_the_parabolic_norm_falls():
     for flow, Y in zip(flows, entering, strict=True):
         found = time_series(flow, Y, "relu")
         assert found.times[-1] == 3
-        assert (np.diff(found.norm, axis=0) <= 1e-6).all()
+        assert (np.diff(found.feature_norm, axis=0) <= 1e-6).all()
         assert (np.diff(found.invariant, axis=0) <= 1e-6).all()
         assert found.energy_10 is None
 

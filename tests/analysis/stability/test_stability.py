@@ -244,7 +244,7 @@ def test_distances_are_those_of_two_forward_passes():
     expected = (out[partner] - out).norm(dim=1)
     assert found.distance.shape == (8, 20)
     assert np.allclose(found.distance[-1], expected.numpy(), rtol=1e-4)
-    assert np.allclose(found.norm[-1], out.norm(dim=1).numpy(), rtol=1e-4)
+    assert np.allclose(found.feature_norm[-1], out.norm(dim=1).numpy(), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("dynamic", "sign"), [("parabolic", -1), ("resnet", 1)])

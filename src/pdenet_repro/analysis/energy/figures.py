@@ -33,8 +33,10 @@ def of_norms(found: Sequence[NetworkSeries]) -> Figure:
             for at, series in zip(depth_axes.unit_indices(_path(found)), each.units, strict=False):
                 whole = np.isclose(series.times % 1, 0)
                 x = at[0] + series.times
-                depth_axes.draw(axis, x, series.norm, how, marker=None)
-                axis.plot(x[whole], np.median(series.norm[whole], axis=1), how.marker, color=how.colour, markersize=5)
+                depth_axes.draw(axis, x, series.feature_norm, how, marker=None)
+                axis.plot(
+                    x[whole], np.median(series.feature_norm[whole], axis=1), how.marker, color=how.colour, markersize=5
+                )
         axis.set_yscale("log")
         plain_numbers(axis)
         axis.set_ylabel(f"{setting}\n\n‖Y‖ over that at\nthe unit's start")

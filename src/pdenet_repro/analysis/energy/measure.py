@@ -86,8 +86,8 @@ def _rows(found: NetworkSeries) -> list[Row]:
         series = {"invariant": of_unit.invariant, "centred_invariant": of_unit.centred, "energy_10": of_unit.energy_10}
         for i, time in enumerate(of_unit.times):
             row = {**found.subject.columns, "setting": found.setting, "unit": unit, "time_in_steps": float(time),
-                   "images": of_unit.norm.shape[1]}  # fmt: skip
-            row |= quantiles("norm_over_unit_start", of_unit.norm[i])
+                   "images": of_unit.feature_norm.shape[1]}  # fmt: skip
+            row |= quantiles("norm_over_unit_start", of_unit.feature_norm[i])
             for name, values in series.items():
                 known = values is not None and not np.isnan(values[i]).any()
                 row |= quantiles(f"{name}_over_linear_bound", values[i] if values is not None and known else None)
@@ -99,7 +99,7 @@ def _sentences(found: Sequence[NetworkSeries], orders: Sequence[Sequence[float]]
     sentences = []
     for setting in (AS_IT_IS, THEOREM):
         factors = [
-            f"{each.subject.name} {joined((np.median(unit.norm[-1]) for unit in each.units), '.2f')}"
+            f"{each.subject.name} {joined((np.median(unit.feature_norm[-1]) for unit in each.units), '.2f')}"
             for each in found
             if each.setting == setting
         ]

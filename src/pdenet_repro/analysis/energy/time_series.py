@@ -23,7 +23,7 @@ class TimeSeries:
     """Norm and energies of features in a unit as arrays (times, images); the energies are divided by ``|K Y_0|^2 / 2``."""
 
     times: np.ndarray  # (times,), in time steps of the network
-    norm: np.ndarray  # Euclidean norm of the features over that at the start
+    feature_norm: np.ndarray  # Euclidean norm of the features over that at the start
     invariant: np.ndarray | None = None  # `invariants.invariant` of the states; None if the facts state no equation
     centred: np.ndarray | None = None  # the same with both parts of a state at one time; NaN at the last time
     energy_10: np.ndarray | None = None  # equation (10); None unless the dynamic is second-order
@@ -51,14 +51,14 @@ def time_series(flow: Flow, Y: Tensor, activation: str = "") -> TimeSeries:
     """
     parts = [_time_series(flow, some, activation) for some in Y.split(BATCH)]
     found = {name: torch.cat([part[name] for part in parts], 1).cpu().numpy() for name in parts[0]}
-    return TimeSeries(np.arange(len(found["norm"])) / flow.refined, **found)
+    return TimeSeries(np.arange(len(found["feature_norm"])) / flow.refined, **found)
 
 
 def _time_series(flow: Flow, Y: Tensor, activation: str) -> dict[str, Tensor]:
     dynamic, theta = flow.dynamic, flow.thetas[0]
     states = invariants.unit_states(dynamic, Y, flow.thetas)
-    norm = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
-    found = {"norm": norm / norm[0]}
+    norms = torch.stack([euclidean_norms(dynamic.output(state)) for state in states])
+    found = {"feature_norm": norms / norms[0]}
     if activation and dynamic.facts.equation:
         bound = invariants.linear_bound(dynamic, Y, theta).clamp_min(1e-300)
         own = [invariants.invariant(dynamic, state, theta, activation) for state in states]

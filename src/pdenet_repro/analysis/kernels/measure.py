@@ -85,7 +85,9 @@ def kernel_rows(subject: Subject) -> list[Row]:
             for before, after in pairwise(K)
         ]
         entries, channels = torch.cat([K.flatten() for K in kernels]).abs(), kernels[0].shape[1]
-        norm = max(operator_norm(one, IMAGE_SIDE >> (number - 1), tolerance=1e-3)[0] for K in kernels for one in K)
+        largest_norm = max(
+            operator_norm(one, IMAGE_SIDE >> (number - 1), tolerance=1e-3)[0] for K in kernels for one in K
+        )
         scales = torch.cat(
             [value.detach().flatten() for name, value in unit.named_parameters() if name.endswith("scale")]
         )
@@ -94,7 +96,7 @@ def kernel_rows(subject: Subject) -> list[Row]:
              "relative_change_max": max(changes, default=math.nan), "entry_rms": float(entries.square().mean().sqrt()),
              "entry_max": float(entries.max()),
              "share_on_box": float((entries >= box).float().mean()) if box is not None else 0.0,
-             "operator_norm_max": norm, "entries_that_guarantee_h": entries_for_step_size(channels, h),
+             "operator_norm_max": largest_norm, "entries_that_guarantee_h": entries_for_step_size(channels, h),
              "differences": len(differences), "differences_above_sqrt_eps": int((differences > root).sum()),
              "difference_max": float(differences.max(initial=0)), "scales": len(scales),
              "negative_scales": int((scales < 0).sum()), "scale_min": float(scales.min()), "scale_max": float(scales.max())}
@@ -124,7 +126,7 @@ def _histogram(subject: Subject) -> list[Row]:
 @torch.no_grad()
 def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -> str:
     own, config = where(sizes, network=subject.name), subject.config.objective
-    changes, entries, norms, on_box = (
+    changes, entries, operator_norms, on_box = (
         joined((row[key] for row in own), form)
         for key, form in (
             ("relative_change_max", ".2g"), ("entry_max", ".2g"), ("operator_norm_max", ".3g"), ("share_on_box", ".2%"),
@@ -137,7 +139,7 @@ def _sentence(subject: Subject, sizes: Sequence[Row], averaged: Sequence[Row]) -
     sentence = (
         f"{subject.name}: from step to step the kernels of the units change by at most {changes} of their norm; {above:,} of the "
         f"{differences:,} differences of entries are above sqrt(eps) = {config.eps**0.5:.2g}. Their largest entries are "
-        f"{entries}, their operator norms up to {norms}; {on_box} of their entries are at the bound of the projection. "
+        f"{entries}, their operator norms up to {operator_norms}; {on_box} of their entries are at the bound of the projection. "
         f"{negative} of the {scales:,} scales of the norms are negative; they are {min(row['scale_min'] for row in own):.2g} "
         f"to {max(row['scale_max'] for row in own):.2g}."
     )
@@ -163,10 +165,10 @@ def picture(sizes: Sequence[Row], histogram: Sequence[Row], eps: set[float]) -> 
     left, middle, right = figure.subplots(1, 3)
     for network, how in styles_of(sizes).items():
         own = where(sizes, network=network)
-        at, changes, norms = columns_of(own, "unit", "relative_change_max", "operator_norm_max")
+        at, changes, operator_norms = columns_of(own, "unit", "relative_change_max", "operator_norm_max")
         options: dict[str, Any] = {"color": how.colour, "linestyle": how.dashes, "marker": how.marker}
         left.plot(at, changes, label=network, clip_on=False, **options)  # marks at 0 are on the edge
-        right.plot(at, norms, **options)
+        right.plot(at, operator_norms, **options)
         shares = columns_of(where(histogram, network=network), "difference_to", "share_up_to")
         middle.plot(*shares, how.dashes, color=how.colour)
     for each in eps:

@@ -71,8 +71,8 @@ class _Batch:
         An image that is wrong without change counts as wrong at every budget and, under the iterated attack, one that is wrong at
         a smaller budget counts as wrong at the larger ones: those changes are within these budgets too.
         """
-        norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
-        draw = norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
+        attack_norm, images, random = ATTACK_NORMS[name], self.images.float(), self._random(name)
+        draw = attack_norm.steepest(torch.from_numpy(random.standard_normal(images.shape)).to(images))
         with torch.no_grad(), self.context():
             clean, _ = correctness(self.network, images, self.labels)
         left, found = clean, {}
@@ -84,22 +84,24 @@ class _Batch:
                     on = torch.ones_like(right) if self.depends_on_batch else right.clone()
                     if right.any():
                         right = right.clone()
-                        right[on] &= self._right_after(kind, images[on], self.labels[on], norm, budget, draw[on], start)
+                        right[on] &= self._right_after(
+                            kind, images[on], self.labels[on], attack_norm, budget, draw[on], start
+                        )
                 left = right if kind == "iterated" else left
                 found[f"{name} {kind}", budget] = right
         return found
 
     def _right_after(
-        self, kind: str, images: Tensor, labels: Tensor, norm: AttackNorm, budget: float, draw: Tensor,
+        self, kind: str, images: Tensor, labels: Tensor, attack_norm: AttackNorm, budget: float, draw: Tensor,
         start: np.random.RandomState | None,
     ) -> Tensor:  # fmt: skip
         with self.context():
             if kind == "random":
                 with torch.no_grad():
-                    return correctness(self.network, perturbed(images, budget * draw, norm, budget), labels)[0]
+                    return correctness(self.network, perturbed(images, budget * draw, attack_norm, budget), labels)[0]
             if kind == "one-step":
-                return attack(self.network, images, labels, norm, budget).right
+                return attack(self.network, images, labels, attack_norm, budget).right
             return attack(
-                self.network, images, labels, norm, budget, steps=self.given.steps, random=start,
+                self.network, images, labels, attack_norm, budget, steps=self.given.steps, random=start,
                 until_wrong=not self.depends_on_batch,
             ).right  # fmt: skip

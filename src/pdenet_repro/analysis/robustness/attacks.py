@@ -88,7 +88,7 @@ def attack(
     network: PDENet,
     images: Tensor,
     labels: Tensor,
-    norm: AttackNorm,
+    attack_norm: AttackNorm,
     budget: float,
     *,
     steps: int = 1,
@@ -114,7 +114,7 @@ def attack(
     right, loss = torch.ones_like(labels, dtype=torch.bool), torch.full_like(clean[:, 0, 0, 0], -torch.inf)
     worst = AttackResult(clean.clone(), right, loss, clean.new_zeros(len(clean), network.classifier.out_features))
     on = torch.arange(len(clean), device=clean.device)  # indices of the images that are still attacked
-    now = clean if random is None else perturbed(clean, norm.draw(clean, budget, random), norm, budget)
+    now = clean if random is None else perturbed(clean, attack_norm.draw(clean, budget, random), attack_norm, budget)
     for step in range(steps + 1):
         now = now.detach().requires_grad_()
         with torch.set_grad_enabled(step < steps):
@@ -131,7 +131,9 @@ def attack(
             if not len(on):
                 break
         length = budget * (1 - step / steps)
-        now = perturbed(clean[on], now.detach() - clean[on] + length * norm.steepest(gradient), norm, budget)
+        now = perturbed(
+            clean[on], now.detach() - clean[on] + length * attack_norm.steepest(gradient), attack_norm, budget
+        )
     return worst
 
 
@@ -149,9 +151,9 @@ def _correctness(found: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return found.argmax(1) == labels, F.cross_entropy(found, labels, reduction="none")
 
 
-def perturbed(images: Tensor, change: Tensor, norm: AttackNorm, budget: float) -> Tensor:
+def perturbed(images: Tensor, change: Tensor, attack_norm: AttackNorm, budget: float) -> Tensor:
     """Return ``images + change`` with the change at most the budget and values in 0..255; rounding exceeds neither limit."""
-    clean, change = images.double(), norm.project(change.double(), budget)
+    clean, change = images.double(), attack_norm.project(change.double(), budget)
     found = (clean + change).clamp(0, 255).to(images.dtype)
     too_far = (found.double() - clean).abs() > change.abs()
     return torch.where(too_far, torch.nextafter(found, images), found)

@@ -89,8 +89,8 @@ def _changed(
             images = corruption.apply(images, strength, stream(given.seed, f"robustness {name}", 0))
         with torch.no_grad():
             return images[chosen], scores(subject.network, images[batch])[at]
-    norm = ATTACK_NORMS[name.split()[0]]
-    found = attack(subject.network, images[batch], labels[batch], norm, strength, steps=given.steps)
+    attack_norm = ATTACK_NORMS[name.split()[0]]
+    found = attack(subject.network, images[batch], labels[batch], attack_norm, strength, steps=given.steps)
     return found.images[at], found.scores[at]
 
 

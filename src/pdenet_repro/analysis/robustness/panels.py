@@ -34,10 +34,10 @@ def panels_of(given: argparse.Namespace) -> dict[str, Panel]:
     """Return the corruptions and attacks that are measured, by their names in the table."""
     chosen = DEFAULTS | given.strengths
     panels = {name: Panel(each.heading, each.unit, (each.clean, *chosen[name])) for name, each in CORRUPTIONS.items()}
-    for name, norm in ATTACK_NORMS.items():
+    for name, attack_norm in ATTACK_NORMS.items():
         for kind, steps in (("one-step", "one step"), ("iterated", f"{given.steps} steps")):
-            heading = f"attack, {norm.heading}: {steps}"
-            panels[f"{name} {kind}"] = Panel(heading, norm.unit, (0, *chosen[name]), f"{name} random")
+            heading = f"attack, {attack_norm.heading}: {steps}"
+            panels[f"{name} {kind}"] = Panel(heading, attack_norm.unit, (0, *chosen[name]), f"{name} random")
     return panels
 
 

@@ -53,7 +53,7 @@ class Distances:
     """The distances of two solutions at every place for every image, as arrays (places, images)."""
 
     distance: np.ndarray
-    norm: np.ndarray  # of the features of the first solution
+    feature_norm: np.ndarray  # of the features of the first solution
 
     def growth(self, path: Sequence[Place]) -> np.ndarray:
         """Return the distance over that at the start of the unit, (places, images); NaN outside of units."""
@@ -66,7 +66,7 @@ class Distances:
     @property
     def relative(self) -> np.ndarray:
         """The distance over the norm of the first solution's features, (places, images)."""
-        return np.asarray(self.distance / self.norm)
+        return np.asarray(self.distance / self.feature_norm)
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
@@ -155,7 +155,7 @@ def distances(subject: Subject, images: int, sizes: Sequence[float], seed: int) 
     }
     paired, last = partner != np.arange(images), by_start.pop(SAME_CLASS)
     if paired.any():
-        by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.norm[:, paired])
+        by_start[SAME_CLASS] = Distances(last.distance[:, paired], last.feature_norm[:, paired])
     return by_start
 
 
