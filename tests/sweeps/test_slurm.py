@@ -109,7 +109,7 @@ def test_a_command_that_is_killed_finds_its_jobs_again(tmp_path, slurm, monkeypa
     process.communicate()
     monkeypatch.setenv("SLURM_CONF", slurm["SLURM_CONF"])
     waiting = [run for run in status(tmp_path / "outputs/study") if run.state is State.QUEUED]
-    assert [run.words for run in waiting] == [f"job {job_of(run.folder)} is pending" for run in waiting]
+    assert [run.note for run in waiting] == [f"job {job_of(run.folder)} is pending" for run in waiting]
     assert len(waiting) == 1
     code, out, err = end(start(tmp_path, *SLURM, "schedule.epochs=4", **slurm))
     assert code == 0, err

@@ -75,7 +75,7 @@ def test_a_run_whose_job_waits_is_queued_and_kept(submitted):
     assert [run.state for run in found] == [
         State.DONE, State.INTERRUPTED, State.QUEUED, State.RUNNING, State.QUEUED
     ]  # fmt: skip
-    assert (found[2].words, found[4].words) == ("job 7_2 is pending", "job 7_4 is configuring")
+    assert (found[2].note, found[4].note) == ("job 7_2 is pending", "job 7_4 is configuring")
     assert {run.folder for run in left_over(submitted)} == {found[1].folder}
 
 
@@ -83,7 +83,7 @@ def test_where_squeue_does_not_answer_that_is_said(submitted, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     found = status(submitted)
     assert found[4].state is State.TO_DO
-    assert found[4].words.startswith("submitted as job 7_4; squeue fails here")
+    assert found[4].note.startswith("submitted as job 7_4; squeue fails here")
 
 
 def test_a_run_that_trains_here_is_running(study, tmp_path):
@@ -92,7 +92,7 @@ def test_a_run_that_trains_here_is_running(study, tmp_path):
         RunFolder(config).begin("")
         found = status(study)[4]
         assert found.state is State.RUNNING
-        assert "no epoch done yet" in found.words
+        assert "no epoch done yet" in found.note
 
 
 def test_clean_removes_only_when_told_and_only_what_runs_write(study, tmp_path, capsys):
@@ -158,7 +158,7 @@ def test_a_private_run_is_named_and_hides_no_other(partly_private):
     study = path_of(partly_private[0]).parents[2]
     first, second = status(study)
     assert (first.state, second.state) == (State.TO_DO, State.FAILED)
-    assert "seed-1/summary.json (Permission denied)" in second.words
+    assert "seed-1/summary.json (Permission denied)" in second.note
     assert [run.folder for run in left_over(study)] == [first.folder]
     assert [state_of(config).state for config in partly_private] == [State.TO_DO, State.FAILED]
     assert work_to_do(partly_private[0]) == work_to_do(partly_private[1])

@@ -59,7 +59,7 @@ def _parser(command: str, description: str | None) -> Parser:
 
 def _table(folder: Path, runs: Sequence[RunStatus]) -> str:
     rows = [("run", "state", "", "MB")]
-    rows += [(_name(folder, run), str(run.state), run.words, f"{run.bytes / 1e6:,.1f}") for run in runs]
+    rows += [(_name(folder, run), str(run.state), run.note, f"{run.bytes / 1e6:,.1f}") for run in runs]
     states, size = counted(run.state for run in runs), sum(run.bytes for run in runs) / 1e6
     return "\n".join([*aligned(rows, left=(0, 1, 2)), "", f"{len(runs)} runs: {states}; {size:,.1f} MB on disk"])
 

@@ -9,7 +9,7 @@ from pdenet_repro.report.groups import Grouping, counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import Collection
 from pdenet_repro.report.statistics import MARGIN
-from pdenet_repro.report.tables import Row, Words, format_rows, to_markdown, to_text
+from pdenet_repro.report.tables import FormattedRow, Row, format_rows, to_markdown, to_text
 from pdenet_repro.runs.confusion import MANY_CLASSES
 
 TERMINAL = (
@@ -71,7 +71,7 @@ class Content:
     differences: Sequence[str]  # a sentence for each setting in which groups differ
     no_published: Sequence[str]  # a sentence for each row whose settings prevent a comparison with the published value
     rows: dict[str, Sequence[Row]]  # by name of the CSV file
-    words: dict[str, Sequence[Words]]  # formatted rows, by name of the section
+    formatted: dict[str, Sequence[FormattedRow]]  # formatted rows, by name of the section
     origin: list[tuple[str, str]]
     folders: Sequence[Path]  # folders of the runs
 
@@ -86,7 +86,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
     }
     digits = 2 if found.runs[0].summary["test_images"] >= 2000 else 1
     few = len(found.runs[0].class_names) <= MANY_CLASSES
-    words: dict[str, Sequence[Words]] = {
+    formatted: dict[str, Sequence[FormattedRow]] = {
         **{name: format_rows(rows["results"], of) for name, of in results.columns(digits, grouping.naming).items()},
         "effects": format_rows(effects.effects(found.runs, found.missing), effects.columns(digits)),
         "comparisons": format_rows(rows["comparisons"], comparisons.columns(digits)),
@@ -101,7 +101,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
         differences=grouping.full_differences(),
         no_published=results.no_published_value(grouping),
         rows=rows,
-        words=words,
+        formatted=formatted,
         origin=captions.origin(found.runs, found.commands),
         folders=[run.folder for run in found.runs],
     )
@@ -136,15 +136,17 @@ def as_markdown(content: Content) -> str:
     for heading, sentences in warnings(content):
         parts += [f"**{heading}**", "\n".join(f"- {sentence}" for sentence in sentences)]
     for name, (heading, legend) in SECTIONS.items():
-        if content.words[name]:
-            parts += [f"## {heading}", to_markdown(content.words[name]).rstrip(), f"{content.caption}. {legend}"]
+        if content.formatted[name]:
+            parts += [f"## {heading}", to_markdown(content.formatted[name]).rstrip(), f"{content.caption}. {legend}"]
     parts += ["## Where this comes from", "\n".join(f"- {term}: {words}" for term, words in content.origin)]
     return "\n\n".join(parts) + "\n"
 
 
 def as_text(content: Content, keys: Sequence[str]) -> str:
     """Return the table of accuracies with its caption for a terminal; ``keys`` are the settings that name groups."""
-    words = [{**one, **other} for one, other in zip(content.words["results"], content.words["training"], strict=True)]
+    table = [
+        {**one, **other} for one, other in zip(content.formatted["results"], content.formatted["training"], strict=True)
+    ]
     wanted = [TERMINAL[0], *keys, *TERMINAL[1:]]
-    kept = [name for name in wanted if words and name in words[0]]
-    return to_text([{name: row[name] for name in kept} for row in words]) + f"\n{content.caption}"
+    kept = [name for name in wanted if table and name in table[0]]
+    return to_text([{name: row[name] for name in kept} for row in table]) + f"\n{content.caption}"

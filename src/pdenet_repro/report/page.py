@@ -23,9 +23,9 @@ def render(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text("utf-8"))
     tables = [
-        (name, heading, content.words[name], legend)
+        (name, heading, content.formatted[name], legend)
         for name, (heading, legend) in SECTIONS.items()
-        if content.words[name]
+        if content.formatted[name]
     ]
     return template.render(
         version=__version__,

@@ -10,7 +10,7 @@ from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.system.formatting import aligned
 
 Row = Mapping[str, Any]
-Words = Mapping[str, str]  # a formatted row: heading -> entry
+FormattedRow = Mapping[str, str]  # a formatted row: heading -> entry
 Format = Callable[[Any], str]
 
 
@@ -30,11 +30,11 @@ class Column:
         return " to ".join(self.write(facts_of(value).label if isinstance(value, str) else value) for value in values)
 
 
-def format_rows(rows: Sequence[Row], columns: Sequence[Column]) -> list[Words]:
+def format_rows(rows: Sequence[Row], columns: Sequence[Column]) -> list[FormattedRow]:
     """Return the formatted rows, without the columns that are empty in every row."""
-    words = [{column.heading: column(row) for column in columns} for row in rows]
-    kept = [column.heading for column in columns if any(row[column.heading] for row in words)]
-    return [{heading: row[heading] for heading in kept} for row in words]
+    formatted = [{column.heading: column(row) for column in columns} for row in rows]
+    kept = [column.heading for column in columns if any(row[column.heading] for row in formatted)]
+    return [{heading: row[heading] for heading in kept} for row in formatted]
 
 
 def percent(digits: int) -> Format:
@@ -67,7 +67,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def to_markdown(rows: Sequence[Words]) -> str:
+def to_markdown(rows: Sequence[FormattedRow]) -> str:
     """Return a Markdown table."""
     if not rows:
         return ""
@@ -76,6 +76,6 @@ def to_markdown(rows: Sequence[Words]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def to_text(rows: Sequence[Words]) -> str:
+def to_text(rows: Sequence[FormattedRow]) -> str:
     """Return a table for a terminal."""
     return "\n".join(aligned([list(rows[0]), *[list(row.values()) for row in rows]], left=(0,))) if rows else ""

@@ -31,11 +31,11 @@ WRITTEN = (
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run: its folder, its state, a few words on the state, and its size on disk in bytes."""
+    """One run: its folder, its state, a note on the state, and its size on disk in bytes."""
 
     folder: Path
     state: State
-    words: str
+    note: str
     bytes: int
 
 
@@ -81,17 +81,17 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     elif waits and state is not State.RUNNING:
         state = State.QUEUED
     if state is State.RUNNING:
-        words = [f"on {host}"] * bool(host) + (epoch or ["no epoch done yet"])
-        words += [f"{duration(progress['seconds_left'])} left"] if "seconds_left" in progress else []
+        notes = [f"on {host}"] * bool(host) + (epoch or ["no epoch done yet"])
+        notes += [f"{duration(progress['seconds_left'])} left"] if "seconds_left" in progress else []
     elif state is State.FAILED:
-        words = [found.reason]
+        notes = [found.reason]
     else:
-        words = [*epoch, f"saved at step {steps}"] if steps else []
+        notes = [*epoch, f"saved at step {steps}"] if steps else []
     if state is State.QUEUED:
-        words.append(f"job {job} is {waits.lower()}")
+        notes.append(f"job {job} is {waits.lower()}")
     elif job and queue is None and state is not State.RUNNING:
-        words.append(f"submitted as job {job}; squeue fails here, so whether it still waits is unknown")
-    return RunStatus(folder, state, ", ".join(words), size)
+        notes.append(f"submitted as job {job}; squeue fails here, so whether it still waits is unknown")
+    return RunStatus(folder, state, ", ".join(notes), size)
 
 
 def left_over(folder: Path) -> list[RunStatus]:
