@@ -1,5 +1,6 @@
 """Compiled training is the same training; if compiling fails, one warning says so and training continues without it."""
 
+import math
 import signal
 
 import numpy as np
@@ -53,23 +54,23 @@ def test_the_fewest_numbers_moved_by_hand():
 
 def test_auto_compiles_what_is_long_enough():
     config = compose()
-    images = int(WORTHWHILE["cpu"] / training_flops(config.network, "parabolic") / config.schedule.epochs)
-    batch = config.schedule.batch_size
-    enough, too_few = (images // batch + 1) * batch, images // batch * batch
+    enough = math.ceil(WORTHWHILE["cpu"] / training_flops(config.network, "parabolic"))
     assert is_worthwhile(config, enough, CPU)
-    assert not is_worthwhile(config, too_few, CPU)
+    assert not is_worthwhile(config, enough - 1, CPU)
     assert not is_worthwhile(config, enough, torch.device("cuda"))
     assert is_worthwhile(config, 5 * enough, torch.device("cuda"))
     assert not is_worthwhile(compose("deterministic=true"), 5 * enough, torch.device("cuda"))
     assert is_worthwhile(compose("deterministic=true"), enough, CPU)
     assert not is_worthwhile(compose("performance=eager"), enough, CPU)
-    assert is_worthwhile(compose("performance=compile"), batch, CPU)
+    assert is_worthwhile(compose("performance=compile"), 1, CPU)
+
+
+ONE_UNIT = ("network=tiny", "network.widths=[8]")
 
 
 def trained(performance, *words, warnings=None, steps=4):
     """Weights of a one-unit network after a few steps, the losses, and probabilities of a whole batch and a smaller one."""
-    one_unit = ("network=tiny", "network.widths=[8]")
-    words = ("data=shapes", *one_unit, "schedule=demo", "device=cpu", "evaluation.batch_size=20", *words)
+    words = ("data=shapes", *ONE_UNIT, "schedule=demo", "device=cpu", "evaluation.batch_size=20", *words)
     config = compose(*words, f"performance={performance}")
     random = np.random.RandomState(0)
     images = DeviceImages(random.randint(0, 256, (64, 3, 96, 96), dtype=np.uint8), random.randint(0, 10, 64), CPU)
@@ -117,6 +118,25 @@ def test_a_step_is_compiled_once_however_many_there_are():
         return torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
     assert 0 < compilations(12) == compilations(5)
+
+
+@pytest.mark.slow
+def test_a_smaller_last_batch_is_compiled_for_only_if_that_is_worthwhile(monkeypatch):
+    """64 images are batches of 24, 24 and 16; counts what is compiled in an epoch, beside the evaluation."""
+
+    def compilations(passes):
+        config = compose(*ONE_UNIT, "schedule=demo")
+        flops = config.schedule.epochs * training_flops(config.network, "parabolic")
+        monkeypatch.setitem(WORTHWHILE, "cpu", passes * flops)
+        torch._dynamo.utils.counters.clear()
+        found = trained("auto", "schedule.batch_size=24", "dynamic=parabolic", steps=3)
+        return torch._dynamo.utils.counters["stats"]["unique_graphs"], found
+
+    none, (expected, uncompiled, _) = compilations(65)
+    whole, (weights, progress, _) = compilations(17)
+    assert (none, whole, compilations(16)[0]) == (0, 2, 3)
+    assert progress.images == uncompiled.images == 64
+    assert (weights - expected).abs().max() < 1e-5
 
 
 def test_without_a_compiler_training_goes_on_after_one_line(monkeypatch):

@@ -37,7 +37,10 @@ def make_trainer(
     optimizer = projected_sgd(network, config)
     batches = TrainingBatches(images, config.schedule, network.standardize, config.data.augmentation, config.seed)
     trainer = Trainer(network, objective, optimizer, batches, config.schedule, device.autocast(where, config.precision))
-    if compilation.is_worthwhile(config, len(images), where):
+    schedule, an_epoch = config.schedule, config.schedule.images_per_epoch(len(images))
+    if compilation.is_worthwhile(config, schedule.epochs * an_epoch, where):
+        full, last = schedule.batch_size, an_epoch % schedule.batch_size
+        learned = [full, last] if compilation.is_worthwhile(config, schedule.epochs * last, where) else [full]
         evaluated = largest_batch(source.TEST_IMAGES[config.data.name], config.evaluation.batch_size)
-        trainer.compiler = compilation.compile_run(trainer, evaluated, warn)
+        trainer.compiler = compilation.compile_run(trainer, learned, evaluated, warn)
     return trainer

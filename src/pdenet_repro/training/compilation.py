@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ UNROLLED = 6
 SHAPES = 64
 
 
-def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
-    """Whether a run is to be compiled; ``images``: the number of training images.
+def is_worthwhile(config: Config, passes: int, device: torch.device) -> bool:
+    """Whether the steps of a run are to be compiled for batches of one size; ``passes``: the images in all of them.
 
     The answer depends on nothing but the arguments, so that a resumed run continues with the same arithmetic.
     """
@@ -38,35 +39,44 @@ def is_worthwhile(config: Config, images: int, device: torch.device) -> bool:
         return config.performance == "compile"
     if config.deterministic and device.type == "cuda":
         return False
-    passes = config.schedule.epochs * config.schedule.images_per_epoch(images)
     return passes * training_flops(config.network, config.dynamic) >= WORTHWHILE[device.type]
 
 
-def compile_run(trainer: "Trainer", evaluated: int, warn: Callable[[str], None]) -> "Compiler":
+def compile_run(
+    trainer: "Trainer", learned: Collection[int], evaluated: int, warn: Callable[[str], None]
+) -> "Compiler":
     """Replace functions of a trainer and its network by versions that are compiled at their first call.
 
-    These are the objective of a batch, and the probabilities of batches of ``evaluated`` images, if all units have few steps
-    and store them; otherwise they are the time steps of the units alone. Batches of other sizes are evaluated uncompiled.
+    These are the objective of batches of so many images as ``learned`` contains, and the probabilities of batches of
+    ``evaluated`` images, if all units have few steps and store them; otherwise they are the time steps of the units alone.
+    For batches of other sizes the objective and the probabilities are computed uncompiled.
     """
     network, compiled = trainer.network, Compiler(warn)
     units: list[Any] = list(network.units)
     uncompiled = probabilities = network.probabilities
     if all(unit.memory == "store" and unit.steps <= UNROLLED for unit in units):
-        trainer.forward = compiled(trainer.forward, "training")
+        trainer.forward = _for_sizes(learned, compiled(trainer.forward, "training"), trainer.forward)
         probabilities = compiled(probabilities, "evaluation")
     else:
         for unit in units:
             unit.step = compiled(unit.step, "a time step")
             unit.adjoint_step = compiled(unit.adjoint_step, "a time step backwards")
-
-    def of_one_size(images: torch.Tensor) -> torch.Tensor:
-        if len(images) == evaluated:
-            return probabilities(images)
-        with not_compiled():  # a few batches of another size are not worth compiling for
-            return uncompiled(images)
-
-    network.probabilities = of_one_size  # type: ignore[method-assign]
+    network.probabilities = _for_sizes([evaluated], probabilities, uncompiled)  # type: ignore[method-assign]
     return compiled
+
+
+def _for_sizes(
+    sizes: Collection[int], compiled: Callable[..., Any], uncompiled: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a function of a batch that computes ``compiled`` for batches of ``sizes`` images, else ``uncompiled``."""
+
+    def chosen(images: torch.Tensor, *labels: torch.Tensor) -> Any:
+        if len(images) in sizes:
+            return compiled(images, *labels)
+        with not_compiled():
+            return uncompiled(images, *labels)
+
+    return chosen
 
 
 def not_compiled() -> AbstractContextManager[None]:
@@ -83,6 +93,7 @@ class Compiler:
         if not self.found:
             warn("no C++ compiler is found (g++, or the one that CXX names): training is not compiled, and is slower")
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of a missing GPU
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")  # advises another precision than the one chosen
         torch._dynamo.reset()  # so that the limit on recompilations starts anew for each run of a sweep
         make_compilation_interruptible()
 
