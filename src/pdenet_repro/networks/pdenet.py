@@ -82,7 +82,7 @@ class PDENet(nn.Module):
                 if is_kernel(name):
                     _draw_kernel(part, config.initialization, generator)
                 else:
-                    nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
+                    _draw_truncated_normal(part, 0.1, generator)
             if config.initial_draw == "once":
                 parts.copy_(parts[:1].clone())
         with torch.no_grad():
@@ -229,9 +229,20 @@ def _draw_kernel(kernel: Tensor, law: str, generator: torch.Generator) -> None:
     outputs, inputs, *size = kernel.shape
     if law == "glorot":
         deviation = (2 / ((inputs + outputs) * size[0] * size[1])) ** 0.5
-        nn.init.trunc_normal_(kernel, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
+        _draw_truncated_normal(kernel, deviation, generator)
     else:
         kernel.normal_(std=0.1, generator=generator).clamp_(-0.2, 0.2)
+
+
+def _draw_truncated_normal(values: Tensor, deviation: float, generator: torch.Generator) -> None:
+    """Draw from a normal distribution, in place; draw anew what is further than two standard deviations from zero.
+
+    ``nn.init.trunc_normal_`` is not used: its method, and with it the weights of a seed, changes between versions of PyTorch.
+    """
+    bound = values.new_tensor(2 * deviation)
+    values.normal_(std=deviation, generator=generator)
+    while (outside := values.abs() > bound).any():
+        values.copy_(torch.where(outside, torch.empty_like(values).normal_(std=deviation, generator=generator), values))
 
 
 def is_time_dependent(name: str) -> bool:
