@@ -189,7 +189,6 @@ def places(folder, *names):
     return [path for path in folder.rglob("*") if path.is_file() and any(n in path.read_bytes() for n in names)]
 
 
-@pytest.mark.pictures
 def test_no_absolute_path_of_the_machine_is_published(of_the_machine, tmp_path, capsys):
     named = str(tmp_path.parent).encode(), b"it's my", b"""it'"'"'s my"""
     assert places(of_the_machine, *named)
