@@ -1,7 +1,10 @@
 """Which runs belong together: cells, folds, groups and their names."""
 
+import shutil
+
 import pytest
 
+from pdenet_repro.cli.report import main
 from pdenet_repro.report.comparisons import comparisons
 from pdenet_repro.report.groups import Grouping, counted, listed, shared_size
 from pdenet_repro.report.runs import collect
@@ -71,6 +74,122 @@ def test_groups_are_named_by_as_few_settings_as_tell_them_apart(maker, tmp_path)
 
 def label_of(run):
     return {"parabolic": "parabolic", "resnet": "ResNet"}[run.dynamic]
+
+
+EQUATIONS = ("parabolic", "hamiltonian", "second_order")
+RULE = "recipe authors: once for parabolic, once for Hamiltonian, each_step for second-order"
+
+
+def names(found):
+    return [line.name for line in found.lines]
+
+
+@pytest.fixture
+def authors(maker, tmp_path):
+    """The three networks of recipe=authors, which draws the second-order one's initial weights anew for each time step."""
+    for dynamic in EQUATIONS:
+        maker(f"dynamic={dynamic}", "recipe=authors", right=range(90))
+    return tmp_path / "made"
+
+
+def test_a_rule_of_the_recipe_for_a_dynamic_makes_no_groups(authors):
+    found = grouping(authors)
+    assert names(found) == ["parabolic", "Hamiltonian", "second-order"]
+    assert found.naming == []
+    assert {row["about"] for row in comparisons(found)} == {"these two networks"}
+    assert found.full_differences() == [f"network.initial_draw: by dynamic ({RULE}) in 3 runs"]
+    assert main([str(authors)]) == 0
+    page = (authors / "results.md").read_text()
+    assert "**The runs differ in these settings, which go with the dynamic**\n\n- network.initial_draw: by" in page
+    assert "rows and lines of its own" not in page
+    assert "groups differ in" not in page
+    assert "network.initial_draw" not in (authors / "results.csv").read_text()
+
+
+def test_a_setting_that_a_command_changed_makes_groups_though_the_recipe_has_a_rule_for_it(authors, maker):
+    maker("dynamic=second_order", "recipe=authors", "network.initial_draw=once", "seed=1", right=range(80))
+    found = grouping(authors)
+    assert names(found) == [
+        "parabolic, network.initial_draw=by dynamic", "Hamiltonian, network.initial_draw=by dynamic",
+        "second-order, network.initial_draw=by dynamic", "second-order, network.initial_draw=once",
+    ]  # fmt: skip
+    assert found.full_differences() == [f"network.initial_draw: by dynamic ({RULE}) in 3 runs, once in 1 run"]
+    shutil.rmtree(authors / "parabolic")
+    shutil.rmtree(authors / "hamiltonian")
+    assert names(grouping(authors)) == [
+        "second-order, network.initial_draw=each_step", "second-order, network.initial_draw=once",
+    ]  # fmt: skip
+
+
+def test_the_value_that_a_command_gave_all_dynamics_makes_no_groups(authors, maker):
+    shutil.rmtree(authors / "second_order")
+    maker("dynamic=second_order", "recipe=authors", "network.initial_draw=once", right=range(80))
+    found = grouping(authors)
+    assert (found.naming, found.full_differences()) == ([], [])
+
+
+def test_a_setting_that_a_command_changed_by_dynamic_makes_groups(maker, tmp_path):
+    for dynamic, rate in (("parabolic", 0.1), ("hamiltonian", 0.2)):
+        maker(f"dynamic={dynamic}", "recipe=authors", f"schedule.learning_rate={rate}", right=range(90))
+    assert names(grouping(tmp_path / "made")) == [
+        "parabolic, schedule.learning_rate=0.1", "Hamiltonian, schedule.learning_rate=0.2",
+    ]  # fmt: skip
+
+
+def test_a_value_that_is_not_that_of_the_rule_makes_groups(maker, tmp_path):
+    """The opposite of the recipe's rule, by command."""
+    for dynamic in EQUATIONS:
+        draw = "once" if dynamic == "second_order" else "each_step"
+        maker(f"dynamic={dynamic}", "recipe=authors", f"network.initial_draw={draw}", right=range(90))
+    assert grouping(tmp_path / "made").naming == ["network.initial_draw"]
+
+
+def test_a_reading_within_a_dynamic_makes_groups(authors, maker):
+    maker("dynamic=hamiltonian", "recipe=authors", "schedule.last_batch=drop", "seed=1", right=range(80))
+    assert names(grouping(authors)) == [
+        "parabolic, schedule.last_batch=keep", "Hamiltonian, schedule.last_batch=keep",
+        "Hamiltonian, schedule.last_batch=drop", "second-order, schedule.last_batch=keep",
+    ]  # fmt: skip
+
+
+def test_two_recipes_are_two_groups_and_named_by_the_recipe_alone(authors, maker):
+    for dynamic in EQUATIONS:
+        maker(f"dynamic={dynamic}", "recipe=paper", "seed=1", right=range(70))
+    found = grouping(authors)
+    assert found.naming == ["recipe"]
+    assert len(found.groups) == 2
+    assert f"network.initial_draw: by dynamic ({RULE}) in 3 runs, once in 3 runs" in found.full_differences()
+
+
+def test_a_setting_chosen_by_its_name_makes_groups_in_any_case(authors):
+    assert names(grouping(authors, ("network.initial_draw",))) == [
+        "parabolic, network.initial_draw=once", "Hamiltonian, network.initial_draw=once",
+        "second-order, network.initial_draw=each_step",
+    ]  # fmt: skip
+
+
+def test_without_its_recipe_a_value_may_be_anything_and_makes_groups(authors):
+    (found,) = collect(authors).values()
+    for run in found.runs:
+        run.config.recipe = "of another version"
+    assert Grouping(found.runs).naming == ["network.initial_draw"]
+
+
+def test_a_user_s_dynamic_is_in_the_group_of_the_others_unless_its_file_has_changed(authors, maker, tmp_path):
+    folder = tmp_path / "mine, and 'yours'"
+    folder.mkdir()
+    typed = "'" + str(folder / "kept.py").replace("'", r"\'") + ":Kept'"
+    (folder / "kept.py").write_text("class Kept(Dynamic):\n    number = 0\n")
+    first = maker(f"dynamic={typed}", "recipe=authors", right=range(60))
+    (folder / "kept.py").write_text("class Kept(Dynamic):\n    number = 1\n")
+    found = grouping(authors)
+    assert (found.naming, len(found.lines)) == ([], 4)
+    assert found.full_differences()[0].endswith("each_step for second-order, once for Kept) in 4 runs")
+    first.rename(first.with_name("first"))
+    maker(f"dynamic={typed}", "recipe=authors", "seed=1", right=range(60))
+    found = grouping(authors)
+    assert found.naming == ["dynamic_sha256"]
+    assert len([line for line in found.lines if line.dynamic == "Kept"]) == 2
 
 
 def test_a_chosen_setting_comes_first_and_tells_apart_what_changes_no_result(maker, tmp_path):

@@ -90,3 +90,11 @@ def test_an_unknown_recipe_has_none(only, monkeypatch):
     run.config.recipe = "mine"
     assert published_accuracy(run) is None
     assert module.departures(run) == ["recipe=mine (not a recipe of this version)"]
+
+
+def test_a_user_s_dynamic_has_the_value_that_its_file_states(only, tmp_path):
+    file = tmp_path / "kept.py"
+    file.write_text('class Kept(Dynamic):\n    facts = Facts("kept", published={"paper": 70.0})\n')
+    run, row, why_not = only(f"dynamic={file}:Kept")
+    assert departures(run) == why_not == []
+    assert row["published_accuracy"] == pytest.approx(0.7)

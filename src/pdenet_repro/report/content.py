@@ -68,7 +68,8 @@ class Content:
     caption: str
     gaps: Sequence[Missing]
     copies: Sequence[str]
-    differences: Sequence[str]  # a sentence for each setting in which groups differ
+    differences: Sequence[str]  # a sentence for each setting in which the runs differ
+    naming: Sequence[str]  # the settings that name groups
     no_published: Sequence[str]  # a sentence for each row whose settings prevent a comparison with the published value
     rows: dict[str, Sequence[Row]]  # by name of the CSV file
     formatted: dict[str, Sequence[FormattedRow]]  # formatted rows, by name of the section
@@ -99,6 +100,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
         gaps=found.missing,
         copies=found.copies,
         differences=grouping.full_differences(),
+        naming=grouping.naming,
         no_published=results.no_published_value(grouping),
         rows=rows,
         formatted=formatted,
@@ -109,10 +111,11 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
 
 def warnings(content: Content) -> list[tuple[str, Sequence[str]]]:
     """Return what a reader must know first, as pairs of a heading and its sentences."""
+    apart = "; each combination has rows and lines of its own" if content.naming else ", which go with the dynamic"
     parts = {
         f"Missing: {counted(len(content.gaps), 'run')}": _gaps(content.gaps),
         f"Left out: {counted(len(content.copies), 'copy')}": content.copies,
-        "The runs differ in these settings; each combination has rows and lines of its own": content.differences,
+        f"The runs differ in these settings{apart}": content.differences,
         "Not compared with the published value, because the runs do not repeat that experiment": content.no_published,
     }
     return [(heading, sentences) for heading, sentences in parts.items() if sentences]

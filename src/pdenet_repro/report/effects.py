@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.report.comparisons import THESE_NETWORKS
 from pdenet_repro.report.figures import draw_grid
-from pdenet_repro.report.groups import counted, format_value
+from pdenet_repro.report.groups import counted
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import Run
+from pdenet_repro.report.settings import format_value
 from pdenet_repro.report.statistics import holm, mcnemar, paired_interval, t_interval, unpaired_interval
 from pdenet_repro.report.tables import Column, Row, number, percent, points, probability
 

@@ -2,8 +2,9 @@
 
 A *cell* is the set of runs that agree in every setting that can change the result, except the seed; runs on the official
 folds form cells of their own, in which the fold differs too. Cells that differ only in the dynamic and the number of
-training images form a *group*, named by the settings that distinguish it from other groups. A *line* is the set of cells of
-one dynamic in one group; Figure 2 draws it as a line over the number of training images.
+training images form a *group*, named by the settings that distinguish it from other groups. A setting that the recipe itself
+gives another value for each dynamic distinguishes no groups, in runs that have this value. A *line* is the set of cells of one
+dynamic in one group; Figure 2 draws it as a line over the number of training images.
 """
 
 from collections import Counter
@@ -11,17 +12,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
-from typing import Any
 
 from pdenet_repro.config.dynamics import facts_of, sort_key
 from pdenet_repro.config.schema import all_settings, value_of
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.run import RESULT_KEYS, Run
+from pdenet_repro.report.settings import format_value, rules_by_dynamic
 from pdenet_repro.system.errors import InvalidConfig
 
 WITHIN = ("dynamic", "data.fraction", "seed")  # settings in which runs of one group may differ
 FOLD = "data.fold"
 VARIATION = "variation"
+BY_DYNAMIC = "by dynamic"  # stands for a value that the recipe gives the dynamic and not all dynamics
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ class Grouping:
         keys = [*by, *(key for key in RESULT_KEYS if key not in (*WITHIN, *by))]
         self.values = {run: {key: _format_setting(run, key) for key in keys} for run in runs}
         self.differing = [key for key in keys if len({values[key] for values in self.values.values()}) > 1]
+        self.rules = rules_by_dynamic(runs, set(self.differing) - set(by))
+        for run, key in ((run, key) for run in runs for key in self.differing):
+            rule = self.rules.get((run.config.recipe, key), {})
+            if self.values[run][key] == rule.get(run.dynamic):
+                self.values[run][key] = BY_DYNAMIC
         self.naming = self._naming()
         self.lines = self._lines(runs)
         self.cells = [cell for line in self.lines for cell in line.cells.values()]
@@ -165,12 +172,20 @@ class Grouping:
         return min(counts, key=lambda each: (-counts[each], each), default=None)
 
     def full_differences(self) -> list[str]:
-        """Return a sentence for each setting in which runs of different groups differ."""
+        """Return a sentence for each setting in which the runs differ."""
         sentences = []
         for key in self.differing:
-            counts = Counter(values[key] for values in self.values.values())
+            counts = Counter(self._in_full(run, key) for run in self.values)
             sentences.append(f"{key}: " + ", ".join(f"{value} in {counted(n, 'run')}" for value, n in counts.items()))
         return sentences
+
+    def _in_full(self, run: Run, key: str) -> str:
+        """Return the value of a setting; for one that goes with the dynamic its value for each dynamic."""
+        value, recipe = self.values[run][key], run.config.recipe
+        if value != BY_DYNAMIC:
+            return value
+        each = (f"{own} for {facts_of(dynamic).label}" for dynamic, own in self.rules[recipe, key].items())
+        return f"{value} (recipe {recipe}: {', '.join(each)})"
 
     def _naming(self) -> list[str]:
         """Choose the settings that name groups: those of ``by``, then few that together distinguish all groups."""
@@ -238,14 +253,3 @@ def _format_setting(run: Run, key: str) -> str:
     if key == FOLD:
         return "no folds" if run.config.data.fold is None else "official folds"
     return format_value(value_of(run.config, key)) or "no variation"
-
-
-def format_value(value: Any) -> str:
-    """Return a setting's value as it is written on the command line."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(map(str, value)) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,21 +2,23 @@
 
 Each run keeps its path below the target (``DYNAMIC/fraction-0.10/seed-0``) with its configuration, command, metrics,
 timings, confusion matrix, summary and test predictions: probabilities in float16, predicted classes exactly. The summary
-lists the checksums of the copied files, and under ``published`` those of the left-out files and of the original summary. The
-images of Figure 1 are stored once, in ``examples.npz`` of the study. A report of the target draws everything again.
+lists the checksums of the published files, and under ``published`` those of the original summary and of the files that were
+left out or changed. In absolute paths ``FOLDER`` stands for the folders of the machine (`absolute_paths`). The images of
+Figure 1 are stored once, in ``examples.npz`` of the study. A report of the target draws everything again.
 """
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from pdenet_repro.report import examples
+from pdenet_repro.report.absolute_paths import last_part, without_folders
 from pdenet_repro.report.groups import check_keys, counted
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import Collection, collect, combine
@@ -26,8 +28,8 @@ from pdenet_repro.runs.folder import CHECKSUM_KEY, DYNAMIC_COPY, checksum_of, lo
 from pdenet_repro.system.errors import InvalidConfig, RunFolderError
 from pdenet_repro.system.files import make_folder, npz, write_atomically
 
-COPIED = ("config.yaml", "metrics.csv", "timings.csv", "confusion.csv", DYNAMIC_COPY)
-UNCHECKED = ("command.txt",)  # copied too, but without a checksum in the summary
+COMMAND = "command.txt"  # has no checksum in the summary
+COPIED = ("config.yaml", COMMAND, "metrics.csv", "timings.csv", "confusion.csv", DYNAMIC_COPY)
 
 
 def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
@@ -52,7 +54,8 @@ def publish(folders: Sequence[Path], target: Path, options: Options) -> bool:
     images = _examples(found.runs, target, options)
     for place, run in places.items():
         publish_run(run, target / place, images)
-    write_atomically(target / "plan.json", json.dumps(_plan(found, places), indent=1) + "\n")
+    plan = without_folders(_plan(found, places), target.absolute())
+    write_atomically(target / "plan.json", json.dumps(plan, indent=1) + "\n")
     undamaged = write_report(target, options=replace(options, page=False))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"published {counted(len(places), 'run')} in {target}, {size / 1e6:.1f} MB")
@@ -99,20 +102,37 @@ def publish_run(run: Run, folder: Path, images: str | None) -> None:
         "git_commit": provenance.git_commit(),
     }
     content = {name: (run.folder / name).read_bytes() for name in COPIED if (run.folder / name).is_file()}
+    original = dict(run.summary["files_sha256"])
+    study = run.folder.absolute().parent.parent.parent
+    content["config.yaml"] = _configuration(content["config.yaml"])
+    if COMMAND in content:
+        original[COMMAND] = hashlib.sha256(content[COMMAND]).hexdigest()
+        typed = content[COMMAND].decode(errors="surrogateescape")
+        content[COMMAND] = without_folders(typed, study).encode(errors="surrogateescape")
     content["predictions.npz"] = _predictions(run)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    original = run.summary["files_sha256"]
     left_out = {name: checksum for name, checksum in original.items() if files.get(name) != checksum}
     published = before | {"left_out_sha256": left_out | before["left_out_sha256"], "study_examples_sha256": images}
     summary: dict[str, Any] = {key: value for key, value in run.summary.items() if key != CHECKSUM_KEY}
-    summary |= {"files_sha256": files, "published": published}
+    summary |= {"files_sha256": {name: files[name] for name in files if name != COMMAND}, "published": published}
+    summary = without_folders(summary, study)
     for name, data in content.items():
         write_atomically(folder / name, data)
-    for name in UNCHECKED:
-        if (run.folder / name).is_file() and (run.folder / name).resolve() != (folder / name).resolve():
-            shutil.copyfile(run.folder / name, folder / name)
     summary[CHECKSUM_KEY] = checksum_of(summary)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def _configuration(content: bytes) -> bytes:
+    """Return the content of ``config.yaml`` without the folders of absolute paths; as it is, if it has none."""
+
+    def shortened(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: shortened(each) for key, each in value.items()}
+        return last_part(value) if isinstance(value, str) and value.startswith("/") else value
+
+    settings = OmegaConf.to_container(OmegaConf.create(content.decode()))
+    changed = shortened(settings)
+    return content if changed == settings else OmegaConf.to_yaml(OmegaConf.create(changed)).encode()
 
 
 def _predictions(run: Run) -> bytes:

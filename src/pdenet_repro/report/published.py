@@ -1,14 +1,11 @@
 """Decide whether a run repeats the published experiment on STL-10 and may be compared with the published accuracy."""
 
 from collections.abc import Sequence
-from functools import cache
 
-from pdenet_repro.config.compose import compose
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.config.schema import value_of
-from pdenet_repro.report.groups import format_value
 from pdenet_repro.report.run import RESULT_KEYS, Run
-from pdenet_repro.system.errors import UserError
+from pdenet_repro.report.settings import format_value, recipe_settings
 
 # Settings in which a run may differ from its recipe and still repeat it: the seed, and how it was computed.
 FREE = ("seed", "precision", "deterministic")
@@ -39,17 +36,8 @@ def readings(run: Run) -> list[str]:
 
 
 def _differences(run: Run, keys: Sequence[str]) -> list[str]:
-    recipe = _recipe(run.config.recipe, run.dynamic)
+    recipe = recipe_settings(run)
     if recipe is None:
         return [f"recipe={run.config.recipe} (not a recipe of this version)"]
     pairs = [(key, format_value(value_of(run.config, key)), recipe[key]) for key in keys]
     return [f"{key}={ours} (recipe: {theirs})" for key, ours, theirs in pairs if ours != theirs]
-
-
-@cache
-def _recipe(name: str, dynamic: str) -> dict[str, str] | None:
-    try:
-        config = compose(f"recipe={name}", f"dynamic={dynamic}")
-    except UserError:
-        return None
-    return {key: format_value(value_of(config, key)) for key in RESULT_KEYS}

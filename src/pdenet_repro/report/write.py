@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
+from pdenet_repro.report.absolute_paths import without_folders
 from pdenet_repro.report.content import Content, as_markdown, as_text, content_of
 from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
 from pdenet_repro.report.datapackage import Table, data_package
@@ -167,6 +168,8 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
         figures.append(analyses.PageFigure(heading, explanation, png, line, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
+    if folders == [where] and all("published" in run.summary for run in found.runs):
+        content, tables, figures = without_folders((content, tables, figures), where.absolute())
     for name, entry in tables.items():
         write_atomically(where / f"{name}.csv", to_csv(entry.rows))
     write_atomically(where / DATA_PACKAGE, data_package(content.title, tables))
