@@ -16,7 +16,7 @@ from pdenet_repro.report.run import Run
 
 OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # for dynamics without a colour of their own (Okabe & Ito)
 DASHES = ("-", "--", "-.", ":")  # one for each group
-FURTHER = "PX*p<>h"  # markers of a dynamic's groups after the first
+FURTHER = "v<>ph8d"  # markers of a dynamic's groups after the first
 
 Numbers = list[dict[str, Any]]
 
