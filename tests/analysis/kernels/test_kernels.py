@@ -111,7 +111,8 @@ def smoothness_and_gradient(*words):
 def test_the_h1_seminorm_is_as_strong_as_the_total_variation_with_alpha1_over_sqrt_eps(h):
     """The page's alpha1 is rounded to 0.14 %. With the same alpha1 the seminorm is weaker by ``1 / sqrt(eps)``."""
     alpha1, weaker = re.search(
-        r"`objective.smoothness=h1` takes `objective.alpha1=(.*?)`, .* with the same alpha1 it is (\d+) times weaker", PAGE
+        r"`objective.smoothness=h1` takes `objective.alpha1=(.*?)`, .* with the same alpha1 it is (\d+) times weaker",
+        PAGE,
     ).groups()
     h1 = f"network.step_size={h}", "objective.smoothness=h1"
     (tv, gradient), (fair, fair_gradient), (same, same_gradient) = (

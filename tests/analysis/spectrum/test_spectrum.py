@@ -13,13 +13,7 @@ from scipy.sparse.linalg import ArpackError
 from small_runs import CONTROLS, finished, subject_of
 
 from pdenet_repro.analysis import operator_norm as norm_module
-from pdenet_repro.analysis.jacobian import (
-    NoEigenvalues,
-    asymmetry,
-    estimated_asymmetry,
-    evaluations,
-    extreme_eigenvalues,
-)
+from pdenet_repro.analysis.jacobian import NoEigenvalues, evaluations, extreme_eigenvalues
 from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.analysis.result import DoesNotApply
 from pdenet_repro.analysis.spectrum import measure as spectrum
@@ -107,21 +101,6 @@ def test_crops_of_all_norms(norm):
         assert row["asymmetry"] < 1e-12
         assert q.real.max() < 1e-9
         assert q.real.min() < -1e-3
-
-
-def test_the_estimated_asymmetry_is_that_of_the_matrix_and_falls_with_the_pixels():
-    subject = drawn("parabolic")
-    unit = copy.deepcopy(subject.network.units[0]).double()
-    Y = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(2)).double()
-    (layer,) = next(evaluations(unit, Y))
-    for side in (2, 4):
-        one = layer.cropped(side, frozen=False)
-        exact = asymmetry(one.jacobian(frozen=False).dense())
-        assert estimated_asymmetry(one, directions=200) == pytest.approx(exact, rel=0.1)
-    found = {row["side"]: row["asymmetry"] for row in spectrum.asymmetries(unit, Y) if row["step"] == 1}
-    assert list(found) == [2, 4, 8, 16, 16][:4]
-    assert found[16] < 0.5 * found[2]
-    assert estimated_asymmetry(layer.cropped(8, frozen=True)) < 1e-10
 
 
 def measured(subject, images=1):
