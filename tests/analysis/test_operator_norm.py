@@ -34,7 +34,10 @@ def largest_factor(dynamic, theta, shape):
 
 @pytest.mark.parametrize("kind", [SecondOrder, Hamiltonian])
 def test_linear_equations_are_stable_up_to_the_bound_and_not_beyond(kind):
-    """``h |K| < 2`` for (8), ``h |K1 K2^T| < 2`` for the Hamiltonian system. A bias that is large for its features makes ReLU linear."""
+    """``h |K| < 2`` for (8), ``h |K1 K2^T| < 2`` for the Hamiltonian system.
+
+    A bias that is large for its features makes ReLU linear.
+    """
     shape = 1, 2, 4, 4
     for seed in range(3):
         kernels = [normal(2, 2, 3, 3, seed=10 * seed + i) for i in range(1 if kind is SecondOrder else 2)]

@@ -1,0 +1,230 @@
+"""The numbers in the prose of docs/analysis.md are those of the published analyses; the table is in test_trained_networks.py."""
+
+import csv
+import json
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = " ".join((DOCS / "analysis.md").read_text().split())
+INITIAL = ", initial weights"
+NETWORKS = ("parabolic", "hamiltonian")
+
+
+def rows(name, **chosen):
+    """Of a published table ``folder/name``; columns may be compared with a string, or with a function of it."""
+    with (DOCS / "results" / "analysis" / f"{name}.csv").open(newline="") as file:
+        return [
+            row
+            for row in csv.DictReader(file)
+            if all(value(row[key]) if callable(value) else row[key] == value for key, value in chosen.items())
+        ]
+
+
+def trained(name):
+    return not name.endswith(INITIAL)
+
+
+def initial(name):
+    return name.endswith(INITIAL)
+
+
+def column(table, name):
+    return [float(row[name]) for row in table]
+
+
+def by_step(table, name, of):
+    """One value for each step of a unit: ``of`` the values of the images."""
+    table = sorted(table, key=lambda row: (row["unit"], row["step"]))
+    return {
+        place: of(column(of_step, name)) for place, of_step in groupby(table, lambda row: (row["unit"], row["step"]))
+    }
+
+
+def ends(values, form=".2g"):
+    """The least and the largest value, as the page writes them."""
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def listed(values, form):
+    *most, last = (f"{value:{form}}" for value in values)
+    return f"{', '.join(most)} and {last}"
+
+
+def says(*sentences):
+    missing = [sentence for sentence in sentences if sentence not in PAGE]
+    assert missing == []
+
+
+def test_theorem_1_before_and_after_training():
+    before, after = (rows("parabolic/stability_theorem", network=which) for which in (initial, trained))
+    of_pairs = column(before, "growth_of_pairs_median")
+    says(
+        f"may multiply a distance by {ends(column(before, 'factor_bound_max'))} for any two solutions, and by "
+        f"{ends(column(before, 'factor_at_image_max'))} close to the images",
+        f"would need h <= {ends(column(before, 'step_size_bound_min'))}, and "
+        f"{ends(column(before, 'step_size_at_image_min'))} close to the images; random pairs move apart by "
+        f"{min(of_pairs):.2f} to {max(of_pairs):.2f} a step (medians)",
+        f"only for h up to {ends(column(after, 'step_size_bound_min'), '.2f')} "
+        f"({ends(column(before, 'step_size_bound_min'), '.2f')} at initial weights), close to the images up to "
+        f"{ends(column(after, 'step_size_at_image_min'), '.2f')}.",
+    )
+    assert sum(int(row["negative_scales"]) for row in before + after) == 0
+    bounds, at_start = (by_step(each, "step_size_bound_min", min) for each in (after, before))
+    lowered = {place: 100 * (1 - bounds[place] / at_start[place]) for place in bounds}
+    assert (len(bounds), sum(value > 0 for value in lowered.values())) == (12, 9)
+    first = [value for (_, step), value in lowered.items() if step == "1"]
+    says(f"in nine of the twelve steps, by {ends(first, '.0f')} % in the first step of each unit")
+    assert sum(bound < 1 / 4 for bound in bounds.values()) == 5
+    assert [round(1 / bound) for bound in (max(bounds.values()), min(bounds.values()))] == [2, 11]
+    says("a step of h / 4 is still larger than Theorem 1 allows (below) in five of the twelve steps",
+         "steps that are two to eleven times as large as those for which Theorem 1 holds")  # fmt: skip
+
+
+def test_refinement_in_time():
+    parts = {}
+    for network in NETWORKS:
+        for row in rows(f"{network}/refinement"):
+            accuracy, low, high = (100 * float(row[key]) for key in ("test_accuracy", "low_95", "high_95"))
+            parts.setdefault(row["steps_for_one"], {})[network, row["statistics"]] = (
+                f"{accuracy:.1f} % ({low:.1f} to {high:.1f})"
+            )
+    order = [(network, kind) for network in reversed(NETWORKS) for kind in ("as trained", "renewed")]
+    says(*(f"| {m} | {' | '.join(cells[place] for place in order)} |" for m, cells in parts.items()))
+    (twice,) = rows("hamiltonian/refinement", steps_for_one="2", statistics="renewed")
+    says(
+        f"{twice['right_only_as_trained']} are right only before and {twice['right_only_changed']} only after at m = 2, "
+        f"McNemar p = {float(twice['mcnemar_p']):.5f}"
+    )
+
+
+@pytest.mark.parametrize(("order", "expected"), [(1, 3), (2, 5)])
+def test_distances_to_the_finest_refinement(order, expected):
+    """With an error ``h^p`` the distances of h and h / 2 to the result for h / 4 have the ratio ``2^p + 1``."""
+    assert (1 - 4**-order) / (2**-order - 4**-order) == expected
+    coarse, fine = (
+        column(rows("hamiltonian/refinement_distances", steps_for_one=m), "relative_distance_median") for m in "12"
+    )
+    ratios = [a / b for a, b in zip(coarse, fine, strict=True)]
+    says(
+        f"are {listed(coarse, '.2f')} from those at m = 4, relative, and at m = 2 {listed(fine, '.2f')} (medians",
+        f"they fall by factors of {ends(ratios)}, where a scheme of first order has 3 and one of second order 5",
+        f"within {ends([100 * 4 / 3 * value for value in coarse], '.0f')} % of the limit",
+    )
+    parabolic = column(rows("parabolic/refinement_distances", steps_for_one="1"), "relative_distance_median")
+    says(f"Its units at h = 1 are {listed(parabolic, '.2f')} from m = 4")
+
+
+def at_the_end(network, which):
+    table = rows(f"{network}/stability_long", network=which, setting=lambda name: name.startswith("without norm"))
+    return [row for row in table if row["time_in_steps"] == "48"]
+
+
+def test_distances_over_a_long_time():
+    hamiltonian, parabolic = (at_the_end(network, trained) for network in reversed(NETWORKS))
+    before = at_the_end("parabolic", initial)
+    distances, of_energy, controlled = (
+        column(hamiltonian, f"{part}distance_over_start_median") for part in ("", "energy_", "controlled_")
+    )
+    powers, rates = column(hamiltonian, "fit_power"), column(hamiltonian, "fit_rate")
+    assert {row["better_fit"] for row in hamiltonian} == {"exponential"}
+    says(
+        f"multiply it by {listed(distances, '.1f')}; in the energy norm of the linear equation by "
+        f"{listed(of_energy, '.1f')}, and the part that H bounds by {listed(controlled, '.1f')}.",
+        f"have p = {listed(powers, '.2f')}; but an exponential with rates of {ends(rates, '.2f')} a step fits better in all four",
+        f"the parabolic units contract: by {listed(column(parabolic, 'distance_over_start_median'), '.2f')}.",
+        f"are {ends(column(before, 'distance_over_start_median'))} of those at the start",
+    )
+
+
+def test_energies_and_forces():
+    forces, growth = [], {}
+    for network in NETWORKS:
+        table = rows(f"{network}/energy_force", network=trained)
+        forces += [100 * float(row["force_max"]) / float(row["force_bound"]) for row in table]
+        own = rows(f"{network}/energy", network=trained, setting=lambda name: name.startswith("with norm"))
+        last = [row for row in own if float(row["time_in_steps"]) == 3]
+        growth[network] = listed(column(last, "norm_over_unit_start_median"), ".1f")
+    says(f"features grow: by {growth['hamiltonian']} (Hamiltonian) and {growth['parabolic']} (parabolic), with forces at "
+         f"{ends(forces, '.0f')} % of the bound")  # fmt: skip
+
+
+def test_step_sizes_of_the_eigenvalues():
+    found = {}
+    for network in NETWORKS:
+        for which in (trained, initial):
+            table = rows(f"{network}/spectrum_layers", network=which, size="full", norm="frozen")
+            allowed = by_step(table, "step_size_allowed", min)
+            found[network, which] = allowed, max(by_step(table, "growth", max).values())
+    allowed, growth = found["hamiltonian", trained]
+    assert [len(allowed), sum(h >= 1 for h in allowed.values()), sum(1 <= h < 1.02 for h in allowed.values())] == [
+        12,
+        9,
+        1,
+    ]
+    before, _ = found["hamiltonian", initial]
+    assert all(
+        h < 1
+        for part in (before, found["parabolic", trained][0], found["parabolic", initial][0])
+        for h in part.values()
+    )
+    parabolic, factor = found["parabolic", trained]
+    at_start, factor_at_start = found["parabolic", initial]
+    says(
+        f"allow h up to {ends(allowed.values())} in its twelve steps. h = 1 exceeds that in three, where one step multiplies a "
+        f"mode by up to {growth:.1f}; at initial weights it exceeds it in all twelve ({ends(before.values())}).",
+        f"they allow h up to {ends(parabolic.values())}, which h = 1 exceeds in all twelve, where one step multiplies a mode by "
+        f"up to {factor:.1f}; at initial weights up to {ends(at_start.values())}, and by up to {factor_at_start:.1f}.",
+    )
+
+
+def test_kernels_in_time():
+    above = {
+        network: sum(int(row["differences_above_sqrt_eps"]) for row in rows(f"{network}/kernels", network=trained))
+        for network in NETWORKS
+    }
+    says(
+        f"differences of entries in the Hamiltonian network {above['hamiltonian']} exceed √eps = 0.032",
+        f"in the parabolic network {above['parabolic']}.",
+    )
+    (each, kept, renewed), (each_2, kept_2, renewed_2) = (
+        [f"{100 * value:.1f} %" for value in column(rows(f"{network}/kernels_averaged"), "test_accuracy")]
+        for network in reversed(NETWORKS)
+    )
+    says(
+        f"is right on {kept} of 500 test images ({renewed} with renewed batch statistics), with each step's on {each}; the "
+        f"parabolic one on {kept_2} ({renewed_2}), with each step's on {each_2}."
+    )
+
+
+def test_robustness():
+    pairs = {(row["perturbation"], row["strength"]): row for row in rows("together/robustness_pairs")}
+    assert len(pairs) == 60
+    for place, count, p in ((("linf iterated", "1"), "10", 0.002), (("l2 iterated", "100"), "12", 0.0005)):
+        row = pairs[place]
+        assert (row["right_only_in_first"], row["right_only_in_second"]) == ("0", count)
+        assert float(row["mcnemar_p"]) == pytest.approx(2 * 0.5 ** int(count))
+        assert float(row["mcnemar_p"]) == pytest.approx(p, rel=0.05)
+    assert pairs["linf iterated", "1"]["images_right_clean_in_both"] == "25"
+    damaged = [float(row["mcnemar_p"]) for (kind, _), row in pairs.items() if " " not in kind]
+    one_step = [pairs["l2 one-step", strength] for strength in ("400", "800", "1600")]
+    fewer, more = ([int(row[f"right_only_in_{which}"]) for row in one_step] for which in ("second", "first"))
+    says(
+        "Of the 25 images that are right in both, 10 stay right in the Hamiltonian network alone and none in the parabolic one",
+        "with an L2 change of length 100 it is 12 and none (p = 0.0005)",
+        f"leave more images right in the parabolic network ({listed(more, 'd')} in it alone, "
+        f"{listed(fewer, 'd')} in the Hamiltonian one alone)",
+        f"no difference is significant (p at least {min(damaged):.1g})",
+    )
+
+
+def test_products_of_theorem_1():
+    """They are in the sentences alone, as each is of one image."""
+    with (DOCS / "results" / "analysis" / "parabolic" / "stability.json").open() as file:
+        (sentence,) = [s for s in json.load(file)["sentences"] if s.startswith("parabolic, Theorem 1")]
+    products = [int(value) for value in sentence.split("growth of distances by ")[1].split(";")[0].split(", ")]
+    says(f"bound the growth of distances by {min(products)} to {max(products)}")
+    assert "are multiplied by 10, 2.05, 1.01, 0.937 (largest" in sentence
+    says("random pairs grow by 10, 2.05, 1.01 and 0.94 at most")
