@@ -1,61 +1,20 @@
-"""The numbers in the prose of docs/analysis.md are those of the published analyses; the table is in test_trained_networks.py."""
-
-import csv
-import json
-from itertools import groupby
-from pathlib import Path
+"""Numbers in the prose of docs/analysis.md are those of the published analyses; its table is in test_trained_networks.py."""
 
 import pytest
-
-DOCS = Path(__file__).parents[2] / "docs"
-PAGE = " ".join((DOCS / "analysis.md").read_text().split())
-INITIAL = ", initial weights"
-NETWORKS = ("parabolic", "hamiltonian")
-
-
-def rows(name, **chosen):
-    """Of a published table ``folder/name``; columns may be compared with a string, or with a function of it."""
-    with (DOCS / "results" / "analysis" / f"{name}.csv").open(newline="") as file:
-        return [
-            row
-            for row in csv.DictReader(file)
-            if all(value(row[key]) if callable(value) else row[key] == value for key, value in chosen.items())
-        ]
-
-
-def trained(name):
-    return not name.endswith(INITIAL)
-
-
-def initial(name):
-    return name.endswith(INITIAL)
-
-
-def column(table, name):
-    return [float(row[name]) for row in table]
-
-
-def by_step(table, name, of):
-    """One value for each step of a unit: ``of`` the values of the images."""
-    table = sorted(table, key=lambda row: (row["unit"], row["step"]))
-    return {
-        place: of(column(of_step, name)) for place, of_step in groupby(table, lambda row: (row["unit"], row["step"]))
-    }
-
-
-def ends(values, form=".2g"):
-    """The least and the largest value, as the page writes them."""
-    return f"{min(values):{form}} to {max(values):{form}}"
-
-
-def listed(values, form):
-    *most, last = (f"{value:{form}}" for value in values)
-    return f"{', '.join(most)} and {last}"
-
-
-def says(*sentences):
-    missing = [sentence for sentence in sentences if sentence not in PAGE]
-    assert missing == []
+from published_analyses import (
+    INITIAL,
+    NETWORKS,
+    by_step,
+    column,
+    ends,
+    initial,
+    listed,
+    numbers,
+    rows,
+    says,
+    sentence,
+    trained,
+)
 
 
 def test_theorem_1_before_and_after_training():
@@ -151,54 +110,6 @@ def test_energies_and_forces():
          f"{ends(forces, '.0f')} % of the bound")  # fmt: skip
 
 
-def test_step_sizes_of_the_eigenvalues():
-    found = {}
-    for network in NETWORKS:
-        for which in (trained, initial):
-            table = rows(f"{network}/spectrum_layers", network=which, size="full", norm="frozen")
-            allowed = by_step(table, "step_size_allowed", min)
-            found[network, which] = allowed, max(by_step(table, "growth", max).values())
-    allowed, growth = found["hamiltonian", trained]
-    assert [len(allowed), sum(h >= 1 for h in allowed.values()), sum(1 <= h < 1.02 for h in allowed.values())] == [
-        12,
-        9,
-        1,
-    ]
-    before, _ = found["hamiltonian", initial]
-    assert all(
-        h < 1
-        for part in (before, found["parabolic", trained][0], found["parabolic", initial][0])
-        for h in part.values()
-    )
-    parabolic, factor = found["parabolic", trained]
-    at_start, factor_at_start = found["parabolic", initial]
-    says(
-        f"allow h up to {ends(allowed.values())} in its twelve steps. h = 1 exceeds that in three, where one step multiplies a "
-        f"mode by up to {growth:.1f}; at initial weights it exceeds it in all twelve ({ends(before.values())}).",
-        f"they allow h up to {ends(parabolic.values())}, which h = 1 exceeds in all twelve, where one step multiplies a mode by "
-        f"up to {factor:.1f}; at initial weights up to {ends(at_start.values())}, and by up to {factor_at_start:.1f}.",
-    )
-
-
-def test_kernels_in_time():
-    above = {
-        network: sum(int(row["differences_above_sqrt_eps"]) for row in rows(f"{network}/kernels", network=trained))
-        for network in NETWORKS
-    }
-    says(
-        f"differences of entries in the Hamiltonian network {above['hamiltonian']} exceed √eps = 0.032",
-        f"in the parabolic network {above['parabolic']}.",
-    )
-    (each, kept, renewed), (each_2, kept_2, renewed_2) = (
-        [f"{100 * value:.1f} %" for value in column(rows(f"{network}/kernels_averaged"), "test_accuracy")]
-        for network in reversed(NETWORKS)
-    )
-    says(
-        f"is right on {kept} of 500 test images ({renewed} with renewed batch statistics), with each step's on {each}; the "
-        f"parabolic one on {kept_2} ({renewed_2}), with each step's on {each_2}."
-    )
-
-
 def test_robustness():
     pairs = {(row["perturbation"], row["strength"]): row for row in rows("together/robustness_pairs")}
     assert len(pairs) == 60
@@ -221,10 +132,22 @@ def test_robustness():
 
 
 def test_products_of_theorem_1():
-    """They are in the sentences alone, as each is of one image."""
-    with (DOCS / "results" / "analysis" / "parabolic" / "stability.json").open() as file:
-        (sentence,) = [s for s in json.load(file)["sentences"] if s.startswith("parabolic, Theorem 1")]
-    products = [int(value) for value in sentence.split("growth of distances by ")[1].split(";")[0].split(", ")]
-    says(f"bound the growth of distances by {min(products)} to {max(products)}")
-    assert "are multiplied by 10, 2.05, 1.01, 0.937 (largest" in sentence
-    says("random pairs grow by 10, 2.05, 1.01 and 0.94 at most")
+    found = sentence("parabolic/stability", "parabolic, Theorem 1")
+    products = numbers(found, "growth of distances by ", ";")
+    pairs = numbers(found, "random pairs are multiplied by ", " (largest")
+    says(f"bound the growth of distances by {ends(products, '.0f')}; random pairs grow by {pairs[0]:.0f}, "
+         f"{listed(pairs[1:], '.2f')} at most")  # fmt: skip
+
+
+def test_distances_with_the_norm():
+    growth = {
+        (network, more): listed(numbers(found, "two solutions by ", " (medians"), ".2f")
+        for network, name in zip(NETWORKS, ("parabolic", "Hamiltonian"), strict=True)
+        for more in ("", INITIAL)
+        for found in (sentence(f"{network}/stability", f"{name}{more}: the units multiply"),)
+    }
+    says(
+        f"multiply the distance of two solutions by {growth['hamiltonian', '']}, at initial weights by "
+        f"{growth['hamiltonian', INITIAL]}; those of the parabolic one by {growth['parabolic', '']}, at initial weights by "
+        f"{growth['parabolic', INITIAL]} (medians over 16 test images"
+    )
