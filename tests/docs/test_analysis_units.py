@@ -1,6 +1,8 @@
 """Numbers in the prose of docs/analysis.md on units: eigenvalues, kernels, gains and frequencies, as they are published."""
 
-from published_analyses import NETWORKS, by_step, column, ends, initial, listed, rows, says, trained
+from statistics import median
+
+from published_analyses import NETWORKS, by_step, column, ends, initial, listed, numbers, rows, says, sentence, trained
 
 
 def test_step_sizes_of_the_eigenvalues():
@@ -22,6 +24,7 @@ def test_step_sizes_of_the_eigenvalues():
         for part in (before, found["parabolic", trained][0], found["parabolic", initial][0])
         for h in part.values()
     )
+    assert f"{min(h for h in allowed.values() if h >= 1):.2f}" == "1.01"
     parabolic, factor = found["parabolic", trained]
     at_start, factor_at_start = found["parabolic", initial]
     says(
@@ -29,6 +32,35 @@ def test_step_sizes_of_the_eigenvalues():
         f"mode by up to {growth:.1f}; at initial weights it exceeds it in all twelve ({ends(before.values())}).",
         f"they allow h up to {ends(parabolic.values())}, which h = 1 exceeds in all twelve, where one step multiplies a mode by "
         f"up to {factor:.1f}; at initial weights up to {ends(at_start.values())}, and by up to {factor_at_start:.1f}.",
+    )
+
+
+def test_eigenvalues_on_crops():
+    zero, off = {}, {}
+    for network in NETWORKS:
+        for which in (trained, initial):
+            crops = rows(f"{network}/spectrum_layers", network=which, size="crop")
+            zero[network, which] = f"{100 * median(column(crops, 'zero_modes')):.0f}"
+            off[network, which] = f"{max(column(crops, 'largest_real')):.0e}".replace("e-0", "e-")
+    says(
+        f"the real parts on crops are at most {off['parabolic', initial]} (parabolic) and at most "
+        f"{off['hamiltonian', initial]} from 0 (Hamiltonian), and {zero['parabolic', initial]} and "
+        f"{zero['hamiltonian', initial]} % of the eigenvalues are zero",
+        f"{zero['hamiltonian', trained]} % of the eigenvalues are zero. In the parabolic network",
+        f"{zero['parabolic', trained]} % of its eigenvalues are zero.",
+    )
+
+
+def test_one_sided_lipschitz_constants():
+    found = {
+        (network, which): column(rows(f"{network}/sensitivity_layers", network=which), "one_sided_lipschitz_median")
+        for network in NETWORKS
+        for which in (trained, initial)
+    }
+    says(
+        f"are {ends(found['hamiltonian', trained])} in the Hamiltonian network ({ends(found['hamiltonian', initial])} at initial "
+        f"weights) and up to {max(found['parabolic', trained]):.2g} in the parabolic one ({ends(found['parabolic', initial])})",
+        f"the {min(found['parabolic', trained]):.3f} in the table is an error of the iteration",
     )
 
 
@@ -78,7 +110,7 @@ def test_gains():
         f"at initial weights by {of_units['hamiltonian', initial, 'largest']}, and by "
         f"{of_units['hamiltonian', initial, 'mean']}.",
         f"by {large[0]} ({float(unit['largest_gain_min']):.0f} and {float(unit['largest_gain_max']):.0f} at the two images), "
-        f"{large[1]}, {large[2]} and {large[3]}, a random one by ",
+        f"{large[1]}, {large[2]} and {large[3]}, a random one by {random['parabolic']}; "
         f"at initial weights by {large_before[0]}, {large_before[1]}, {large_before[2]} and {large_before[3]}, and by "
         f"{of_units['parabolic', initial, 'mean']}.",
         f"direction by {of_network['parabolic', trained, 'largest']} (parabolic; {float(whole['largest_gain_min']):.1f} and "
@@ -134,6 +166,19 @@ def test_entries_and_operator_norms():
         f"{listed(spread['parabolic'][2:], '.3f')} in the last two units of the parabolic network, "
         f"{spread['hamiltonian'][3]:.3f} in the last of the Hamiltonian one",
     )
+    norms = {
+        which: column(rows("parabolic/kernels", network=which), "operator_norm_max") for which in (trained, initial)
+    }
+    says(
+        f"have grown from {min(norms[initial]):.1f} or {max(norms[initial]):.1f} to {ends(norms[trained], '.1f')}.",
+        f"in the parabolic network ({ends(norms[initial], '.1f')} before)",
+    )
+    terms = [
+        numbers(sentence(f"{network}/kernels", name), "smoothness term is ", " above its least value")
+        for network, name in (("hamiltonian", "Hamiltonian: from"), ("parabolic", "parabolic: from"))
+    ]
+    floors = [f"{term - above:.4f} of {term:.4f}" for term, above in terms]
+    says(f"nearly all of the smoothness term: {floors[0]}, and {floors[1]}.")
     for network, form in (("hamiltonian", ".2g"), ("parabolic", ".0f")):
         changes = [100 * value for value in column(rows(f"{network}/kernels", network=trained), "relative_change_max")]
         says(f"{listed(changes, form)} % ")
