@@ -125,7 +125,7 @@ def test_energies_without_norm():
         f"time, with observed orders of {orders} (",
     )
     scales = rows("hamiltonian/kernels", network=trained)
-    says(f"(the trained scales are {min(column(scales, 'scale_min')):.2f} to ")
+    says(f"(the trained scales are {min(column(scales, 'scale_min')):.2f} to {max(column(scales, 'scale_max')):.2f})")
 
 
 def test_robustness():
