@@ -39,6 +39,8 @@ def test_theorem_1_before_and_after_training():
     first = [value for (_, step), value in lowered.items() if step == "1"]
     says(f"in nine of the twelve steps, by {ends(first, '.0f')} % in the first step of each unit")
     assert sum(bound < 1 / 4 for bound in bounds.values()) == 5
+    assert 1 / 16 < min(bounds.values()) < 1 / 8
+    says("`--refine 1,2,4,8,16` reaches the step size of Theorem 1 in every step")
     assert [round(1 / bound) for bound in (max(bounds.values()), min(bounds.values()))] == [2, 11]
     says("a step of h / 4 is still larger than Theorem 1 allows (below) in five of the twelve steps",
          "steps that are two to eleven times as large as those for which Theorem 1 holds")  # fmt: skip
