@@ -152,6 +152,7 @@ def test_sgd_is_stable_up_to_a_rate_times_curvature_of_twice_1_plus_momentum(sha
         ("integral", "false", r"With the quadrature alone .*? allows (\S+) steps", 1),
         ("sum", "true", r"with the scaled rate alone .*? allows (\S+) steps", 3),
     ],
+    ids=["neither", "both", "quadrature", "rate"],
 )  # fmt: skip
 def test_the_most_steps_with_which_sgd_is_stable_are_those_of_the_page(quadrature, scaled, sentence, power):
     """Rate times largest curvature, of the network's own objective and optimizer, with that many steps and with one more.
