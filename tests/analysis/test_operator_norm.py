@@ -1,11 +1,15 @@
-"""Step sizes that the operator norm allows: for linear equations exactly, for nonlinear ones not."""
+"""The operator norm of convolutions; the step sizes that it allows: for linear equations exactly, for nonlinear ones not."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import ArpackError
 from torch.autograd.functional import jacobian
 
+from pdenet_repro.analysis import operator_norm as norm_module
 from pdenet_repro.analysis.energy.invariants import invariant
-from pdenet_repro.analysis.operator_norm import leapfrog_bound, operator_norm
+from pdenet_repro.analysis.jacobian import NoEigenvalues
+from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
 from pdenet_repro.networks.dynamics import Hamiltonian, SecondOrder
 from pdenet_repro.networks.layers import SymmetricWeights, conv, conv_transpose
 from pdenet_repro.networks.norms import Norm
@@ -15,6 +19,45 @@ NONE = Norm("none")
 
 def normal(*shape, seed=0):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_operator_norm_of_the_five_point_laplacian():
+    """With zero padding its eigenvalues are ``4 - 2 cos(i pi/(n+1)) - 2 cos(j pi/(n+1))``."""
+    K = torch.tensor([[[[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]]], dtype=torch.float64)
+    norm, direction = operator_norm(K, 7)
+    assert norm == pytest.approx(4 + 4 * np.cos(np.pi / 8), rel=1e-7)
+    assert direction.norm().item() == pytest.approx(1)
+    assert conv(direction, K).norm().item() == pytest.approx(norm, rel=1e-7)
+
+
+def test_operator_norm_is_that_of_the_dense_matrix():
+    K = normal(3, 2, 3, 3)
+    unit_vectors = torch.eye(2 * 5 * 5, dtype=torch.float64).reshape(-1, 2, 5, 5)
+    dense = conv(unit_vectors, K).flatten(1).T
+    assert operator_norm(K, 5)[0] == pytest.approx(torch.linalg.matrix_norm(dense, 2).item(), rel=1e-7)
+
+
+def test_bounds_of_the_step_size():
+    assert euler_bound(2.0) == 0.5  # 1 - h 4 >= -1
+    assert leapfrog_bound(2.0) == 1.0  # h^2 4 <= 4
+    assert euler_bound(0.0) == leapfrog_bound(0.0) == float("inf")
+
+
+def test_the_norm_of_a_zero_kernel_is_0_and_bounds_no_step(monkeypatch):
+    norm, features = operator_norm(torch.zeros(3, 2, 3, 3), 5)
+    assert norm == 0
+    assert features.shape == (1, 2, 5, 5)
+    assert torch.linalg.vector_norm(features).item() == pytest.approx(1)
+    assert euler_bound(norm) == leapfrog_bound(norm) == np.inf
+    with pytest.raises(NoEigenvalues, match="not finite numbers"):
+        operator_norm(torch.full((2, 2, 3, 3), torch.nan), 5)
+
+    def breaks_down(*_, **__):
+        raise ArpackError(-9)
+
+    monkeypatch.setattr(norm_module, "eigsh", breaks_down)
+    with pytest.raises(NoEigenvalues, match="broke down: ARPACK error -9"):
+        operator_norm(torch.ones(2, 2, 3, 3), 5)
 
 
 def weights(K, bias=0.0):

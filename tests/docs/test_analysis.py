@@ -198,12 +198,11 @@ def test_running_backwards():
         max(column(rows("hamiltonian/reversibility", precision=precision), "relative_error_max"))
         for precision in ("float64", "float32", "bfloat16 layers, float32 state", "bfloat16")
     ]
-    double, single, layers, half = (f"{error:.0e}".replace("e-0", "e-") for error in errors)
     table = rows("hamiltonian/reversibility_gradients")
     reverse, stored = (max(column(table, f"relative_difference_{kind}")) for kind in ("reverse_store", "store_float64"))
+    double, single, layers, half, gradient = (f"{error:.0e}".replace("e-0", "e-") for error in (*errors, reverse))
     says(
         f"at most {double} (float64), {single} (float32), {layers} (bfloat16 layers) and {half} (all in bfloat16)",
-        f"differ from stored ones by {reverse:.0e} in float32, where the stored ones differ from float64 by {stored:.1e} (".replace(
-            "e-0", "e-"
-        ),
+        f"differ from stored ones by {gradient} in float32, where the stored ones differ from float64 by "
+        f"{1e6 * stored:.1f}e-6 (",
     )

@@ -12,7 +12,7 @@ from small_runs import CONTROLS, finished_run, made_dataset, subject_of
 from pdenet_repro import compose
 from pdenet_repro.analysis.depth_axes import positions
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
+from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
 from pdenet_repro.analysis.stability.contraction import unit_rows
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
 from pdenet_repro.analysis.trajectory import batch_slices, places, set_initial_statistics, states
@@ -27,28 +27,6 @@ from pdenet_repro.system.errors import OutOfMemory
 
 def normal(*shape, seed=0):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def test_operator_norm_of_the_five_point_laplacian():
-    """With zero padding its eigenvalues are ``4 - 2 cos(i pi/(n+1)) - 2 cos(j pi/(n+1))``."""
-    K = torch.tensor([[[[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]]], dtype=torch.float64)
-    norm, direction = operator_norm(K, 7)
-    assert norm == pytest.approx(4 + 4 * np.cos(np.pi / 8), rel=1e-7)
-    assert direction.norm().item() == pytest.approx(1)
-    assert conv(direction, K).norm().item() == pytest.approx(norm, rel=1e-7)
-
-
-def test_operator_norm_is_that_of_the_dense_matrix():
-    K = normal(3, 2, 3, 3)
-    unit_vectors = torch.eye(2 * 5 * 5, dtype=torch.float64).reshape(-1, 2, 5, 5)
-    dense = conv(unit_vectors, K).flatten(1).T
-    assert operator_norm(K, 5)[0] == pytest.approx(torch.linalg.matrix_norm(dense, 2).item(), rel=1e-7)
-
-
-def test_bounds_of_the_step_size():
-    assert euler_bound(2.0) == 0.5  # 1 - h 4 >= -1
-    assert leapfrog_bound(2.0) == 1.0  # h^2 4 <= 4
-    assert euler_bound(0.0) == leapfrog_bound(0.0) == float("inf")
 
 
 def parabolic_unit(norm, h, *, negative=False, seed=0):
