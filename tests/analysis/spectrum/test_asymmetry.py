@@ -94,7 +94,7 @@ def test_the_page_has_the_published_asymmetries_which_fall_like_one_over_the_sid
     for by_side in medians.values():
         assert slope([*by_side], [*by_side.values()]) == pytest.approx(-1, abs=0.15)
     page = " ".join((DOCS / "analysis.md").read_text().split())
-    pattern = r"is (\S+) to (\S+) on crops of 2 x 2 pixels, (\S+) to (\S+) on 16 x 16 and (\S+) to (\S+) at 96 x 96"
+    pattern = r"(\S+) to (\S+) on crops of 2 x 2 pixels, (\S+) to (\S+) on 16 x 16 and (\S+) to (\S+) at 96 x 96"
     numbers = iter(re.search(pattern, page).groups())
     for side, digits in ((2, 2), (16, 3), (96, 3)):
         of_side = [by_side[side] for by_side in medians.values()]
