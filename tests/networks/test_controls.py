@@ -1,5 +1,6 @@
 """Controls: what their equations do on random kernels in float64."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -101,8 +102,14 @@ def test_starts_parabolic_is_parabolic_before_training_and_its_kernels_are_train
     assert not torch.allclose(of_unit.kernel1.grad, -of_unit.kernel2.grad)
 
 
-def test_the_file_prints_the_weights_of_every_control(capsys):
+def test_the_file_prints_the_sizes_of_every_control_that_docs_analysis_has(capsys):
     runpy.run_path(str(CONTROLS), run_name="__main__")
-    lines = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split()[0] for line in lines].count("resnet") == 2
-    assert {"Expansive", "EqualSigns", "StartsParabolic"} < {line.split()[0] for line in lines}
+    lines = [re.split(r" *\[|\] *|  +", line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [name for name, *_ in lines].count("resnet") == 2
+    assert {"Expansive", "EqualSigns", "StartsParabolic"} < {name for name, *_ in lines}
+    printed = {
+        (w, weights, f"{int(operations.replace(',', '')) / 1e9:.2f} · 10⁹") for _, w, weights, operations in lines
+    }
+    page = (CONTROLS.parents[1] / "analysis.md").read_text()
+    table = page.split("| dynamic | widths | weights |")[1].split("\n\n")[0].splitlines()[2:]
+    assert {tuple(row.strip("| ").split(" | ")[1:]) for row in table} == printed

@@ -1,12 +1,20 @@
 """The objective and the rate of weights that are functions of time (docs/spec.md, section 12), and the columns on weights."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from pdenet_repro import build_network, compose
+from pdenet_repro.networks.dynamics import Parabolic
+from pdenet_repro.networks.norms import Norm
+from pdenet_repro.networks.unit import Unit
 from pdenet_repro.training.objective import Objective
-from pdenet_repro.training.optimizer import projected_sgd
+from pdenet_repro.training.optimizer import ProjectedSGD, projected_sgd
 from pdenet_repro.training.trainer import Trainer
+
+PAGE = " ".join((Path(__file__).parents[2] / "docs" / "analysis.md").read_text().split())
 
 
 def network_and_objective(*words):
@@ -73,6 +81,25 @@ def test_the_rate_in_units_is_divided_by_h():
         assert moved["true"][name] == pytest.approx(factor * distance, rel=1e-3)
 
 
+def test_the_gradient_of_a_unit_over_h_tends_to_a_function_of_time():
+    """That of L^2(0, T): twice as many steps have half of the gradient each, with a difference that falls like h."""
+    normal = torch.randn(2, 2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    K = torch.randn(3, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 12
+    found = []
+    for steps in (16, 32, 64):
+        unit = Unit(Parabolic(3 / steps, Norm("none"), "tanh"), 3, steps).double()
+        unit.theta[0].kernel.data = K.expand(steps, *K.shape).clone()
+        (unit(normal[0]) * normal[1]).sum().backward()
+        found.append(unit.theta[0].kernel.grad * steps / 3)
+    coarse, fine = (
+        (b.reshape(len(a), 2, *K.shape).mean(1) - a).square().mean().sqrt()
+        for a, b in zip(found, found[1:], strict=False)
+    )
+    assert coarse / fine == pytest.approx(2, rel=0.1)
+    assert fine < 0.1 * found[2].square().mean().sqrt()
+    assert f"{1 / compose('network=deep').network.step_size:.0f} times more slowly at one learning rate" in PAGE
+
+
 def test_deep_networks_take_both_and_others_neither():
     deep, paper = compose("network=deep"), compose("network=paper")
     assert (deep.objective.quadrature, deep.optimizer.scale_rate_in_units) == ("integral", True)
@@ -105,6 +132,62 @@ def test_with_how_many_steps_sgd_is_stable_for_the_smoothness_term(quadrature, s
         optimizer.step()
     largest = max(p.diff(dim=0).abs().max().item() for p in network.units.parameters())
     assert (largest < 1e-4) == stable  # 2e-4 at the start
+
+
+@pytest.mark.parametrize(("share", "stable"), [(0.999, True), (1.001, False)])
+def test_sgd_is_stable_up_to_a_rate_times_curvature_of_twice_1_plus_momentum(share, stable):
+    x = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    optimizer = ProjectedSGD([x], lr=share * 2 * (1 + 0.9), momentum=0.9, bound=None)
+    for _ in range(2000):
+        x.grad = x.detach().clone()  # of x^2 / 2
+        optimizer.step()
+    assert (x.abs() < 1e-4) == stable
+    assert stable or x.abs() > 1e4
+
+
+@pytest.mark.parametrize(
+    ("quadrature", "scaled", "sentence", "power"),
+    [
+        ("sum", "false", r"up to (\S+) steps to T = 3", 2), ("integral", "true", r"up to (\S+) steps to T = 3", 2),
+        ("integral", "false", r"With the quadrature alone .*? allows (\S+) steps", 1),
+        ("sum", "true", r"with the scaled rate alone .*? allows (\S+) steps", 3),
+    ],
+    ids=["neither", "both", "quadrature", "rate"],
+)  # fmt: skip
+def test_the_most_steps_with_which_sgd_is_stable_are_those_of_the_page(quadrature, scaled, sentence, power):
+    """Rate times largest curvature, of the network's own objective and optimizer, with that many steps and with one more.
+
+    The curvature is a tridiagonal matrix with negative entries beside the diagonal. So its eigenvector with alternating signs
+    is that of its largest eigenvalue, ``(4 alpha1 / (sqrt(eps) h^2)) cos(pi / (2 steps))^2`` without the quadrature.
+    """
+    most = int(re.search(sentence, PAGE)[1].replace(",", ""))
+    for steps, stable in ((most, True), (most + 1, False)):
+        h = 3 / steps
+        network, _, config = network_and_objective(
+            f"objective.quadrature={quadrature}", f"optimizer.scale_rate_in_units={scaled}", f"network.steps={steps}",
+            f"network.step_size={h}", "network.widths=[2,2]",
+        )  # fmt: skip
+        objective, optimizer = Objective(network.double(), config.objective, h), projected_sgd(network, config)
+        v = 1e-9 * torch.cos(torch.pi * (steps - 1) / steps * (torch.arange(steps, dtype=torch.float64) + 0.5))
+        assert (v[1:] * v[:-1] < 0).all()
+        for p in network.units.parameters():
+            p.data = v.reshape(-1, *[1] * (p.ndim - 1)).expand_as(p).clone()
+        objective.smoothness().backward()
+        formula = 4 * 0.1 * 3e-4 / (1e-3**0.5 * h**power)
+        groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+        for p in network.units.parameters():
+            gradient, group = p.grad.reshape(steps, -1)[:, 0], groups[id(p)]
+            curvature = (gradient @ v / (v @ v)).item()
+            assert torch.allclose(gradient, curvature * v, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())
+            found = group["lr"] * group["rate_factor"] * curvature
+            assert (found < 2 * (1 + group["momentum"])) == stable
+            assert found == pytest.approx(
+                formula * torch.cos(torch.tensor(torch.pi / (2 * steps))).item() ** 2, rel=1e-6
+            )
+    if (quadrature, scaled) == ("sum", "false"):
+        least = (4 * 0.1 * 3e-4 / (1e-3**0.5 * 2 * (1 + 0.9))) ** 0.5
+        assert f"that is for h > {least:.4f} or" in PAGE
+        assert 3 / (most + 1) < least < 3 / most
 
 
 @pytest.mark.parametrize("quadrature", ["sum", "integral"])

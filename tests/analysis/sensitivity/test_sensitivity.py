@@ -9,7 +9,7 @@ from small_runs import subject_of
 from pdenet_repro.analysis.jacobian import evaluations
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
 from pdenet_repro.analysis.result import DoesNotApply
-from pdenet_repro.analysis.sensitivity.measure import gains, measure, picture, symmetric_part
+from pdenet_repro.analysis.sensitivity.measure import DIRECTIONS, gains, measure, picture, symmetric_part
 from pdenet_repro.networks.dynamics import DYNAMICS
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
@@ -26,15 +26,52 @@ def made_unit(dynamic):
     return unit
 
 
+def dense_jacobian(function, x):
+    """(values, n) of a map of batches at one example x of n values."""
+    return torch.func.jacrev(lambda x: function(x[None])[0])(x).detach().reshape(-1, x.numel())
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(1)], ids=["all channels", "one channel"])
 @pytest.mark.parametrize("dynamic", ["parabolic", "hamiltonian"])
-def test_gains_are_those_of_the_dense_jacobian_of_each_image(dynamic):
-    unit, X = made_unit(dynamic), normal(3, 2, 3, 3, seed=9)
-    largest, mean = gains(unit, X)
+def test_gains_are_those_of_the_dense_jacobian_of_each_image(dynamic, part):
+    """The mean gain is ``|J|_F / sqrt(n)``, n the values that enter; it is estimated more closely from copies of an image.
+
+    ``|J^T u|^2`` of normal u has the mean ``|J|_F^2`` and the variance ``2 |J J^T|_F^2``.
+    """
+    unit, X, copies = made_unit(dynamic), normal(3, 2, 3, 3, seed=9), 1500
+
+    def map_(X):
+        return unit(X)[:, part]
+
+    largest, mean = gains(map_, X)
     for i in range(3):
-        J = torch.func.jacrev(lambda x: unit(x[None])[0])(X[i]).reshape(18, 18)
+        J = dense_jacobian(map_, X[i])
+        expected = J.square().sum().item()
+        error = (2 * (J @ J.T).square().sum().item()) ** 0.5 / expected  # relative, of one direction
         assert largest[i] == pytest.approx(torch.linalg.matrix_norm(J, 2).item(), rel=1e-6)
-        assert mean[i] == pytest.approx(torch.linalg.matrix_norm(J).item() / 18**0.5, rel=0.5)
+        assert mean[i] ** 2 == pytest.approx(expected / 18, rel=4 * error / DIRECTIONS**0.5)
         assert mean[i] < largest[i]
+    squares = gains(map_, X[2:].repeat(copies, 1, 1, 1))[1] ** 2
+    assert squares.mean() == pytest.approx(expected / 18, rel=4 * error / (DIRECTIONS * copies) ** 0.5)
+
+
+@pytest.mark.parametrize("dynamic", DYNAMICS)
+@torch.no_grad()
+def test_a_random_perturbation_is_enlarged_by_the_mean_gain(dynamic):
+    """20,000 perturbations of one image, as the unit itself enlarges them: the root mean square is ``|J|_F / sqrt(n)``.
+
+    For directions of length 1, ``|J v|^2`` has the mean ``|J|_F^2 / n`` and the variance
+    ``2 (|J^T J|_F^2 - |J|_F^4 / n) / (n (n + 2))``.
+    """
+    unit, x, count, n, size = made_unit(dynamic), normal(1, 2, 3, 3, seed=9), 20_000, 18, 1e-6
+    v = normal(count, 2, 3, 3, seed=10)
+    v /= v.flatten(1).norm(dim=1)[:, None, None, None]
+    enlarged = ((unit(x + size * v) - unit(x)) / size).flatten(1).square().sum(1)
+    J = dense_jacobian(unit, x[0])
+    squares = J.square().sum().item()
+    variance = 2 * ((J.T @ J).square().sum().item() - squares**2 / n) / (n * (n + 2))
+    assert enlarged.mean().item() == pytest.approx(squares / n, abs=4 * (variance / count) ** 0.5 + 1e-6)
+    assert enlarged.var().item() == pytest.approx(variance, rel=0.1)
 
 
 def test_the_one_sided_lipschitz_constant_bounds_how_fast_solutions_part():
@@ -43,7 +80,7 @@ def test_the_one_sided_lipschitz_constant_bounds_how_fast_solutions_part():
     (layer,) = next(evaluations(unit, Y))
     found = largest_eigenvalues(symmetric_part(layer), layer.Y)
     for i in range(2):
-        dense = torch.func.jacrev(lambda y: layer.F(y[None], layer.theta)[0])(Y[i]).reshape(18, 18).detach()
+        dense = dense_jacobian(lambda Y: layer.F(Y, layer.theta), Y[i])
         assert found[i].item() == pytest.approx(torch.linalg.eigvalsh((dense + dense.T) / 2)[-1].item(), rel=1e-6)
         direction = torch.linalg.eigh((dense + dense.T) / 2).eigenvectors[:, -1].reshape(Y[i].shape)
         with torch.no_grad():

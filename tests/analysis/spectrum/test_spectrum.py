@@ -9,18 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.sparse.linalg import ArpackError
 from small_runs import CONTROLS, finished, subject_of
 
-from pdenet_repro.analysis import operator_norm as norm_module
-from pdenet_repro.analysis.jacobian import (
-    NoEigenvalues,
-    asymmetry,
-    estimated_asymmetry,
-    evaluations,
-    extreme_eigenvalues,
-)
-from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
+from pdenet_repro.analysis.jacobian import evaluations, extreme_eigenvalues
 from pdenet_repro.analysis.result import DoesNotApply
 from pdenet_repro.analysis.spectrum import measure as spectrum
 from pdenet_repro.analysis.spectrum.figures import eigenvalue_plane, step_sizes
@@ -107,21 +98,6 @@ def test_crops_of_all_norms(norm):
         assert row["asymmetry"] < 1e-12
         assert q.real.max() < 1e-9
         assert q.real.min() < -1e-3
-
-
-def test_the_estimated_asymmetry_is_that_of_the_matrix_and_falls_with_the_pixels():
-    subject = drawn("parabolic")
-    unit = copy.deepcopy(subject.network.units[0]).double()
-    Y = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(2)).double()
-    (layer,) = next(evaluations(unit, Y))
-    for side in (2, 4):
-        one = layer.cropped(side, frozen=False)
-        exact = asymmetry(one.jacobian(frozen=False).dense())
-        assert estimated_asymmetry(one, directions=200) == pytest.approx(exact, rel=0.1)
-    found = {row["side"]: row["asymmetry"] for row in spectrum.asymmetries(unit, Y) if row["step"] == 1}
-    assert list(found) == [2, 4, 8, 16, 16][:4]
-    assert found[16] < 0.5 * found[2]
-    assert estimated_asymmetry(layer.cropped(8, frozen=True)) < 1e-10
 
 
 def measured(subject, images=1):
@@ -288,23 +264,6 @@ def test_long_names_stay_within_the_picture():
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-
-
-def test_the_norm_of_a_zero_kernel_is_0_and_bounds_no_step(monkeypatch):
-    norm, features = operator_norm(torch.zeros(3, 2, 3, 3), 5)
-    assert norm == 0
-    assert features.shape == (1, 2, 5, 5)
-    assert torch.linalg.vector_norm(features).item() == pytest.approx(1)
-    assert euler_bound(norm) == leapfrog_bound(norm) == np.inf
-    with pytest.raises(NoEigenvalues, match="not finite numbers"):
-        operator_norm(torch.full((2, 2, 3, 3), torch.nan), 5)
-
-    def breaks_down(*_, **__):
-        raise ArpackError(-9)
-
-    monkeypatch.setattr(norm_module, "eigsh", breaks_down)
-    with pytest.raises(NoEigenvalues, match="broke down: ARPACK error -9"):
-        operator_norm(torch.ones(2, 2, 3, 3), 5)
 
 
 def test_a_wide_unit_gets_more_unknowns_unless_they_are_given():

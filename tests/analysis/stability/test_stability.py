@@ -12,17 +12,14 @@ from small_runs import CONTROLS, finished_run, made_dataset, subject_of
 from pdenet_repro import compose
 from pdenet_repro.analysis.depth_axes import positions
 from pdenet_repro.analysis.lanczos import largest_eigenvalues
-from pdenet_repro.analysis.operator_norm import euler_bound, leapfrog_bound, operator_norm
-from pdenet_repro.analysis.spectrum.integrators import integrator_of
+from pdenet_repro.analysis.operator_norm import euler_bound, operator_norm
 from pdenet_repro.analysis.stability.contraction import unit_rows
-from pdenet_repro.analysis.stability.longtime import WITH_NORM, WITHOUT, distances_over_time, exponents, picture
 from pdenet_repro.analysis.stability.measure import SAME_CLASS, distances, measure, partners
-from pdenet_repro.analysis.theorem_setting import theorem_flows
 from pdenet_repro.analysis.trajectory import batch_slices, places, set_initial_statistics, states
 from pdenet_repro.cli.analysis import main
 from pdenet_repro.data import source
-from pdenet_repro.networks.dynamics import Parabolic, SecondOrder
-from pdenet_repro.networks.layers import SymmetricWeights, conv
+from pdenet_repro.networks.dynamics import Parabolic
+from pdenet_repro.networks.layers import conv
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
 from pdenet_repro.system.errors import OutOfMemory
@@ -30,28 +27,6 @@ from pdenet_repro.system.errors import OutOfMemory
 
 def normal(*shape, seed=0):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def test_operator_norm_of_the_five_point_laplacian():
-    """With zero padding its eigenvalues are ``4 - 2 cos(i pi/(n+1)) - 2 cos(j pi/(n+1))``."""
-    K = torch.tensor([[[[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]]], dtype=torch.float64)
-    norm, direction = operator_norm(K, 7)
-    assert norm == pytest.approx(4 + 4 * np.cos(np.pi / 8), rel=1e-7)
-    assert direction.norm().item() == pytest.approx(1)
-    assert conv(direction, K).norm().item() == pytest.approx(norm, rel=1e-7)
-
-
-def test_operator_norm_is_that_of_the_dense_matrix():
-    K = normal(3, 2, 3, 3)
-    unit_vectors = torch.eye(2 * 5 * 5, dtype=torch.float64).reshape(-1, 2, 5, 5)
-    dense = conv(unit_vectors, K).flatten(1).T
-    assert operator_norm(K, 5)[0] == pytest.approx(torch.linalg.matrix_norm(dense, 2).item(), rel=1e-7)
-
-
-def test_bounds_of_the_step_size():
-    assert euler_bound(2.0) == 0.5  # 1 - h 4 >= -1
-    assert leapfrog_bound(2.0) == 1.0  # h^2 4 <= 4
-    assert euler_bound(0.0) == leapfrog_bound(0.0) == float("inf")
 
 
 def parabolic_unit(norm, h, *, negative=False, seed=0):
@@ -178,62 +153,6 @@ def test_kernels_that_are_0_move_nothing():
     )
 
 
-def wave(y, time, h=1e-3):
-    """``y'' = -relu(y)`` of a scalar from rest, by leapfrog."""
-    unit = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
-    unit[0, 0, 1, 1] = 1
-    theta = (SymmetricWeights(unit, torch.ones(1).double(), torch.zeros(1).double()),)
-    dynamic = SecondOrder(h, Norm("none"), "relu")
-    state = dynamic.start(torch.tensor(y, dtype=torch.float64).reshape(-1, 1, 1, 1))
-    for _ in range(round(time / h)):
-        state = dynamic.step(state, theta)
-    return state[0].flatten()
-
-
-def test_the_norm_of_a_stable_wave_grows_without_bound():
-    """``y(0) = 1``: a quarter of a period, then away with velocity -1: ``y(100) = -(100 - pi / 2)``."""
-    (found,) = wave([1.0], 100, h=5e-3)
-    assert found == pytest.approx(-(100 - np.pi / 2), rel=1e-3)
-
-
-def test_powers_of_a_stable_leapfrog_step_grow_like_their_exponent():
-    """At an eigenvalue 0 the double root 1 is defective: what `growth` calls 1 has powers of norm k."""
-    wave_integrator = integrator_of("second_order")
-    assert wave_integrator.growth(np.array([0.0, -0.5]), 1.0) == pytest.approx(1)
-    step = np.array([[2.0, -1.0], [1.0, 0.0]])
-    norms = [np.linalg.norm(np.linalg.matrix_power(step, k), 2) for k in (50, 100)]
-    assert norms[1] / norms[0] == pytest.approx(2, rel=0.02)
-
-
-def test_exponents_tell_algebraic_from_exponential_growth():
-    t = np.arange(50)
-    power, _, better = exponents(np.maximum(t, 0.5) ** 1.3)
-    assert (better, round(power, 6)) == ("algebraic", 1.3)
-    _, rate, better = exponents(np.exp(0.2 * t))
-    assert (better, round(rate, 6)) == ("exponential", 0.2)
-    assert np.isnan(exponents(np.zeros(50))[0])
-
-
-@pytest.mark.parametrize("dynamic", ["hamiltonian", "second_order"])
-def test_hyperbolic_distances_grow_algebraically_in_the_energy_norm_too(dynamic):
-    """Random kernels, ReLU, no norm; what stays bounded is the part that H controls."""
-    subject = subject_of(dynamic, "network.step_size=0.2")
-    channels = 2 if dynamic == "hamiltonian" else 4
-    for i, layer in enumerate(subject.network.units[0].theta):
-        layer.kernel.data = normal(2, channels, channels, 3, 3, seed=i).float() / 6
-    flow = theorem_flows(subject, 1)[0]
-    Y = normal(8, 4, 8, 8, seed=3).float()
-    found = distances_over_time(flow, Y, Y + 0.1 * normal(8, 4, 8, 8, seed=4).float(), 400, "relu")
-    distance, energy, controlled = (np.median(each, axis=1) for each in found)
-    power, _, better = exponents(distance)
-    assert better == "algebraic"
-    assert 0.8 < power < 1.5
-    assert distance[-1] > 10
-    assert energy[-1] > 10
-    assert controlled.max() < 12  # over a start that is a tenth of the features
-    assert controlled[300:].mean() < 1.3 * controlled[100:300].mean()
-
-
 def test_distances_are_those_of_two_forward_passes():
     subject = subject_of("hamiltonian")
     found = distances(subject, 20, [0.1], seed=3)[SAME_CLASS]
@@ -245,24 +164,6 @@ def test_distances_are_those_of_two_forward_passes():
     assert found.distance.shape == (8, 20)
     assert np.allclose(found.distance[-1], expected.numpy(), rtol=1e-4)
     assert np.allclose(found.feature_norm[-1], out.norm(dim=1).numpy(), rtol=1e-4)
-
-
-@pytest.mark.parametrize(("dynamic", "sign"), [("parabolic", -1), ("resnet", 1)])
-def test_over_a_long_time(dynamic, sign):
-    """Kernels ``k`` times the identity, positive features: every step multiplies a difference by ``1 -+ h k^2``."""
-    subject = subject_of(dynamic, "network.step_size=0.5")
-    k = 0.6
-    for layer in (layer for unit in subject.network.units for layer in unit.theta):
-        for name in layer.weights._fields[:-2]:
-            kernel = getattr(layer, name).data.zero_()
-            for channel in range(kernel.shape[1]):
-                kernel[:, channel, channel, 1, 1] = k
-    Y = normal(2, 4, 6, 6).float().abs() + 1
-    for refined in (1, 5):
-        flow = theorem_flows(subject, refined)[0]
-        found, *_ = distances_over_time(flow, Y, Y + 0.1, 7)
-        expected = (1 + sign * 0.5 / refined * k**2) ** (refined * np.arange(8))
-        assert np.allclose(found, expected[:, None], rtol=1e-4)
 
 
 def test_partners_are_of_the_same_class():
@@ -298,16 +199,6 @@ def study(tmp_path_factory):
     for dynamic in ("parabolic", "resnet"):
         finished_run(root, dynamic)
     return root / "flow"
-
-
-@pytest.mark.parametrize(("controlled", "panels"), [(np.nan, 2), (1.0, 3)])
-def test_there_is_no_panel_of_what_no_energy_bounds(controlled, panels):
-    rows = [
-        {"network": "made", "dynamic": "parabolic", "setting": setting, "time_in_steps": time,
-         "distance_over_start_median": 2.0, "controlled_distance_over_start_median": controlled}
-        for setting in (WITH_NORM, WITHOUT) for time in range(3)
-    ]  # fmt: skip
-    assert len(picture(rows, {2}).axes) == panels
 
 
 def test_theorem_1_is_tested_for_no_other_equation_and_one_sentence_says_so():

@@ -155,7 +155,7 @@ def asymmetries(unit: Unit, Y: Tensor) -> Iterator[Row]:
     """Yield ``|J - J^T| / |J|`` of each time step's first layer, norm free, on crops of growing size and at full size."""
     full = Y.shape[-1]
     for step, (layer, *_) in enumerate(evaluations(unit, Y), 1):
-        for side in (n for n in (2, 4, 8, 16, 32, full) if n <= full):
+        for side in (*(n for n in (2, 4, 8, 16, 32) if n < full), full):
             one = layer if side == full else layer.cropped(side, frozen=False)
             yield {"step": step, "side": side, "pixels": side**2, "asymmetry": estimated_asymmetry(one)}
 

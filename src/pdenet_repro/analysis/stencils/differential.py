@@ -6,10 +6,11 @@ In one dimension the paper writes a stencil ``theta`` of three points as
 
 which tends to the operator ``beta_1 + beta_2 d/dx + beta_3 d^2/dx^2`` as h goes to 0. (The paper prints ``[-1 2 -1]`` in the
 last term and yet ``+ d^2/dx^2`` in the limit; here the signs agree.) In two dimensions the nine products of these three stencils
-in y and in x are the basis. It is not orthogonal, so squares of coefficients are not shares of a kernel (two thirds of the
-five-point Laplacian would be of order 4); kernels are therefore described by their symbols. ``conv`` is a cross-correlation: it
-multiplies the entry (i, j) of a kernel, i, j = 0, 1, 2, by the pixel i - 1 rows below and j - 1 columns to the right. So x
-grows with the column, and y grows with the row, downwards.
+in y and in x are the basis. It is not orthogonal, so the squared norms of a kernel's terms are not shares of its own (of the
+five-point Laplacian's, two thirds would be of order 4); kernels are therefore described by their symbols.
+
+``conv`` is a cross-correlation: it multiplies the entry (i, j) of a kernel, i, j = 0, 1, 2, by the pixel i - 1 rows below and
+j - 1 columns to the right. So x grows with the column, and y grows with the row, downwards.
 """
 
 import torch
