@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import bartlett, t
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("repeats", ROOT / "scripts" / "repeats.py")
@@ -101,3 +102,8 @@ def test_pages_quote_the_pooled_numbers(sets):
         assert quoted, page
         assert quoted <= deviations, page
         assert set(re.findall(r"more than (\d\.\d) points in 5 % of cases", words)) <= limits, page
+    deviation, freedom = known[0]
+    effects = (ROOT / "docs" / "readings.md").read_text()
+    assert f"is {t.ppf(1 - 0.025 / 10, freedom) * sqrt(2) * deviation:.1f} points (Bonferroni" in effects
+    p = bartlett(*(script.accuracies(runs) for runs in sets)).pvalue
+    assert f"Bartlett's test, p = {p:.2f}" in script.PAGE.read_text()
