@@ -1,4 +1,4 @@
-"""How far do trainings lie apart that differ in nothing but the machine, PyTorch and commit that computed them?
+"""How far apart are the accuracies of trainings of equal settings and seed, by machine, version of PyTorch and commit?
 
     python scripts/repeats.py    # after runs were published in docs/results
 
@@ -14,6 +14,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
 from scipy.stats import chi2, t
 
 from pdenet_repro.config.dynamics import facts_of
@@ -24,6 +25,9 @@ from pdenet_repro.runs.folder import config_digest
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 PAGE, TABLE = RESULTS / "README.md", RESULTS / "repeats.csv"
 MARKS = "<!-- written by scripts/repeats.py -->\n", "<!-- end of what it writes -->"
+# The commits of published runs whose initial weights PyTorch drew, which 2.11 and 2.15 do differently; later commits
+# draw as 2.15 did (docs/spec.md, section 5)
+DRAWN_BY_PYTORCH = ("57ab4ca", "2835bc7", "097e09c", "1a19ded")
 
 
 def repeated() -> list[list[Run]]:
@@ -48,6 +52,21 @@ def computed_on(run: Run) -> str:
     return f"{device}, {torch}, {run.summary['git_commit'][:7]}"
 
 
+def initial_weights(run: Run) -> str:
+    """Return the version of PyTorch whose draw the initial weights are; for equal settings it identifies them."""
+    drawn = run.summary["git_commit"].startswith(DRAWN_BY_PYTORCH)
+    return str(run.summary["versions"]["torch"]).partition("+")[0] if drawn else "2.15.0"
+
+
+def of_equal_initial_weights(sets: Sequence[Sequence[Run]]) -> list[list[Run]]:
+    """Return the sets divided by `initial_weights`; a part may be a single run."""
+    parts: dict[tuple[int, str], list[Run]] = {}
+    for number, runs in enumerate(sets):
+        for run in runs:
+            parts.setdefault((number, initial_weights(run)), []).append(run)
+    return list(parts.values())
+
+
 def as_csv(sets: Sequence[Sequence[Run]]) -> str:
     """Return a CSV table with a row for each run."""
     out = io.StringIO()
@@ -66,13 +85,16 @@ def as_csv(sets: Sequence[Sequence[Run]]) -> str:
 def as_markdown(sets: Sequence[Sequence[Run]]) -> str:
     """Return a table with a row for each set, and what follows from all of them."""
     lines = [
-        "| dynamic | images | seed | variation | test %, and hardware, torch, commit | standard deviation | same prediction % |",
-        "|---|---:|---:|---|---|---:|---:|",
+        "| dynamic | images | seed | variation | test %, and hardware, torch, commit "
+        "| standard deviation | same prediction % | error correlation |",
+        "|---|---:|---:|---|---|---:|---:|---:|",
     ]
     for runs in sets:
         first = runs[0]
         each = "; ".join(f"{100 * run.accuracy:.2f} ({computed_on(run)})" for run in runs)
-        same = ", ".join(f"{share:.1f}" for share in sorted(agreement(*pair) for pair in combinations(runs, 2)))
+        pairs = list(combinations(runs, 2))
+        same = ", ".join(f"{share:.1f}" for share in sorted(agreement(*pair) for pair in pairs))
+        errors = ", ".join(f"{value:.2f}" for value in sorted(error_correlation(*pair) for pair in pairs))
         cells = [
             facts_of(first.dynamic).label,
             f"{first.images:,}",
@@ -80,16 +102,12 @@ def as_markdown(sets: Sequence[Sequence[Run]]) -> str:
             first.config.variation or "",
             each,
         ]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{stdev(accuracies(runs)):.2f}", same])) + " |")
-    by_version: dict[tuple[int, str], list[Run]] = {}
-    for number, runs in enumerate(sets):
-        for run in runs:
-            by_version.setdefault((number, run.summary["versions"]["torch"]), []).append(run)
+        lines.append("| " + " | ".join(map(str, [*cells, f"{stdev(accuracies(runs)):.2f}", same, errors])) + " |")
     lines += [
         "",
-        f"Trained again: {spread(sets)}",
+        f"Trained again (rounding, and for some pairs other initial weights): {spread(sets)}",
         "",
-        f"Trained again with the same version of PyTorch, which is rounding alone: {spread(list(by_version.values()))}",
+        f"Trained again from the same initial weights (rounding alone): {spread(of_equal_initial_weights(sets))}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -104,15 +122,28 @@ def agreement(one: Run, other: Run) -> float:
     return 100 * float((one.predicted == other.predicted).mean())
 
 
+def error_correlation(one: Run, other: Run) -> float:
+    """Return the correlation of two runs' confusion matrices off their diagonals, as in ``comparisons.csv``."""
+    off = ~np.eye(len(one.confusion), dtype=bool)
+    return float(np.corrcoef(one.confusion[off], other.confusion[off])[0, 1])
+
+
 def spread(sets: Sequence[Sequence[Run]]) -> str:
-    """Return a sentence on the pooled standard deviation of the accuracies in each set."""
+    """Return two sentences on the pooled standard deviation of the accuracies in each set.
+
+    Interval and limit hold if the accuracies of every set are normally distributed with the same standard deviation.
+    """
     deviation, freedom = pooled([accuracies(runs) for runs in sets])
     low, high = (deviation * sqrt(freedom / chi2.ppf(level, freedom)) for level in (0.975, 0.025))
-    least = t.ppf(0.975, freedom) * sqrt(2) * deviation
     return (
         f"pooled standard deviation {deviation:.2f} points ({freedom} degrees of freedom, 95 % interval {low:.2f} to "
-        f"{high:.2f}). Two single trainings may differ by {least:.1f} points by chance (5 % level)."
+        f"{high:.2f}). By this, two trainings differ by more than {limit(deviation, freedom):.1f} points in 5 % of cases."
     )
+
+
+def limit(deviation: float, freedom: int) -> float:
+    """Return the difference that two new trainings exceed in 5 % of cases, by Student's distribution."""
+    return float(t.ppf(0.975, freedom) * sqrt(2) * deviation)
 
 
 def page_with(table: str) -> str:
