@@ -440,11 +440,14 @@ def test_a_figure_that_cannot_be_drawn_any_more_does_not_return(study, monkeypat
 
 
 def test_runs_whose_test_images_share_statistics_have_no_exact_interval(study, maker):
-    maker("dynamic=resnet", "network.connector_norm=batch_per_pixel", right=range(9))
+    for dynamic in ("parabolic", "resnet"):
+        maker(f"dynamic={dynamic}", "network.connector_norm=batch_per_pixel", right=range(9))
     assert main([str(study)]) == 0
     (row,) = (row for row in read_csv(study / "results.csv") if row["dynamic"] == "resnet")
     assert row["interval_of_this_network_low"] == ""
     assert "no exact interval holds" in row["notes"]
+    tests = {row["test"] for row in read_csv(study / "comparisons.csv") if "batch_per_pixel" in row["second"]}
+    assert tests == {"McNemar, approximate"}
 
 
 def test_a_dynamic_that_only_a_smaller_group_has_is_compared_with_the_first_group(tmp_path, maker):

@@ -62,6 +62,7 @@ def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) ->
         (None, None, difference_from_zero(differences)) if several else mcnemar(flat[0][0].correct, flat[0][1].correct)
     )
     same, errors = _similarity(flat)
+    dependent = any(run.test_images_share_statistics for pair in flat for run in pair)
     return {
         "first": one.name,
         "second": other.name,
@@ -75,7 +76,7 @@ def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) ->
         "difference_95_high": high,
         "only_first_right": only_first,
         "only_second_right": only_second,
-        "test": "paired t" if several else "McNemar",
+        "test": "paired t" if several else "McNemar, approximate" if dependent else "McNemar",
         "p": p,
         "same_prediction": same,
         "same_prediction_seeds_of_first": own[0],

@@ -47,7 +47,8 @@ SECTIONS = {
         "Networks compared",
         "Rows about the mean of seeds: the mean paired difference over the seeds that both have, with Student's interval and "
         "test. Rows about these two networks: one seed, where McNemar's exact test says whether these two are equally often "
-        "right where only one of them is; it says nothing of the dynamics. p, Holm: corrected for the number of rows. Same "
+        "right where only one of them is; it says nothing of the dynamics. Approximate: test images of a batch share its "
+        "statistics, so that they are not independent. p, Holm: corrected for the number of rows. Same "
         "prediction: share of the test images; two seeds: the same for two seeds of one dynamic. Error correlation: of the "
         "confusion matrices off their diagonals; 0 on average for wrong classes drawn at random.",
     ),

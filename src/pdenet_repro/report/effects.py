@@ -34,7 +34,11 @@ DRAWN = {
         "s",
         "the same network, other statistics of its batch norms: interval not paired, too wide",
     ),
-    SEED: ("#888888", "D", "another seed, nothing else: these two networks, paired 95 % interval over test images"),
+    SEED: (
+        "#888888",
+        "D",
+        "another seed and no other setting: these two networks, paired 95 % interval over test images",
+    ),
 }
 
 
