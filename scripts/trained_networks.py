@@ -1,24 +1,26 @@
-"""Summarise the published analyses of the networks that come with the package.
+"""Summarise the published analyses of trained networks.
 
     python -m pdenet_repro.analysis KIND pretrained:NAME --output docs/results/analysis/NAME    # each kind, each network
     python -m pdenet_repro.analysis robustness pretrained:A pretrained:B --output docs/results/analysis/together
     python scripts/trained_networks.py                                                          # after those commands
 
-The script writes docs/results/analysis/README.md, which lists every result with its command, and the table of numbers in
-docs/analysis.md between the two comments of ``MARKS``.
+The script writes docs/results/analysis/README.md, which lists every result with its command, and the tables of numbers in
+docs/analysis.md, each between two comments.
 """
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "analysis.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
-TOGETHER = "together"  # the folder of analyses that compare networks image by image
-MARKS = "<!-- written by scripts/trained_networks.py -->", "<!-- end of what it writes -->"
+NETWORKS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order"}  # folders, labels
+AUTHORS = "authors"  # the folder of the same three networks trained with recipe=authors
 KINDS = (
     "stability", "sensitivity", "spectrum", "energy", "smoothing",
     "refinement", "kernels", "stencils", "reversibility", "robustness",
@@ -27,152 +29,217 @@ KINDS = (
 Rows = list[dict[str, str]]
 
 
-def table(folder: Path, name: str, initial: bool = False) -> Rows:
-    """Return the rows of a CSV table about the trained network, or about its initial weights; none if there is no such table."""
-    if not (folder / f"{name}.csv").is_file():
-        return []
-    with (folder / f"{name}.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["network"].endswith(", initial weights") == initial]
+@dataclass(frozen=True)
+class Network:
+    """A network in a folder of published analyses: as trained, or with its initial weights."""
+
+    folder: str
+    label: str
+    initial: bool = False
+
+    def rows(self, table: str, **chosen: str) -> Rows:
+        """Return the network's rows of a CSV table whose columns begin with these values; none if there is no such table."""
+        path, name = FOLDER / self.folder / f"{table}.csv", self.label + ", initial weights" * self.initial
+        if not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            return [
+                row
+                for row in csv.DictReader(file)
+                if row["network"] == name and all(row[key].startswith(value) for key, value in chosen.items())
+            ]
 
 
-def by_unit(rows: Rows, column: str, digits: int = 2, of: Callable[[list[float]], float] = max) -> str:
-    """Return ``of`` (by default the maximum) of a column's values in each unit, with so many significant digits."""
-    units = sorted({row["unit"] for row in rows if row["unit"] not in ("", "0")})
-    values = [of([float(row[column]) for row in rows if row["unit"] == unit]) for unit in units]
-    return ", ".join(f"{value:.{digits}g}" for value in values)
+def numbers(rows: Rows, column: str) -> list[float]:
+    """Return a column of a table."""
+    return [float(row[column]) for row in rows]
 
 
-def last_steps(rows: Rows) -> Rows:
-    """Return the rows of the last time step of each unit."""
-    last = max((int(row["step"]) for row in rows if row["step"]), default=0)
-    return [row for row in rows if row["step"] == str(last)]
+def by_unit(rows: Rows, column: str, digits: int = 3, factor: float = 1) -> str:
+    """Return the largest value of a column in each unit, times ``factor``, with so many significant digits."""
+    units = groupby(sorted(rows, key=lambda row: row["unit"]), lambda row: row["unit"])
+    return ", ".join(f"{factor * max(numbers(list(of_unit), column)):.{digits}g}" for _, of_unit in units)
 
 
-def growth(folder: Path, initial: bool) -> str:
+def span(values: Sequence[float], form: str = ".2g") -> str:
+    """Return the least and the largest value."""
+    return f"{min(values):{form}} to {max(values):{form}}" if values else ""
+
+
+def by_step(rows: Rows, column: str, of: Callable[[list[float]], float]) -> list[float]:
+    """Return a value for each time step of a unit: ``of`` the values of its images."""
+    place = lambda row: (row["unit"], row["step"])  # noqa: E731
+    return [of(numbers(list(each), column)) for _, each in groupby(sorted(rows, key=place), place)]
+
+
+def allowed(of: Network) -> list[float]:
+    """Return the step size that the eigenvalues allow in each step, at full image size with the norm frozen."""
+    return by_step(of.rows("spectrum_layers", size="full", norm="frozen"), "step_size_allowed", min)
+
+
+def largest_factor(of: Network) -> str:
+    """Return the largest factor by which one step of h = 1 multiplies a mode, in the same setting."""
+    factors = numbers(of.rows("spectrum_layers", size="full", norm="frozen"), "growth")
+    return f"{max(factors):.3g}" if factors else ""
+
+
+def zero_modes(of: Network) -> str:
+    """Return the share of eigenvalues that are zero, on a crop of the images with the norm frozen, per cent."""
+    shares = numbers(of.rows("spectrum_layers", size="crop", norm="frozen"), "zero_modes")
+    return f"{100 * median(shares):.0f}" if shares else ""
+
+
+def growth(of: Network) -> str:
     """Return the factor by which each unit multiplies the distance of two solutions whose images differ by 0.1 of their norm."""
-    rows = [
-        row for row in last_steps(table(folder, "stability", initial)) if row["unit"] and row["perturbation"] == "0.1"
-    ]
-    return by_unit(rows, "distance_over_unit_start_median", 3)
+    rows = of.rows("stability", perturbation="0.1", place="unit")
+    last = max((row["step"] for row in rows), default="")
+    return by_unit([row for row in rows if row["step"] == last], "distance_over_unit_start_median")
 
 
-def gain(folder: Path, initial: bool, which: str) -> str:
-    """Return the gain of each unit; ``which`` is ``largest`` or ``mean``."""
-    rows = [row for row in table(folder, "sensitivity", initial) if row["part"].startswith("unit")]
-    return ", ".join(f"{float(row[f'{which}_gain_median']):.3g}" for row in rows)
-
-
-def one_sided(folder: Path, initial: bool) -> str:
-    """Return the range of the layers' one-sided Lipschitz constants."""
-    values = [float(row["one_sided_lipschitz_median"]) for row in table(folder, "sensitivity_layers", initial)]
-    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
-
-
-def span(rows: Rows, column: str, of: Callable[[list[float]], float]) -> str:
-    """Return the smallest and largest value over the time steps, where the value of a step is ``of`` those of its images."""
-    steps: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        steps.setdefault((row["unit"], row["step"]), []).append(float(row[column]))
-    values = [of(each) for each in steps.values()]
-    return f"{min(values):.2g} to {max(values):.2g}" if values else ""
-
-
-def allowed(folder: Path, initial: bool) -> str:
-    """Return the range of step sizes that the eigenvalues allow, at full image size with the norm frozen."""
-    rows = table(folder, "spectrum_layers", initial)
-    return span([row for row in rows if row["size"] == "full" and row["norm"] == "frozen"], "step_size_allowed", min)
-
-
-def zero_modes(folder: Path, initial: bool) -> str:
-    """Return the share of eigenvalues that are zero, on a crop of the images with the norm frozen."""
-    rows = [
-        row for row in table(folder, "spectrum_layers", initial) if row["size"] == "crop" and row["norm"] == "frozen"
-    ]
-    return f"{100 * median(float(row['zero_modes']) for row in rows):.0f} %" if rows else ""
-
-
-def high_frequencies(folder: Path, initial: bool) -> str:
-    """Return the share of energy above half the Nyquist frequency at the start and the end of each unit."""
-    rows = [row for row in table(folder, "smoothing", initial) if row["unit"] != "0"]
-    parts = []
-    for unit in sorted({row["unit"] for row in rows}):
-        shares = [100 * float(row["share_0.5_to_1_nyquist_median"]) for row in rows if row["unit"] == unit]
-        parts.append(f"{shares[0]:.0f} to {shares[-1]:.0f}")
-    return ", ".join(parts)
-
-
-def refined(folder: Path, initial: bool, statistics: str) -> str:
-    """Return the test accuracies with each time step refined into 1, 2, 4, ... steps."""
-    rows = [row for row in table(folder, "refinement", initial) if row["statistics"].startswith(statistics)]
-    return ", ".join(f"{100 * float(row['test_accuracy']):.1f}" for row in rows)
-
-
-def negative_scales(folder: Path, initial: bool) -> str:
-    """Return how many scales of norms are negative, so that Theorem 1 does not hold."""
-    rows = table(folder, "stability_theorem", initial)
-    return (
-        f"{sum(int(row['negative_scales']) for row in rows)} of {sum(int(row['scales']) for row in rows)}"
-        if rows
-        else ""
+def long_growth(of: Network, part: str = "") -> str:
+    """Return the growth of distances over 48 steps without norm; ``part``: ``controlled_`` for the part that H bounds."""
+    rows = of.rows("stability_long", setting="without norm", time_in_steps="48")
+    return by_unit(
+        [row for row in rows if row[f"{part}distance_over_start_median"]], f"{part}distance_over_start_median"
     )
 
 
-# Rows of the table: heading, kind of analysis, and the function that reads the entry of a network from its folder.
-LINES: tuple[tuple[str, str, Callable[[Path, bool], str]], ...] = (
-    ("distance of two solutions, the images a tenth of their norm apart, is multiplied by (units 1 to 4)", "stability", growth),
-    ("largest gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "largest")),
-    ("mean gain (units)", "sensitivity", lambda folder, initial: gain(folder, initial, "mean")),
-    ("one-sided Lipschitz constants of the layers", "sensitivity", one_sided),
-    ("negative scales, which void Theorem 1", "stability", negative_scales),
-    ("factor of Theorem 1 in a step, for any two solutions, largest of the images", "stability",
-     lambda folder, initial: span(table(folder, "stability_theorem", initial), "factor_bound_max", max)),
-    ("step size up to which no distance grows by Theorem 1, least of the images", "stability",
-     lambda folder, initial: span(table(folder, "stability_theorem", initial), "step_size_bound_min", min)),
-    ("step sizes that the eigenvalues allow, least of the images", "spectrum", allowed),
-    ("eigenvalues that are zero", "spectrum", zero_modes),
-    ("energy above half the Nyquist frequency, %, start to end (units)", "smoothing", high_frequencies),
-    ("largest change of kernels in a step, relative (units)", "kernels",
-     lambda folder, initial: by_unit(table(folder, "kernels", initial), "relative_change_max")),
-    ("largest entry of a kernel (units)", "kernels",
-     lambda folder, initial: by_unit(table(folder, "kernels", initial), "entry_max")),
-    ("largest operator norm (units)", "kernels",
-     lambda folder, initial: by_unit(table(folder, "kernels", initial), "operator_norm_max", 3)),
-    ("accuracy with each time step divided into 1, 2, 4, ..., %, batch statistics renewed", "refinement",
-     lambda folder, initial: refined(folder, initial, "renewed")),
-    ("the same, batch statistics of training", "refinement",
-     lambda folder, initial: refined(folder, initial, "as trained")),
+def fits(of: Network) -> str:
+    """Return the exponents of the fits to a power of time in that setting, and in how many units they fit better."""
+    rows = of.rows("stability_long", setting="without norm", time_in_steps="48")
+    better = sum(row["better_fit"] == "algebraic" for row in rows)
+    return f"{by_unit(rows, 'fit_power', 2)}; better in {better}" if rows and of.label != "parabolic" else ""
+
+
+def gain(of: Network, which: str) -> str:
+    """Return the gain of each unit, then of the whole network; ``which`` is ``largest`` or ``mean``."""
+    values = numbers(of.rows("sensitivity"), f"{which}_gain_median")
+    return f"{', '.join(f'{value:.3g}' for value in values[:4])}; {values[4]:.2g}" if values else ""
+
+
+def high_frequencies(of: Network) -> str:
+    """Return the share of energy above half the Nyquist frequency at the start and the end of each unit, per cent."""
+    units = groupby(of.rows("smoothing", unit=""), lambda row: row["unit"])
+    shares = [numbers(list(rows), "share_0.5_to_1_nyquist_median") for unit, rows in units if unit != "0"]
+    return ", ".join(f"{100 * each[0]:.0f} to {100 * each[-1]:.0f}" for each in shares)
+
+
+def refined(of: Network, statistics: str) -> str:
+    """Return the test accuracies, per cent, with each time step refined into 1, 2, 4, ... steps."""
+    values = numbers(of.rows("refinement", statistics=statistics), "test_accuracy")
+    return ", ".join(f"{100 * value:.1f}" for value in values)
+
+
+def distances(of: Network) -> str:
+    """Return the relative distances of the units' results to those of the finest refinement."""
+    return by_unit(of.rows("refinement_distances", steps_for_one="1"), "relative_distance_median", 2)
+
+
+def averaged(of: Network) -> str:
+    """Return the test accuracies, per cent, with each step's kernels, and with averaged ones and both kinds of statistics."""
+    return ", ".join(f"{100 * value:.1f}" for value in numbers(of.rows("kernels_averaged"), "test_accuracy"))
+
+
+def negative_scales(of: Network) -> str:
+    """Return how many scales of norms are negative, so that Theorem 1 does not hold."""
+    rows = of.rows("kernels")
+    negative, scales = (sum(map(int, numbers(rows, name))) for name in ("negative_scales", "scales"))
+    return f"{negative} of {scales:,}" if rows else ""
+
+
+def forces(of: Network) -> str:
+    """Return the largest forces over their bounds in all steps, per cent."""
+    rows = of.rows("energy_force")
+    return span([100 * float(row["force_max"]) / float(row["force_bound"]) for row in rows], ".0f")
+
+
+def reversal(of: Network) -> str:
+    """Return the largest relative error of the first states in each precision."""
+    rows = of.rows("reversibility")
+    found = groupby(rows, lambda row: row["precision"])
+    errors: dict[str, float] = {}
+    for precision, each in found:
+        errors[precision] = max([errors.get(precision, 0), *numbers(list(each), "relative_error_max")])
+    return ", ".join(f"{error:.0e}".replace("e-0", "e-") for error in errors.values())
+
+
+Line = tuple[str, str, Callable[[Network], str]]
+# Rows of the tables: heading, kind of analysis, and the function that reads the entry of a network.
+REFINEMENT: tuple[Line, ...] = (
+    ("test accuracy with each time step divided into 1, 2, 4, ..., %, batch statistics renewed", "refinement",
+     lambda of: refined(of, "renewed")),
+    ("the same, batch statistics of training", "refinement", lambda of: refined(of, "as trained")),
+    ("distance of the units' results to those of the finest steps, relative", "refinement", distances),
+    ("test accuracy with each step's kernels; with their average, %; with renewed batch statistics", "kernels", averaged),
+    ("largest change of kernels in a step, relative", "kernels",
+     lambda of: by_unit(of.rows("kernels"), "relative_change_max", 2)),
+    ("energy above half the Nyquist frequency, %, start to end", "smoothing", high_frequencies),
+    ("distance of two solutions, the images a tenth of their norm apart, is multiplied by", "stability", growth),
+    ("negative scales, which void Theorem 1", "kernels", negative_scales),
+    ("step size up to which no distance grows by Theorem 1, least of the images, in all steps", "stability",
+     lambda of: span(by_step(of.rows("stability_theorem"), "step_size_bound_min", min))),
 )  # fmt: skip
+LINES: tuple[Line, ...] = (
+    *REFINEMENT,
+    ("factor of Theorem 1 for any two solutions, largest of the images, in all steps", "stability",
+     lambda of: span(by_step(of.rows("stability_theorem"), "factor_bound_max", max))),
+    ("step sizes that the eigenvalues allow, least of the images, in all steps", "spectrum", lambda of: span(allowed(of))),
+    ("steps of the twelve in which they allow h = 1", "spectrum",
+     lambda of: str(sum(h >= 1 for h in allowed(of))) if allowed(of) else ""),
+    ("largest factor of a mode in a step of h = 1", "spectrum", largest_factor),
+    ("eigenvalues that are zero, %", "spectrum", zero_modes),
+    ("without norm, first step's kernels: distances after 48 steps over those at the start", "stability", long_growth),
+    ("the same, of the part that H bounds", "stability", lambda of: long_growth(of, "controlled_")),
+    ("exponents p of fits of these distances to t^p; units in which they fit better than an exponential", "stability", fits),
+    ("largest gain; of the whole network", "sensitivity", lambda of: gain(of, "largest")),
+    ("mean gain; of the whole network", "sensitivity", lambda of: gain(of, "mean")),
+    ("one-sided Lipschitz constants of the layers", "sensitivity",
+     lambda of: span(numbers(of.rows("sensitivity_layers"), "one_sided_lipschitz_median"))),
+    ("norm of the features after a unit over that before", "energy",
+     lambda of: by_unit(of.rows("energy", setting="with norm", time_in_steps="3"), "norm_over_unit_start_median", 2)),
+    ("largest forces over the bound that the norm gives, %, in all steps", "energy", forces),
+    ("largest entry of a kernel", "kernels", lambda of: by_unit(of.rows("kernels"), "entry_max", 2)),
+    ("largest operator norm", "kernels", lambda of: by_unit(of.rows("kernels"), "operator_norm_max")),
+    ("error of the first states after running backwards: float64, float32, bfloat16 layers, all in bfloat16", "reversibility",
+     reversal),
+)  # fmt: skip
+TABLES = {
+    "trained_networks": ("", LINES),
+    "networks of recipe=authors": (AUTHORS, REFINEMENT),
+}  # of the page, by their mark
 
 
-def folders() -> list[str]:
-    """Return the names of the folders of published analyses: networks in the order of the paper, then the others."""
-    order = ("parabolic", "hamiltonian", "second_order")
-    found = [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]
-    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+def side_by_side(folder: str, lines: Sequence[Line]) -> str:
+    """Return a table of the three trained networks; the value at initial weights follows each value in brackets.
 
-
-def side_by_side() -> str:
-    """Return the table of the trained networks; the value at initial weights follows each value in brackets."""
-    names = [name for name in folders() if name != TOGETHER]
-    lines = [f"| | kind | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
-    for words, kind, read in LINES:
+    ``folder``: the one with all three networks, or empty if each has a folder of its own.
+    """
+    table = ["| | kind | " + " | ".join(NETWORKS.values()) + " |", "|---|---|---|---|---|"]
+    for words, kind, read in lines:
         cells = []
-        for name in names:
-            trained, initial = read(FOLDER / name, False), read(FOLDER / name, True)
+        for own, label in NETWORKS.items():
+            trained, initial = (read(Network(folder or own, label, which)) for which in (False, True))
             cells.append(trained + (f" ({initial})" if initial else ""))
         if any(cells):
-            lines.append(f"| {words} | [`{kind}`](results/analysis/README.md) | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            table.append(f"| {words} | [`{kind}`](results/analysis/README.md) | {' | '.join(cells)} |")
+    return "\n".join(table)
+
+
+def folders() -> Iterator[str]:
+    """Yield the names of the folders of published analyses: networks in the order of the paper, then the others."""
+    found = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
+    yield from (name for name in NETWORKS if name in found)
+    yield from (name for name in found if name not in NETWORKS)
 
 
 def index() -> str:
     """Return the page of docs/results/analysis: command, sentences and files of each network and kind of analysis."""
     lines = [
         "# Analyses of the trained networks\n",
-        "Each folder here is what `python -m pdenet_repro.analysis KIND pretrained:NAME --output FOLDER` wrote of a network that",
-        "comes with the package; what the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
-        "[scripts/trained_networks.py](../../../scripts/trained_networks.py). The sentences are those that the named commit",
-        "wrote; where analysis.md puts a result more carefully (which double roots are defective, what has scale 1), it holds.",
+        "Each folder here is what `python -m pdenet_repro.analysis KIND NETWORKS --output FOLDER` wrote of trained networks:",
+        "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images.",
+        "What the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
+        "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
     ]
     for name in folders():
         lines += ["", f"## {name}"]
@@ -194,16 +261,19 @@ def index() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(page: str) -> str:
-    """Return the page with the table between the two ``MARKS``."""
-    before, _, rest = page.partition(MARKS[0])
-    return f"{before}{MARKS[0]}\n\n{side_by_side()}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+def with_tables(page: str) -> str:
+    """Return the page with each table between its two comments."""
+    for mark, (folder, lines) in TABLES.items():
+        start, end = f"<!-- {mark}: written by scripts/trained_networks.py -->", f"<!-- {mark}: end -->"
+        before, rest = page.split(start)
+        page = f"{before}{start}\n\n{side_by_side(folder, lines)}\n\n{end}{rest.split(end)[1]}"
+    return page
 
 
 def main() -> None:
-    """Write the index page and the table."""
+    """Write the index page and the tables."""
     (FOLDER / "README.md").write_text(index())
-    PAGE.write_text(with_table(PAGE.read_text()))
+    PAGE.write_text(with_tables(PAGE.read_text()))
 
 
 if __name__ == "__main__":

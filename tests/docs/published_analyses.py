@@ -1,32 +1,31 @@
-"""The published analyses of the trained networks, and how docs/analysis.md writes numbers of them."""
+"""The published analyses of the trained networks, and the numbers that docs/analysis.md quotes of them."""
 
 import csv
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = " ".join((DOCS / "analysis.md").read_text().split())
+FOLDER = DOCS / "results" / "analysis"
+PAGE = (DOCS / "analysis.md").read_text()
+NETWORKS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order"}
 INITIAL = ", initial weights"
-NETWORKS = ("parabolic", "hamiltonian")
 
 
-def rows(name, **chosen):
-    """Of a published table ``folder/name``; columns may be compared with a string, or with a function of it."""
-    with (DOCS / "results" / "analysis" / f"{name}.csv").open(newline="") as file:
-        return [
-            row
-            for row in csv.DictReader(file)
-            if all(value(row[key]) if callable(value) else row[key] == value for key, value in chosen.items())
-        ]
+def rows(folder, table, *, initial=False, **chosen):
+    """Rows of a published table about the trained network of this folder, or about its initial weights."""
+    name = NETWORKS[folder] + INITIAL * initial
+    return [row for row in everything(folder, table) if row["network"] == name and matches(row, chosen)]
 
 
-def trained(name):
-    return not name.endswith(INITIAL)
+def everything(folder, table, **chosen):
+    with (FOLDER / folder / f"{table}.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if matches(row, chosen)]
 
 
-def initial(name):
-    return name.endswith(INITIAL)
+def matches(row, chosen):
+    return all(row[key].startswith(value) for key, value in chosen.items())
 
 
 def column(table, name):
@@ -36,33 +35,23 @@ def column(table, name):
 def by_step(table, name, of):
     """One value for each step of a unit: ``of`` the values of the images."""
     table = sorted(table, key=lambda row: (row["unit"], row["step"]))
-    return {
-        place: of(column(of_step, name)) for place, of_step in groupby(table, lambda row: (row["unit"], row["step"]))
-    }
+    return [of(column(list(each), name)) for _, each in groupby(table, lambda row: (row["unit"], row["step"]))]
 
 
-def ends(values, form=".2g"):
-    """The least and the largest value, as the page writes them."""
-    return f"{min(values):{form}} to {max(values):{form}}"
+def sentences():
+    """All sentences of the published analyses."""
+    return [
+        each for path in sorted(FOLDER.glob("*/*.json")) for each in json.loads(path.read_text()).get("sentences", [])
+    ]
 
 
-def listed(values, form):
-    *most, last = (f"{value:{form}}" for value in values)
-    return f"{', '.join(most)} and {last}"
+def section(heading):
+    """The prose of a section of the page: without tables, pictures, links' targets and code."""
+    text = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    text = "\n".join(line for line in text.split("\n") if not line.startswith(("|", "!", "<!--")))
+    return re.sub(r"\]\([^)]*\)|`[^`]*`", " ", text)
 
 
-def says(*sentences):
-    missing = [sentence for sentence in sentences if sentence not in PAGE]
-    assert missing == []
-
-
-def sentence(name, start):
-    """The one published sentence that begins so; some numbers are in no table, as each is of one image or of all pairs."""
-    with (DOCS / "results" / "analysis" / f"{name}.json").open() as file:
-        (found,) = [each for each in json.load(file)["sentences"] if each.startswith(start)]
-    return found
-
-
-def numbers(text, before, after):
-    """The numbers, separated by commas, in a text between two others."""
-    return [float(value) for value in text.split(before)[1].split(after)[0].split(", ")]
+def decimals(text):
+    """The numbers with a decimal point in a text, as they are written."""
+    return set(re.findall(r"(?<![\w.])\d+\.\d+(?:e-?\d+)?(?![\w.]*\d)", text))

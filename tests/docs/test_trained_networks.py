@@ -16,20 +16,34 @@ def script():
     return module
 
 
-def test_index_and_table_are_of_the_published_analyses(script):
+def test_index_and_tables_are_of_the_published_analyses(script):
     assert (script.FOLDER / "README.md").read_text() == script.index()
     page = script.PAGE.read_text()
-    assert script.with_table(page) == page
+    assert script.with_tables(page) == page
 
 
 def test_a_cell_has_the_trained_value_and_the_initial_one_in_brackets(script, tmp_path, monkeypatch):
     (tmp_path / "hamiltonian").mkdir()
     (tmp_path / "hamiltonian" / "kernels.csv").write_text(
-        "network,unit,relative_change_max,entry_max,operator_norm_max\n"
-        "Hamiltonian,1,0.25,0.5,2\nHamiltonian,2,0.125,0.5,3\n"
-        '"Hamiltonian, initial weights",1,0,0.5,1.5\n"Hamiltonian, initial weights",2,0,0.5,1.25\n'
+        "network,unit,relative_change_max,entry_max,operator_norm_max,negative_scales,scales\n"
+        "Hamiltonian,1,0.25,0.5,2,1,8\nHamiltonian,2,0.125,0.5,3,0,8\n"
+        '"Hamiltonian, initial weights",1,0,0.5,1.5,0,8\n"Hamiltonian, initial weights",2,0,0.5,1.25,0,8\n'
     )
     monkeypatch.setattr(script, "FOLDER", tmp_path)
-    cells = {line.split(" | ")[0]: line.split(" | ")[-1] for line in script.side_by_side().splitlines()[2:]}
-    assert cells["| largest operator norm (units)"] == "2, 3 (1.5, 1.25) |"
-    assert len(cells) == 3
+    cells = {
+        line.split(" | ")[0]: line.split(" | ")[2:] for line in script.side_by_side("", script.LINES).splitlines()[2:]
+    }
+    assert cells["| largest operator norm"] == ["", "2, 3 (1.5, 1.25)", " |"]
+    assert cells["| negative scales, which void Theorem 1"] == ["", "1 of 16 (0 of 16)", " |"]
+    assert len(cells) == 4
+
+
+def test_the_networks_of_one_folder_are_distinguished_by_their_labels(script, tmp_path, monkeypatch):
+    (tmp_path / "authors").mkdir()
+    (tmp_path / "authors" / "kernels.csv").write_text(
+        "network,unit,relative_change_max,negative_scales,scales\nparabolic,1,0.25,0,8\nsecond-order,1,0.5,3,8\n"
+    )
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    change, scales = script.side_by_side("authors", script.REFINEMENT).splitlines()[2:]
+    assert change.split(" | ")[2:] == ["0.25", "", "0.5 |"]
+    assert scales.split(" | ")[2:] == ["0 of 8", "", "3 of 8 |"]

@@ -18,7 +18,7 @@ from pdenet_repro.networks.layers import SymmetricLayer, SymmetricWeights
 from pdenet_repro.networks.norms import Norm
 
 DOCS = Path(__file__).parents[3] / "docs"
-PUBLISHED = ("parabolic", "hamiltonian")
+PUBLISHED = ("parabolic", "hamiltonian", "second_order")
 
 
 def normal(*shape, seed=0):
