@@ -46,6 +46,8 @@ def test_every_decimal_number_is_published():
         "0.002",
         "0.60",
         "1.0",
+        "10.5",
+        "19.4",
     }
     assert decimals(section("What trained networks do")) <= known | derived
 
@@ -218,3 +220,27 @@ def test_robustness():
     assert {row["still_right"] for row in strong} == {"0"}
     random = [row for row in table if row["perturbation"] == "linf random" and row["strength"] == "1"]
     assert all(row["still_right"] == row["right_clean"] for row in random)
+
+
+def of_authors(table, name, **chosen):
+    """A column of a table of the trained networks of ``recipe=authors``, by network."""
+    found = everything("authors", table, **chosen)
+    return {label: column([row for row in found if row["network"] == label], name) for label in NETWORKS.values()}
+
+
+def test_networks_of_the_authors_recipe():
+    """Their connectors use the statistics of the batch, so that renewing statistics changes nothing."""
+    found = of_authors("refinement", "test_accuracy", statistics="as trained")
+    assert found == of_authors("refinement", "test_accuracy", statistics="renewed")
+    hamiltonian = found["Hamiltonian"]
+    assert [f"{100 * (hamiltonian[0] - value):.1f}" for value in hamiltonian[1:]] == ["10.5", "19.4"]
+    assert min(each[0] for each in found.values()) > 0.7
+    assert max(found["parabolic"][1], found["second-order"][1]) < 0.3
+    averaged = of_authors("kernels_averaged", "test_accuracy")
+    assert f"{100 * max(each[0] - each[1] for each in averaged.values()):.1f}" == "3.4"
+    changes = of_authors("kernels", "relative_change_max")
+    for folder in ("parabolic", "second_order"):
+        of_paper = column(rows(folder, "kernels"), "relative_change_max")
+        assert all(a < b for a, b in zip(changes[NETWORKS[folder]][1:], of_paper[1:], strict=True))
+    shares = [of_authors("smoothing", "share_0.5_to_1_nyquist_median", unit=unit)["parabolic"] for unit in "1234"]
+    assert [each[-1] < each[0] for each in shares] == [False, True, True, False]
