@@ -102,7 +102,10 @@ def growth(of: Network) -> str:
 
 def long_growth(of: Network, part: str = "") -> str:
     """Return the growth of distances to time 48 without norm; ``part``: ``controlled_`` for the part that H bounds."""
-    rows, column = of.rows("stability_long", setting="without norm", time_in_steps="48"), f"{part}distance_over_start_median"
+    rows, column = (
+        of.rows("stability_long", setting="without norm", time_in_steps="48"),
+        f"{part}distance_over_start_median",
+    )
     return by_unit([row for row in rows if row[column] and not math.isnan(float(row[column]))], column)
 
 
