@@ -320,3 +320,7 @@ def test_gradients_with_reversed_steps():
         for row in rows(network, "reversibility_gradients"):
             reverse, stored = row["relative_difference_reverse_store"], row["relative_difference_store_float64"]
             assert float(reverse) < float(stored)
+
+
+def test_no_cell_of_a_table_is_undefined():
+    assert not [line for line in PAGE.split("\n") if line.startswith("|") and "nan" in line]
