@@ -10,6 +10,7 @@ docs/analysis.md, each between two comments.
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -72,9 +73,12 @@ def by_step(rows: Rows, column: str, of: Callable[[list[float]], float]) -> list
     return [of(numbers(list(each), column)) for _, each in groupby(sorted(rows, key=place), place)]
 
 
-def allowed(of: Network) -> list[float]:
-    """Return the step size that the eigenvalues allow in each step, at full image size with the norm frozen."""
-    return by_step(of.rows("spectrum_layers", size="full", norm="frozen"), "step_size_allowed", min)
+def allowed(of: Network, step: str = "") -> list[float]:
+    """Return the step size that the eigenvalues allow in each step, at full image size with the norm frozen.
+
+    ``step``: the number of the step in each unit; all steps if it is empty.
+    """
+    return by_step(of.rows("spectrum_layers", size="full", norm="frozen", step=step), "step_size_allowed", min)
 
 
 def largest_factor(of: Network) -> str:
@@ -97,11 +101,12 @@ def growth(of: Network) -> str:
 
 
 def long_growth(of: Network, part: str = "") -> str:
-    """Return the growth of distances over 48 steps without norm; ``part``: ``controlled_`` for the part that H bounds."""
-    rows = of.rows("stability_long", setting="without norm", time_in_steps="48")
-    return by_unit(
-        [row for row in rows if row[f"{part}distance_over_start_median"]], f"{part}distance_over_start_median"
+    """Return the growth of distances to time 48 without norm; ``part``: ``controlled_`` for the part that H bounds."""
+    rows, column = (
+        of.rows("stability_long", setting="without norm", time_in_steps="48"),
+        f"{part}distance_over_start_median",
     )
+    return by_unit([row for row in rows if row[column] and not math.isnan(float(row[column]))], column)
 
 
 def fits(of: Network) -> str:
@@ -166,42 +171,48 @@ def reversal(of: Network) -> str:
 Line = tuple[str, str, Callable[[Network], str]]
 # Rows of the tables: heading, kind of analysis, and the function that reads the entry of a network.
 REFINEMENT: tuple[Line, ...] = (
-    ("test accuracy with each time step divided into 1, 2, 4, ..., %, batch statistics renewed", "refinement",
+    ("test accuracy with 1, 2, 4, ... steps in place of each time step, batch statistics renewed, %", "refinement",
      lambda of: refined(of, "renewed")),
-    ("the same, batch statistics of training", "refinement", lambda of: refined(of, "as trained")),
-    ("distance of the units' results to those of the finest steps, relative", "refinement", distances),
-    ("test accuracy with each step's kernels; with their average, %; with renewed batch statistics", "kernels", averaged),
-    ("largest change of kernels in a step, relative", "kernels",
+    ("the same, batch statistics of training, %", "refinement", lambda of: refined(of, "as trained")),
+    ("relative distance of the units' outputs to those with the finest steps", "refinement", distances),
+    ("test accuracy with each step's kernels, with their average, with the average and renewed batch statistics, %", "kernels",
+     averaged),
+    ("largest relative change of the kernels from one step to the next", "kernels",
      lambda of: by_unit(of.rows("kernels"), "relative_change_max", 2)),
     ("energy above half the Nyquist frequency, %, start to end", "smoothing", high_frequencies),
-    ("distance of two solutions, the images a tenth of their norm apart, is multiplied by", "stability", growth),
+    ("factor of a unit on the distance of two solutions, whose images differ by a tenth of their norm", "stability", growth),
     ("negative scales, which void Theorem 1", "kernels", negative_scales),
-    ("step size up to which no distance grows by Theorem 1, least of the images, in all steps", "stability",
+    ("step size up to which no distance grows by Theorem 1, least of the images, range of the steps", "stability",
      lambda of: span(by_step(of.rows("stability_theorem"), "step_size_bound_min", min))),
 )  # fmt: skip
 LINES: tuple[Line, ...] = (
     *REFINEMENT,
-    ("factor of Theorem 1 for any two solutions, largest of the images, in all steps", "stability",
+    ("factor of Theorem 1 at h = 1 for any two solutions, largest of the images, range of the steps", "stability",
      lambda of: span(by_step(of.rows("stability_theorem"), "factor_bound_max", max))),
-    ("step sizes that the eigenvalues allow, least of the images, in all steps", "spectrum", lambda of: span(allowed(of))),
-    ("steps of the twelve in which they allow h = 1", "spectrum",
+    ("step size that the eigenvalues allow, least of the images, range of the steps", "spectrum",
+     lambda of: span(allowed(of))),
+    ("the same, first step of each unit", "spectrum", lambda of: ", ".join(f"{h:.2g}" for h in allowed(of, "1"))),
+    ("the same, range of the other steps", "spectrum", lambda of: span([*allowed(of, "2"), *allowed(of, "3")])),
+    ("number of the twelve steps in which the eigenvalues allow h = 1 at all images", "spectrum",
      lambda of: str(sum(h >= 1 for h in allowed(of))) if allowed(of) else ""),
-    ("largest factor of a mode in a step of h = 1", "spectrum", largest_factor),
-    ("eigenvalues that are zero, %", "spectrum", zero_modes),
-    ("without norm, first step's kernels: distances after 48 steps over those at the start", "stability", long_growth),
-    ("the same, of the part that H bounds", "stability", lambda of: long_growth(of, "controlled_")),
-    ("exponents p of fits of these distances to t^p; units in which they fit better than an exponential", "stability", fits),
-    ("largest gain; of the whole network", "sensitivity", lambda of: gain(of, "largest")),
-    ("mean gain; of the whole network", "sensitivity", lambda of: gain(of, "mean")),
-    ("one-sided Lipschitz constants of the layers", "sensitivity",
+    ("largest factor of a mode in a step of h = 1, of all images and steps", "spectrum", largest_factor),
+    ("eigenvalues that are zero, on crops, %, median of images and steps", "spectrum", zero_modes),
+    ("distance of two solutions at time 48 over that at the start, without norm, first step's kernels", "stability",
+     long_growth),
+    ("the same of the velocity and σ(K Y), which H bounds", "stability", lambda of: long_growth(of, "controlled_")),
+    ("exponents p of fits of t^p to these distances; number of units in which they fit better than an exponential",
+     "stability", fits),
+    ("largest gain of each unit; of the whole network", "sensitivity", lambda of: gain(of, "largest")),
+    ("mean gain of each unit; of the whole network", "sensitivity", lambda of: gain(of, "mean")),
+    ("one-sided Lipschitz constants of the layers, norm free, range of the layers", "sensitivity",
      lambda of: span(numbers(of.rows("sensitivity_layers"), "one_sided_lipschitz_median"))),
     ("norm of the features after a unit over that before", "energy",
      lambda of: by_unit(of.rows("energy", setting="with norm", time_in_steps="3"), "norm_over_unit_start_median", 2)),
-    ("largest forces over the bound that the norm gives, %, in all steps", "energy", forces),
+    ("largest force over the bound that the norm gives, %, range of the layers", "energy", forces),
     ("largest entry of a kernel", "kernels", lambda of: by_unit(of.rows("kernels"), "entry_max", 2)),
     ("largest operator norm", "kernels", lambda of: by_unit(of.rows("kernels"), "operator_norm_max")),
-    ("error of the first states after running backwards: float64, float32, bfloat16 layers, all in bfloat16", "reversibility",
-     reversal),
+    ("largest relative error of the first states after running backwards, in float64, float32, with bfloat16 layers, all in "
+     "bfloat16", "reversibility", reversal),
 )  # fmt: skip
 TABLES = {
     "trained_networks": ("", LINES),
