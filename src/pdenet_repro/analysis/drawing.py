@@ -54,14 +54,14 @@ def draw_layers(
     """Draw marks (`draw_marks`) of the layers of every time step: all networks and layers side by side around the step's tick.
 
     ``low_middle_high`` computes the values of a layer from its rows. The first layer of a step has its network's mark, further
-    layers have triangles.
+    layers have other marks than all networks.
     """
     rows, networks = list(rows), list(style)
     steps, layers = time_steps(rows), list(dict.fromkeys((row["network"], row["layer"]) for row in rows))
     for i, (network, layer) in enumerate(layers):
         how, label = style[network], network
         if layer > 1:
-            how = replace(how, marker="^v<>"[(networks.index(network) + layer - 2) % 4])
+            how = replace(how, marker="PX*h"[(networks.index(network) + layer - 2) % 4])
             label = f"{network}, layer {layer} of a step"
         own = where(rows, network=network, layer=layer)
         at = [steps.index((row["unit"], row["step"])) + 0.7 * ((i + 0.5) / len(layers) - 0.5) for row in own]
