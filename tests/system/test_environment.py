@@ -10,7 +10,7 @@ import pytest
 
 from pdenet_repro.cli import analysis, report
 from pdenet_repro.cli.command import execute
-from pdenet_repro.system.environment import COMPILER_CACHE, OPTION, use_writable_compiler_cache
+from pdenet_repro.system.environment import COMPILER_CACHE, OPTION, SPIN_COUNT, load_torch, use_writable_compiler_cache
 
 
 def test_a_compiler_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
@@ -31,6 +31,21 @@ def test_pytorch_is_loaded_with_a_compiler_cache_that_cannot_be_written():
     assert done.returncode == 0
     assert done.stderr.startswith(f"warning: {COMPILER_CACHE}: cannot write /proc/x")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [({}, SPIN_COUNT), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    ids=["default", "count", "policy"],
+)
+def test_waiting_threads_soon_sleep_unless_the_user_says_otherwise(monkeypatch, given, found):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    load_torch()
+    assert os.environ.get("GOMP_SPINCOUNT") == found
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from pdenet_repro.system.errors import InvalidConfig, StorageError, UserError, f
 from pdenet_repro.system.files import make_folder
 
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+# How often a waiting thread of PyTorch's looks for work before it sleeps. GNU's OpenMP lets it look for milliseconds, which
+# takes the processor from the thread it waits for if anything else runs (docs/performance.md).
+SPIN_COUNT = "10000"
 # An option of PyTorch's memory allocator: a name and a value, or a name and values in brackets.
 OPTION = r"[^,:\[\]]+:([^,:\[\]]+|\[[^\[\]]+\])"
 _refusal: UserError | None = None  # error of a failed import of PyTorch: a process cannot try it twice
@@ -38,6 +41,8 @@ def load_torch(warn: Callable[[str], None] = _warn, compiler: bool = True) -> No
             raise InvalidConfig(
                 f"{name}={value}: must be NAME:VALUE,NAME:VALUE,..., as in expandable_segments:True; or unset it"
             )
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     names = [name for name in os.environ if re.match("(AOTINDUCTOR|INDUCTOR|PYTORCH|TORCH)", name)]
     settings = " ".join(f"{name}={os.environ[name]}" for name in names)
     try:
