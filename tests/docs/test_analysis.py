@@ -337,6 +337,9 @@ def test_networks_of_the_authors_recipe():
         assert all(a < b for a, b in zip(changes[NETWORKS[folder]][1:], of_paper[1:], strict=True))
     shares = [of_authors("smoothing", "share_0.5_to_1_nyquist_median", unit=unit)["parabolic"] for unit in "1234"]
     assert [each[-1] < each[0] for each in shares] == [False, True, True, False]
+    table = everything("authors", "stability", perturbation="0.1", place="unit", step="3")
+    of_hyperbolic = [row for row in table if row["network"] in ("Hamiltonian", "second-order")]
+    assert min(column(of_hyperbolic, "distance_over_unit_start_median")) > 1
 
 
 def test_gradients_with_reversed_steps():
