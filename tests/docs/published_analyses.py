@@ -38,11 +38,10 @@ def by_step(table, name, of):
     return [of(column(list(each), name)) for _, each in groupby(table, lambda row: (row["unit"], row["step"]))]
 
 
-def sentences():
-    """All sentences of the published analyses."""
-    return [
-        each for path in sorted(FOLDER.glob("*/*.json")) for each in json.loads(path.read_text()).get("sentences", [])
-    ]
+def sentences(folder="*"):
+    """All sentences of the published analyses, or of those in one folder."""
+    found = (json.loads(path.read_text()) for path in sorted(FOLDER.glob(f"{folder}/*.json")))
+    return [each for result in found for each in result.get("sentences", [])]
 
 
 def section(heading):

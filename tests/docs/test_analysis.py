@@ -19,7 +19,7 @@ def accuracies(network, statistics):
 def growth(network, initial=False):
     """Of the distance of two solutions in each unit, over all kinds of perturbations, as the sentences have it."""
     name = NETWORKS[network] + ", initial weights" * initial
-    (found,) = [each for each in sentences() if each.startswith(f"{name}: the units multiply the distance")]
+    (found,) = [each for each in sentences(network) if each.startswith(f"{name}: the units multiply the distance")]
     return [float(value) for value in found.split("two solutions by ")[1].split(" (medians")[0].split(", ")]
 
 
