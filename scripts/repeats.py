@@ -14,10 +14,10 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
 from scipy.stats import chi2, t
 
 from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.report.comparisons import similarity
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import collect
 from pdenet_repro.runs.folder import config_digest
@@ -92,9 +92,9 @@ def as_markdown(sets: Sequence[Sequence[Run]]) -> str:
     for runs in sets:
         first = runs[0]
         each = "; ".join(f"{100 * run.accuracy:.2f} ({computed_on(run)})" for run in runs)
-        pairs = list(combinations(runs, 2))
-        same = ", ".join(f"{share:.1f}" for share in sorted(agreement(*pair) for pair in pairs))
-        errors = ", ".join(f"{value:.2f}" for value in sorted(error_correlation(*pair) for pair in pairs))
+        alike = [similarity([pair]) for pair in combinations(runs, 2)]
+        same = ", ".join(f"{100 * share:.1f}" for share in sorted(share for share, _ in alike if share is not None))
+        errors = ", ".join(f"{value:.2f}" for value in sorted(value for _, value in alike if value is not None))
         cells = [
             facts_of(first.dynamic).label,
             f"{first.images:,}",
@@ -115,17 +115,6 @@ def as_markdown(sets: Sequence[Sequence[Run]]) -> str:
 def accuracies(runs: Sequence[Run]) -> list[float]:
     """Return the test accuracies in per cent."""
     return [100 * run.accuracy for run in runs]
-
-
-def agreement(one: Run, other: Run) -> float:
-    """Return the share of test images, in per cent, for which two runs predict the same class."""
-    return 100 * float((one.predicted == other.predicted).mean())
-
-
-def error_correlation(one: Run, other: Run) -> float:
-    """Return the correlation of two runs' confusion matrices off their diagonals, as in ``comparisons.csv``."""
-    off = ~np.eye(len(one.confusion), dtype=bool)
-    return float(np.corrcoef(one.confusion[off], other.confusion[off])[0, 1])
 
 
 def spread(sets: Sequence[Sequence[Run]]) -> str:

@@ -1,6 +1,5 @@
 """Repeated trainings: page and table are those that the script writes, its statistics those of tables and of a hand."""
 
-import csv
 import importlib.util
 import re
 from itertools import combinations
@@ -76,16 +75,6 @@ def test_the_limit_holds_for_new_pairs():
         limit = script.limit(deviation, freedom)
         exceeded.append(abs(np.subtract(*random.normal(45, 0.7, 2))) > limit)
     assert np.mean(exceeded) == pytest.approx(0.05, abs=0.015)  # three standard errors
-
-
-def test_the_error_correlation_is_the_published_one(sets):
-    """Two dynamics of one published study, by the script and by the report."""
-    with (script.RESULTS / "repeats-h200" / "comparisons.csv").open(newline="") as file:
-        expected = {frozenset((row["first"], row["second"])): row["error_correlation"] for row in csv.DictReader(file)}
-    runs = script.collect(script.RESULTS / "repeats-h200", weights=False)[script.RESULTS / "repeats-h200"].runs
-    for one, other in combinations(runs, 2):
-        names = frozenset(script.facts_of(run.dynamic).label for run in (one, other))
-        assert script.error_correlation(one, other) == pytest.approx(float(expected[names]))
 
 
 def test_pages_quote_the_pooled_numbers(sets):

@@ -24,7 +24,7 @@ def comparisons(grouping: Grouping) -> list[Row]:
     that differ in `READINGS` alone are compared where neither group has the other dynamic. Differences are means
     over the seeds that both have, in fractions; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
     """
-    own = {cell: _similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
+    own = {cell: similarity(combinations(cell.runs, 2)) for cell in grouping.cells}
     rows = [row for one, other in _pairs(grouping) if (row := _compare(one, other, own[one], own[other]))]
     return [{**row, "p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
@@ -61,7 +61,7 @@ def _compare(one: Cell, other: Cell, own: Similarity, others_own: Similarity) ->
     only_first, only_second, p = (
         (None, None, difference_from_zero(differences)) if several else mcnemar(flat[0][0].correct, flat[0][1].correct)
     )
-    same, errors = _similarity(flat)
+    same, errors = similarity(flat)
     dependent = any(run.test_images_share_statistics for pair in flat for run in pair)
     return {
         "first": one.name,
@@ -92,7 +92,7 @@ def _same_seed(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, R
     return [(run, by_seed[run.config.seed]) for run in first if run.config.seed in by_seed]
 
 
-def _similarity(pairs: Iterable[tuple[Run, Run]]) -> Similarity:
+def similarity(pairs: Iterable[tuple[Run, Run]]) -> Similarity:
     """Return the fraction of equal predictions and the correlation of the confusion matrices off their diagonals.
 
     Both are means over pairs of runs, None without pairs. The correlation is 1 if both networks mistake the same classes for
