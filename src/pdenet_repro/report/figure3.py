@@ -28,7 +28,7 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
     ticks = range(len(names)) if len(names) <= MANY_CLASSES else []
     numbers: Numbers = []
     for row, line in zip(axes, lines, strict=True):
-        row[0].set_ylabel(line.name.replace(", ", "\n"), fontsize=11)
+        row[0].set_ylabel("\n".join([*line.name.split(", "), "true class"]), fontsize=11)
         for axis, size in zip(row, sizes, strict=True):
             run = found[line, size]
             axis.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=7)
@@ -51,7 +51,6 @@ def figure3(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]]:
     more = f"; {counted(further, 'further row')} left out" if further else ""
     figure.suptitle(f"{which} {repetition}{more}", fontsize=10)
     figure.supxlabel("predicted class", fontsize=10)
-    figure.supylabel("true class", fontsize=10)
     picture = next(axis.images[0] for axis in axes.flat if axis.images)
     figure.colorbar(picture, ax=axes, shrink=0.8 / len(lines), anchor=(0, 1), pad=0.02, label="test images")
     return figure, numbers, runs
