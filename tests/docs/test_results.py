@@ -18,11 +18,8 @@ ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "docs" / "claims.md"
 README = ROOT / "README.md"
 README_WORDS = " ".join(README.read_text().split())
-COLUMNS = [
-    "recipe", "dynamic", "images", "published %", "trainings", "ours, test %", "standard deviation", "95 % of one network",
-    "difference", "its 90 % interval", "verdict",
-]  # fmt: skip
-HEADING = f"| {' | '.join(COLUMNS)} |\n|---|---|{'---:|' * (len(COLUMNS) - 3)}---|\n"
+COLUMNS = "| recipe | dynamic | images | published % | ours, test % | trainings | difference and its 90 % interval | verdict |"
+HEADING = f"{COLUMNS}\n|---|---|---:|---:|---:|---:|---|---|\n"
 RESULTS = ROOT / "docs" / "results"
 RECIPES = {"authors": "stl10-authors", "paper": "stl10-paper"}  # in the order of README's table
 
@@ -32,24 +29,22 @@ def read(study: str, table: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def percent(result: dict[str, str], *keys: str, sign: str = "") -> str:
-    """The values of some keys in per cent, or nothing where the row has none."""
-    return " to ".join(f"{100 * float(result[key]):{sign}.2f}" for key in keys if result[key])
+def percent(result: dict[str, str], key: str, words: str = "{:.2f}") -> str:
+    """A value in per cent, or nothing where the row has none."""
+    return words.format(100 * float(result[key])) if result[key] else ""
 
 
 def row(recipe: str, result: dict[str, str]) -> str:
     """The line of README's table that says what a row of ``results.csv`` says."""
+    low, high = (percent(result, f"difference_90_{end}", "{:+.2f}") for end in ("low", "high"))
     cells = [
         f"`{recipe}`",
         facts_of(result["dynamic"]).label,
         f"{int(result['images']):,}",
         percent(result, "published_accuracy"),
+        percent(result, "test_accuracy", "**{:.2f}**") + percent(result, "standard_deviation", " ± {:.2f}"),
         result["n"],
-        f"**{percent(result, 'test_accuracy')}**",
-        percent(result, "standard_deviation"),
-        percent(result, "interval_of_this_network_low", "interval_of_this_network_high"),
-        percent(result, "difference", sign="+"),
-        percent(result, "difference_90_low", "difference_90_high", sign="+"),
+        percent(result, "difference", "{:+.2f}") + (f" ({low} to {high})" if low else ""),
         result["verdict"],
     ]
     return f"| {' | '.join(cells)} |"
