@@ -2,6 +2,7 @@
 
 import math
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -177,6 +178,25 @@ def test_a_signal_that_ended_an_earlier_run_stops_no_compilation():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(StoppedWhileCompiling, match="SIGTERM"):
             torch.compile(torch.exp, backend="eager")(one)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_stops_compilation_also_where_python_ignores_exceptions():
+    class Deleted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def compile_for_long(graph, inputs):
+        Deleted()  # deleted at once
+        time.sleep(20)
+        pytest.fail("compilation went on")
+
+    make_compilation_interruptible()
+    with stop_request:
+        with pytest.raises(StoppedWhileCompiling, match="SIGTERM"):
+            torch.compile(torch.sin, backend=compile_for_long)(torch.ones(1))
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0), "nothing is raised after compilation"
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
 @pytest.mark.slow

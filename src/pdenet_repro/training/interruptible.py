@@ -1,8 +1,10 @@
 """Makes compilation end within seconds after a signal to stop, and protects compilers from signals to the process group.
 
 Compiling a network takes minutes. A signal that arrives meanwhile is recorded, as always, and then raises
-``StoppedWhileCompiling``. The compilers run in a session of their own: otherwise a signal to the process group (Ctrl-C,
-``timeout``) would kill only them, and the step would be computed by uncompiled code, which rounds differently.
+``StoppedWhileCompiling``. Where Python ignores exceptions (in ``__del__``, in callbacks of weak references) that has no effect.
+So a timer raises it again, until the compilation has ended. The compilers run in a session of their own: otherwise a signal to
+the process group (Ctrl-C, ``timeout``) would kill only them, and the step would be computed by uncompiled code, which rounds
+differently.
 """
 
 import functools
@@ -14,6 +16,7 @@ from typing import Any
 
 from pdenet_repro.system.signals import stop_request
 
+AGAIN = 1.0  # seconds after which the exception is raised again
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # those without a handler in Python are left alone
 
 
@@ -46,15 +49,23 @@ def _begin(*_: Any) -> None:
 
 
 def _end(*_: Any) -> None:
+    if signal.SIGALRM in _handlers:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     while _handlers:
         signal.signal(*_handlers.popitem())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    handler = _handlers[number]
+    handler, stop = _handlers[number], StoppedWhileCompiling(signal.Signals(number).name)
     _end()  # further signals are only recorded, so that no second exception interrupts the first
     handler(number, frame)
-    raise StoppedWhileCompiling(signal.Signals(number).name)
+
+    def stop_again(*_: Any) -> None:
+        raise stop
+
+    _handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, stop_again)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+    raise stop
 
 
 def make_compilation_interruptible() -> None:
