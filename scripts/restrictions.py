@@ -1,0 +1,163 @@
+"""Write the two tables of docs/analysis.md on networks without the restrictions and on the number of time steps.
+
+    python scripts/restrictions.py    # after runs were published in docs/results/controls
+
+Each table stands between two comments of the page. A difference is one of two runs with the same seed, which are trained on the
+same images in the same order.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+
+from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.networks.cost import forward_flops
+from pdenet_repro.report.run import Run
+from pdenet_repro.report.runs import collect
+from pdenet_repro.report.statistics import mcnemar, paired_interval, t_interval
+
+ROOT = Path(__file__).parents[1]
+PAGE, STUDY = ROOT / "docs" / "analysis.md", ROOT / "docs" / "results" / "controls"
+# The networks of the first table, each with the restricted networks that it is compared with
+COMPARED: dict[str, tuple[str, ...]] = {
+    "parabolic": (),
+    "second_order": (),
+    "Expansive": ("parabolic", "second_order"),
+    "resnet": ("parabolic", "second_order", "hamiltonian"),
+    "StartsParabolic": ("parabolic", "second_order"),
+    "hamiltonian": (),
+    "EqualSigns": ("hamiltonian",),
+}
+RESTRICTED = [dynamic for dynamic, references in COMPARED.items() if not references]
+STEPS = 3  # time steps of the networks of the first table; those of the second one are compared with them
+
+Network = dict[int, Run]  # the runs of one network by seed
+
+
+def networks(runs: Iterable[Run]) -> dict[tuple[str, int, tuple[int, ...]], Network]:
+    """Return the networks by dynamic, number of time steps and widths, those with fewer steps first."""
+    found: dict[tuple[str, int, tuple[int, ...]], Network] = {}
+    for run in sorted(runs, key=lambda run: (run.config.network.steps, run.config.seed)):
+        network = run.config.network
+        found.setdefault((run.dynamic, network.steps, tuple(network.widths)), {})[run.config.seed] = run
+    return found
+
+
+def of(dynamic: str, runs: Sequence[Run]) -> list[Network]:
+    """Return the networks of a dynamic with `STEPS` time steps."""
+    return [network for (name, steps, _), network in networks(runs).items() if (name, steps) == (dynamic, STEPS)]
+
+
+def difference(network: Network, reference: Network, seed: int) -> str:
+    """Return the accuracy of a network minus that of another with its paired 95 % interval over test images, in points."""
+    if seed not in network or seed not in reference:
+        return ""
+    first, second = reference[seed], network[seed]
+    only_first, only_second, _ = mcnemar(first.correct, second.correct)
+    return points(second.accuracy - first.accuracy, paired_interval(only_first, only_second, len(first.correct)))
+
+
+def mean_difference(network: Network, reference: Network) -> str:
+    """Return the mean difference over the seeds of both, with Student's 95 % interval if there are several, in points."""
+    found = [network[seed].accuracy - reference[seed].accuracy for seed in network if seed in reference]
+    return points(mean(found), t_interval(found)) if found else ""
+
+
+def points(value: float, interval: tuple[float, float] | None) -> str:
+    """Return a difference of accuracies and its interval in percentage points."""
+    ends = f" ({100 * interval[0]:+.2f} to {100 * interval[1]:+.2f})" if interval else ""
+    return f"{100 * value:+.2f}{ends}"
+
+
+def size(network: Network) -> list[str]:
+    """Return the number of weights and the operations of the forward pass for one image."""
+    run = next(iter(network.values()))
+    operations = forward_flops(run.config.network, run.dynamic)
+    return [f"{run.summary['weights']:,}", f"{operations / 1e9:.2f} · 10⁹"]
+
+
+def accuracies(network: Network, seeds: Sequence[int]) -> list[str]:
+    """Return the test accuracy for each seed in per cent, empty where no run has the seed."""
+    return [f"{100 * network[seed].accuracy:.2f}" if seed in network else "" for seed in seeds]
+
+
+def compared(network: Network, reference: Network, seeds: Sequence[int]) -> list[str]:
+    """Return the differences from a reference: for each seed, and their mean."""
+    return [*(difference(network, reference, seed) for seed in seeds), mean_difference(network, reference)]
+
+
+def controls(runs: Sequence[Run]) -> list[list[str]]:
+    """Return heading and rows of the first table: a row for each network and each restricted network it is compared with."""
+    seeds = sorted({run.config.seed for run in runs})
+    rows = [["network", "widths", *heading(seeds, "minus")]]
+    for dynamic, references in COMPARED.items():
+        for network in of(dynamic, runs):
+            widths = next(iter(network.values())).config.network.widths
+            about = [facts_of(dynamic).label, ", ".join(map(str, widths)), *size(network), *accuracies(network, seeds)]
+            if not references:
+                rows.append([*about, *[""] * (len(seeds) + 2)])
+            for reference in references:
+                rows.append([*about, facts_of(reference).label, *compared(network, of(reference, runs)[0], seeds)])
+                about = [""] * len(about)
+    return rows
+
+
+def steps(runs: Sequence[Run]) -> list[list[str]]:
+    """Return heading and rows of the second table: each restricted network by its number of time steps to the same time."""
+    seeds = sorted({run.config.seed for run in runs})
+    rows = [["network", "steps", "h", *heading(seeds, "minus")]]
+    for dynamic in RESTRICTED:
+        (reference,) = of(dynamic, runs)
+        for (name, number, _), network in networks(runs).items():
+            if name == dynamic:
+                step_size = next(iter(network.values())).config.network.step_size
+                about = [
+                    facts_of(dynamic).label,
+                    str(number),
+                    f"{step_size:g}",
+                    *size(network),
+                    *accuracies(network, seeds),
+                ]
+                differences = [f"{STEPS} steps", *compared(network, reference, seeds)]
+                rows.append([*about, *(differences if number != STEPS else [""] * len(differences))])
+    return rows
+
+
+def heading(seeds: Sequence[int], minus: str) -> list[str]:
+    """Return the headings of the columns that both tables have."""
+    return [
+        "weights", "operations, forward", *(f"test %, seed {seed}" for seed in seeds), minus,
+        *(f"difference, seed {seed}" for seed in seeds), "mean difference (95 % over seeds)",
+    ]  # fmt: skip
+
+
+TABLES = {"controls": controls, "steps": steps}  # by their mark in the page
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first row is its heading."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
+
+
+def with_tables(page: str, runs: Sequence[Run]) -> str:
+    """Return the page with each table between its two comments."""
+    for mark, table in TABLES.items():
+        start, end = f"<!-- {mark}: written by scripts/restrictions.py -->", f"<!-- {mark}: end -->"
+        before, rest = page.split(start)
+        page = f"{before}{start}\n\n{as_markdown(table(runs))}\n\n{end}{rest.split(end)[1]}"
+    return page
+
+
+def published() -> list[Run]:
+    """Return the published runs, without their weights."""
+    return collect(STUDY, weights=False)[STUDY].runs
+
+
+def main() -> None:
+    """Write the tables into the page."""
+    PAGE.write_text(with_tables(PAGE.read_text(), published()))
+
+
+if __name__ == "__main__":
+    main()
