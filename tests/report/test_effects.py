@@ -70,6 +70,13 @@ def test_other_statistics_and_another_seed_are_rows_too(readings):
     assert only(rows, kind=SEED)["difference"] == pytest.approx(0.05)
 
 
+def test_dynamics_have_the_order_of_the_other_tables(readings, maker):
+    for variation in ((), ("variation=box-none", "optimizer.bound=null")):
+        maker("dynamic=parabolic", *variation, right=range(9))
+    dynamics = [row["dynamic"] for row in rows_of(readings)]
+    assert list(dict.fromkeys(dynamics)) == ["parabolic", "hamiltonian"]
+
+
 def test_a_variation_without_its_base_has_no_row(readings):
     assert "start-zero" not in {row["variation"] for row in rows_of(readings)}
 
@@ -100,10 +107,15 @@ def test_the_report_of_such_a_study_has_table_picture_page_and_gaps(readings, tm
     assert (gap["about"], gap["dynamic"], gap["images"], gap["difference"]) == ("not run yet", "hamiltonian", "100", "")
     assert (target / "effects.png").read_bytes().startswith(b"\x89PNG")
     assert not (target / "figure2.png").exists()
+    assert (target / "accuracies.pdf").read_bytes().startswith(b"%PDF")
+    assert "- accuracies.png, accuracies.pdf: Accuracies" in words
+    assert [row["variation"] for row in read_csv(target / "accuracies.csv")][-1] == "start-zero"
+    assert "accuracies.csv" in (target / "datapackage.json").read_text()
     first = (target / "effects.csv").read_text()
     assert main([str(readings)]) == 0
     assert 'id="effects"' in (readings / "report.html").read_text()
     assert (readings / "effects.csv").read_text() == first
+    assert ">Accuracies</a>" in (readings / "report.html").read_text()
 
 
 def test_the_paired_interval_is_that_of_resampled_images():

@@ -8,11 +8,13 @@ import pytest
 from made import PAPER
 from matplotlib.colors import to_hex
 
+from pdenet_repro.config.dynamics import Facts
+from pdenet_repro.report import figures
 from pdenet_repro.report.examples import load_examples
 from pdenet_repro.report.figure1 import figure1
 from pdenet_repro.report.figure2 import CHANCE, INTERVAL, SPREAD, figure2
 from pdenet_repro.report.figure3 import columns, figure3
-from pdenet_repro.report.figures import colours, styles
+from pdenet_repro.report.figures import OTHERS, colours, styles
 from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
@@ -227,6 +229,12 @@ def test_the_groups_of_one_dynamic_are_distinguished_by_colour_and_line(maker, t
 def test_dynamics_of_the_paper_always_have_the_same_colour():
     assert colours(["hamiltonian"])["hamiltonian"] == colours(["parabolic", "hamiltonian"])["hamiltonian"]
     assert len(set(colours(["parabolic", "mine", "yours"]).values())) == 3
+
+
+def test_a_dynamic_without_a_colour_gets_none_that_another_dynamic_has_as_its_own(monkeypatch):
+    stated = {"stated": Facts("stated", colour=OTHERS[0])}
+    monkeypatch.setattr(figures, "facts_of", lambda name: stated.get(name, Facts(name)))
+    assert colours(["mine", "stated"]) == {"mine": OTHERS[1], "stated": OTHERS[0]}
 
 
 def test_many_classes_have_no_numbers_in_cells_and_five_bars(maker, tmp_path):

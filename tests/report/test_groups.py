@@ -7,6 +7,7 @@ import pytest
 from pdenet_repro.cli.report import main
 from pdenet_repro.report.comparisons import comparisons
 from pdenet_repro.report.groups import Grouping, counted, listed, shared_size
+from pdenet_repro.report.results import results
 from pdenet_repro.report.runs import collect
 from pdenet_repro.system.errors import InvalidConfig
 
@@ -205,6 +206,20 @@ def test_a_chosen_setting_comes_first_and_tells_apart_what_changes_no_result(mak
         Grouping(runs, ("colour",))
     with pytest.raises(InvalidConfig, match=r"--by seed: must be another setting"):
         Grouping(runs, ("seed",))
+
+
+def test_nothing_in_a_name_stands_for_no_variation(maker, tmp_path):
+    for dynamic in ("parabolic", "hamiltonian"):
+        maker(f"dynamic={dynamic}", right=range(9))
+    maker("dynamic=parabolic", "variation=steps-1", "network.steps=1", right=range(9))
+    maker("dynamic=resnet", "network.widths=[2,4]", right=range(9))
+    found = grouping(tmp_path / "made")
+    assert names(found) == [
+        "parabolic, network.widths=[4,8]", "parabolic, steps-1, network.widths=[4,8]", "Hamiltonian, network.widths=[4,8]",
+        "ResNet, network.widths=[2,4]",
+    ]  # fmt: skip
+    assert found.full_differences()[0] == "variation: none in 3 runs, steps-1 in 1 run"
+    assert [row["variation"] for row in results(found)] == ["", "steps-1", "", ""]
 
 
 def test_seeds_of_a_fold_are_averaged_and_folds_are_the_repetitions(maker, tmp_path):

@@ -10,6 +10,13 @@ from pdenet_repro.runs import provenance
 
 DATA = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}
 FIGURES = {
+    "accuracies": (
+        "Accuracies: dynamics and groups of settings by test accuracy",
+        "Test accuracy of each dynamic and group of settings on the number of training images that most of them have, the "
+        "largest mean on top. Open marks are single seeds (or official folds), filled ones the mean of several; stars are "
+        "published accuracies. Colours and marks distinguish dynamics. Where two to four seeds have networks in several rows, a "
+        "grey line joins those of a seed.",
+    ),
     "effects": (
         "Effects: what each variation changes",
         "Test accuracy of each network minus that of the network it is compared with: the same dynamic, training images and "
@@ -42,6 +49,7 @@ FIGURES = {
     ),
 }
 TABLES = {
+    "accuracies": "Test accuracy of each run on the number of training images that most dynamics and groups have.",
     "effects": "What each variation changes in the test accuracy, against the run without it.",
     "results": "Test accuracies and what they cost, a row for each dynamic, group of settings and number of training images.",
     "comparisons": "Two dynamics of a group, or a dynamic of two groups, on the same number of training images.",

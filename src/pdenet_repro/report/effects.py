@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pdenet_repro.config.dynamics import facts_of
+from pdenet_repro.config.dynamics import facts_of, sort_key
 from pdenet_repro.report.comparisons import THESE_NETWORKS
 from pdenet_repro.report.figures import draw_grid
 from pdenet_repro.report.groups import counted
@@ -62,7 +62,7 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
         first = bases[min(other for other in bases if other[:3] == place[:3])]
         rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
     order = {kind: i for i, kind in enumerate(DRAWN)}
-    rows.sort(key=lambda row: (row["dynamic"], row["images"], order[row["kind"]]))
+    rows.sort(key=lambda row: (sort_key(row["dynamic"]), row["images"], order[row["kind"]]))
     adjusted = holm([row.get("p") for row in rows])
     return [{key: row.get(key) for key in COLUMNS} | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 

@@ -11,13 +11,22 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from pdenet_repro.config.schema import STATISTICS
-from pdenet_repro.report.figures import Numbers, Style, draw_curves, draw_grid, percent_axis, run_identity, styles
+from pdenet_repro.report.figures import (
+    STAR,
+    Numbers,
+    Style,
+    draw_curves,
+    draw_grid,
+    percent_axis,
+    run_identity,
+    styles,
+    widened,
+)
 from pdenet_repro.report.groups import Cell, Grouping, Line, shared_size
 from pdenet_repro.report.published import published_accuracy
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import exact_interval
 
-SHORTEST = 0.05  # smallest range of the accuracy axis: a difference of a few test images must not look large
 STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
 LineStyles = Mapping[Line, Style]
 SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
@@ -41,10 +50,8 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
         draw_grid(axis)
-    low, high = left.get_ylim()
-    if high - low < SHORTEST:
-        left.set_ylim((low + high - SHORTEST) / 2, (low + high + SHORTEST) / 2)
-    percent_axis(left)
+    left.set_ylim(widened(left.get_ylim()))
+    percent_axis(left.yaxis)
     handles = {
         name: handle for axis in (left, right) for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -150,8 +157,8 @@ def _stars(axis: Axes, cells: Mapping[Cell, int], line_styles: LineStyles, last:
         if (value := published_accuracy(cell.runs[0])) is not None:
             values.setdefault((cell.dynamic, value), (at, colours[cell]))
     for number, ((_, value), (at, colour)) in enumerate(values.items()):
-        axis.plot([at], [value], "*", color=colour, markeredgecolor="white", markersize=12, zorder=5, clip_on=False,
-                  transform=_beside(axis, last + 2 + 2 * number))  # fmt: skip
+        beside = _beside(axis, last + 2 + 2 * number)
+        axis.plot([at], [value], color=colour, clip_on=False, transform=beside, **STAR)
     return bool(values)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pdenet_repro.config.dynamics import BUILT_IN, facts_of
@@ -17,6 +18,9 @@ from pdenet_repro.report.run import Run
 OTHERS = ("#cc79a7", "#e69f00", "#56b4e9", "#000000")  # for dynamics without a colour of their own (Okabe & Ito)
 DASHES = ("-", "--", "-.", ":")  # one for each group
 FURTHER = "v<>ph8d"  # markers of a dynamic's groups after the first
+SHORTEST = 0.05  # smallest range of an axis of accuracies: a difference of a few test images must not look large
+# the star of a published accuracy
+STAR: Mapping[str, Any] = {"marker": "*", "linestyle": "", "markeredgecolor": "white", "markersize": 12, "zorder": 5}
 
 Numbers = list[dict[str, Any]]
 
@@ -31,9 +35,10 @@ class Style:
 
 
 def colours(dynamics: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each dynamic: its own, or the next of `OTHERS`."""
-    spare = cycle(OTHERS)
-    return {name: facts_of(name).colour or next(spare) for name in dynamics}
+    """Return a colour for each dynamic: its own, or the next of `OTHERS` that no other dynamic has as its own."""
+    own = {name: facts_of(name).colour for name in dynamics}
+    spare = cycle([colour for colour in OTHERS if colour not in own.values()] or OTHERS)
+    return {name: colour or next(spare) for name, colour in own.items()}
 
 
 def style_of(dynamic: str, number: int, colour: str) -> Style:
@@ -95,11 +100,22 @@ def draw_curves(
     return epochs, means
 
 
-def percent_axis(axis: Axes) -> None:
-    """Label the vertical axis, whose values are shares, with whole per cents."""
+def size_title(size: int | None) -> str:
+    """Return the title of a figure whose lines are all on ``size`` training images; None: each on its most images."""
+    return f"{size:,} training images" if size else "each on its most training images"
+
+
+def widened(limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the limits of an axis of accuracies, moved apart to a range of `SHORTEST` if theirs is smaller."""
+    missing = max(0.0, SHORTEST - (limits[1] - limits[0]))
+    return limits[0] - missing / 2, limits[1] + missing / 2
+
+
+def percent_axis(axis: Axis) -> None:
+    """Label an axis whose values are fractions with whole per cents."""
     # The steps leave out 2.5, which needs a decimal.
-    axis.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=1))
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def draw_grid(axis: Axes, *, rows_only: bool = False) -> None:

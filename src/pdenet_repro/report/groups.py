@@ -35,7 +35,8 @@ class Group:
     @property
     def name(self) -> str:
         """Name of the group in tables and legends, such as ``schedule.learning_rate=0.1``."""
-        return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in self.settings)
+        named = [(key, value) for key, value in self.settings if (key, value) != (VARIATION, "")]
+        return ", ".join(value if key in (FOLD, VARIATION) else f"{key}={value}" for key, value in named)
 
     def named(self, dynamic: str) -> str:
         """Return the name of a dynamic of the group in tables and legends: its label, then the group's name."""
@@ -151,12 +152,17 @@ class Grouping:
         return sorted({*self.sizes, *(round(fraction * whole) for fraction in fractions if whole)})
 
     @property
+    def common_size(self) -> int | None:
+        """Number of training images that most lines have, of several the largest; None if no two lines share one."""
+        return shared_size([line.cells for line in self.lines])
+
+    @property
     def comparable(self) -> dict[Line, Cell]:
         """One cell for each line, to be compared with each other: on the number of images that most lines have.
 
         Lines without it are left out. If no two lines share a number of images, each line has its cell on the most images.
         """
-        size = shared_size([line.cells for line in self.lines])
+        size = self.common_size
         if size is None:
             return {line: line.largest for line in self.lines}
         return {line: line.cells[size] for line in self.lines if size in line.cells}
@@ -183,7 +189,7 @@ class Grouping:
         """Return the value of a setting; for one that goes with the dynamic its value for each dynamic."""
         value, recipe = self.values[run][key], run.config.recipe
         if value != BY_DYNAMIC:
-            return value
+            return value or "none"
         each = (f"{own} for {facts_of(dynamic).label}" for dynamic, own in self.rules[recipe, key].items())
         return f"{value} (recipe {recipe}: {', '.join(each)})"
 
@@ -252,4 +258,4 @@ def listed(values: Iterable[object]) -> str:
 def _format_setting(run: Run, key: str) -> str:
     if key == FOLD:
         return "no folds" if run.config.data.fold is None else "official folds"
-    return format_value(value_of(run.config, key)) or "no variation"
+    return format_value(value_of(run.config, key))

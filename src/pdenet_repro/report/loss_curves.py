@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pdenet_repro.report.figures import Numbers, draw_curves, draw_grid, percent_axis, run_identity, styles
-from pdenet_repro.report.groups import Grouping, shared_size
+from pdenet_repro.report.figures import Numbers, draw_curves, draw_grid, percent_axis, run_identity, size_title, styles
+from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.run import Run
 
 PANELS = (
@@ -23,7 +23,7 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
     All lines are on the same number of training images where possible.
     """
     line_styles = styles(grouping)
-    size = shared_size([line.cells for line in grouping.lines])
+    size = grouping.common_size
     figure = Figure(figsize=(13, 3.9), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     numbers: Numbers = []
@@ -46,8 +46,8 @@ def loss_curves(grouping: Grouping) -> tuple[Figure, Numbers, list[Run]] | None:
     losses = [row["data_loss"] for row in numbers]
     if min(losses) > 0 and max(losses) > 10 * min(losses):
         axes[0].set_yscale("log")
-    percent_axis(axes[-1])
-    figure.suptitle(f"{size:,} training images" if size else "each on its most training images", fontsize=10)
+    percent_axis(axes[-1].yaxis)
+    figure.suptitle(size_title(size), fontsize=10)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure, numbers, shown

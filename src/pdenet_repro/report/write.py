@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from pdenet_repro.report import analyses, captions, examples, page
 from pdenet_repro.report.absolute_paths import without_folders
+from pdenet_repro.report.accuracies import accuracies
 from pdenet_repro.report.content import Content, as_markdown, as_text, content_of
 from pdenet_repro.report.datapackage import FILE as DATA_PACKAGE
 from pdenet_repro.report.datapackage import Table, data_package
@@ -200,15 +201,18 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
 
 def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
     runs = [run for cell in grouping.cells for run in cell.runs]
-    if changed := effects(runs, grouping.missing):
-        # the paper's figures compare dynamics and numbers of images, not variations
-        return {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
 
     def absent(shown: Sequence[Run], where: str = "not shown") -> str:
         names = grouping.without(shown)
         return f"{where}: {names}" if names else ""
 
     drawn: dict[str, Drawn] = {}
+    if strips := accuracies(grouping):
+        figure, numbers, of = strips
+        drawn["accuracies"] = Drawn(figure, {"accuracies": numbers}, of, absent(of))
+    if changed := effects(runs, grouping.missing):
+        # the paper's figures compare dynamics and numbers of images, not variations
+        return drawn | {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
     try:
         shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:
