@@ -130,7 +130,7 @@ def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
         draw_grid(axis)
     left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
     left.set_ylim(bottom=0)
-    percent_axis(left)
+    percent_axis(left.yaxis)
     left.set_ylabel("test accuracy (dashed: chance)")
     if distances:
         right.set_yscale("log")

@@ -41,7 +41,7 @@ def curves(rows: Sequence[Row], panels: Mapping[str, Panel], chance: float) -> F
         axis.set_xticks(range(len(panel.strengths)), [f"clean\n({first:g})", *[f"{value:g}" for value in others]])
         draw_grid(axis)
     for axis in axes[:, 0]:
-        percent_axis(axis)
+        percent_axis(axis.yaxis)
         axis.set_ylim(-0.02, min(1, 1.05 * max(row["high_95"] for row in rows)))
         axis.set_ylabel("test accuracy")
     further = [

@@ -102,7 +102,7 @@ def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,
                           markersize=4.5, linewidth=1.8)  # fmt: skip
         axis.set_ylim(bottom=0)
-    percent_axis(axes[0])
+    percent_axis(axes[0].yaxis)
     axes[0].set_ylabel("energy above half\nthe Nyquist frequency")
     axes[1].set_ylabel("‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)")
     legend(figure)

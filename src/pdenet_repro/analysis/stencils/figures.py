@@ -81,7 +81,7 @@ def accuracies(subjects: Sequence[Subject], resolutions: Rows) -> Picture:
         axis.set_xticks(range(len(sides)), [f"{side}" for side in sides])
         axis.set_xlim(-0.4, len(sides) - 0.6)
         axis.set_xlabel("side of the images in pixels")
-        percent_axis(axis)
+        percent_axis(axis.yaxis)
         axis.set_ylim(0, 1.05 * max(row["high_95"] for row in resolutions))
         draw_grid(axis, rows_only=True)
     axes[0].set_ylabel("test accuracy")
