@@ -10,7 +10,7 @@ from pdenet_repro.report.groups import Grouping
 from pdenet_repro.report.runs import collect
 
 STEPS = ("variation=steps-1", "network.steps=1")
-SAME = "the same seed"
+WIDE, NARROW = "network.widths=[4,8]", "network.widths=[4,4]"
 
 
 def grouping(folder):
@@ -48,7 +48,7 @@ def controls(study, maker):
 
 def test_rows_are_in_the_order_of_their_means_and_have_a_mark_for_each_seed(controls):
     found = grouping(controls)
-    figure, numbers, runs = accuracies(found)
+    figure, numbers, runs, note = accuracies(found)
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == [
         "parabolic, steps-1", "second-order", "parabolic", "Hamiltonian", "ResNet",
@@ -68,7 +68,8 @@ def test_rows_are_in_the_order_of_their_means_and_have_a_mark_for_each_seed(cont
     assert [row["mean_test_accuracy"] for row in numbers[:2]] == [0.7, pytest.approx(0.675)]
     assert [row["n"] for row in numbers[:2]] == [1, 2]
     assert found.without(runs) == "second-order, steps-1"
-    assert legend(figure) == ["one seed", "mean of several", SAME]
+    assert legend(figure) == ["one seed", "mean", "seed 0", "seed 1"]
+    assert note == f"the axis begins at {100 * axis.get_xlim()[0]:.1f} %"
 
 
 def test_a_line_joins_the_marks_of_a_seed(controls):
@@ -77,6 +78,9 @@ def test_a_line_joins_the_marks_of_a_seed(controls):
         [(0.7, 0), (0.65, 1), (0.6, 2), (0.55, 3), (0.5, 4)],
         [(0.7, 1), (0.65, 2), (0.6, 3)],
     ]
+    lines = [line for line in axis.lines if line.get_label().startswith("seed ")]
+    assert {line.get_label(): line.get_xdata()[0] for line in lines} == {"seed 0": 0.7, "seed 1": 0.7}
+    assert len({line.get_linestyle() for line in lines}) == 2
 
 
 def test_marks_are_not_joined_if_one_seed_or_too_many_have_several(maker, tmp_path):
@@ -85,7 +89,29 @@ def test_marks_are_not_joined_if_one_seed_or_too_many_have_several(maker, tmp_pa
             maker(f"dynamic={dynamic}", seed=seed, right=range(90 + seed))
         figure, *_ = accuracies(grouping(tmp_path / "made"))
         assert len(paths(figure.axes[0])) == (0 if seed in (0, MOST_PATHS) else seed + 1)
-        assert (SAME in legend(figure)) == (seed not in (0, MOST_PATHS))
+        assert ("seed 0" in legend(figure)) == (seed not in (0, MOST_PATHS))
+
+
+@pytest.mark.parametrize("narrow", [1, 2])
+def test_labels_leave_out_settings_of_more_than_half_of_the_rows(maker, tmp_path, narrow):
+    """The four networks have the same widths but for the last one or two, which are those with the fewest right."""
+    for i, dynamic in enumerate(BUILT_IN):
+        maker(f"dynamic={dynamic}", NARROW if i >= 4 - narrow else WIDE, right=range(100 - 2 * i))
+    maker("dynamic=parabolic", WIDE, *STEPS, right=range(120))
+    names = [BUILT_IN[dynamic].label for dynamic in BUILT_IN]
+    figure, numbers, _, note = accuracies(grouping(tmp_path / "made"))
+    expected = [f"{name}, {NARROW}" if i >= 4 - narrow else name for i, name in enumerate(names)]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [f"{names[0]}, steps-1", *expected]
+    assert note.split("; ")[0] == f"where not named: {WIDE}"
+    assert {row["network.widths"] for row in numbers} == {"[4,8]", "[4,4]"}
+
+
+def test_labels_name_a_setting_without_a_majority(maker, tmp_path):
+    for i, dynamic in enumerate(BUILT_IN):
+        maker(f"dynamic={dynamic}", NARROW if i % 2 else WIDE, right=range(100 - 2 * i))
+    figure, _, _, note = accuracies(grouping(tmp_path / "made"))
+    assert all("network.widths=" in label.get_text() for label in figure.axes[0].get_yticklabels())
+    assert "not named" not in note
 
 
 def test_three_networks_need_no_strip_plot(study):
@@ -108,13 +134,13 @@ def test_a_fold_and_a_seed_are_not_joined(maker, tmp_path):
             maker(f"dynamic={dynamic}", f"data.fold={fold}", right=range(100 + fold), images=1000)
     figure, *_ = accuracies(grouping(tmp_path / "made"))
     assert sorted(sorted({x for x, _ in path}) for path in paths(figure.axes[0])) == [[0.45], [0.5], [0.505]]
-    assert legend(figure) == ["one seed or fold", "mean of several", "the same seed or fold"]
+    assert legend(figure) == ["one seed or fold", "mean", "seed 0", "fold 0", "fold 1"]
 
 
 def test_the_published_accuracy_is_a_star_in_the_row_of_runs_that_repeat_it(maker, tmp_path):
     for dynamic in BUILT_IN:
         maker(f"dynamic={dynamic}", base=PAPER, right=range(150), images=5000)
-    figure, numbers, _ = accuracies(grouping(tmp_path / "made"))
+    figure, numbers, *_ = accuracies(grouping(tmp_path / "made"))
     known = {"parabolic": 0.7485, "hamiltonian": 0.7478, "second_order": 0.7508, "resnet": None}
     assert {row["dynamic"]: row["published_accuracy"] for row in numbers} == pytest.approx(known)
     for y, dynamic in enumerate(row["dynamic"] for row in numbers):

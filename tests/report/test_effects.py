@@ -8,7 +8,7 @@ from made import read_csv
 from scipy import stats
 
 from pdenet_repro.cli.report import main
-from pdenet_repro.report.effects import MEAN, SEED, STATISTICS, VARIATION, effects
+from pdenet_repro.report.effects import MEAN, SEED, STATISTICS, VARIATION, effects, effects_figure
 from pdenet_repro.report.runs import collect
 from pdenet_repro.report.statistics import paired_interval, t_interval, unpaired_interval
 
@@ -57,6 +57,38 @@ def test_several_seeds_have_the_interval_of_their_mean(readings):
     assert (row["variation"], row["n"], row["seed"]) == ("smoothness-none", 2, None)
     assert row["difference"] == pytest.approx((0.1 + 0.02) / 2)
     assert (row["difference_95_low"], row["difference_95_high"]) == pytest.approx(t_interval([0.1, 0.02]))
+
+
+def drawn(folder):
+    """The marks and the intervals of the picture, by label of their rows."""
+    figure = effects_figure(rows_of(folder))
+    (axis,) = figure.axes
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    lines = [line for line in axis.lines if len(line.get_xdata()) and len(set(line.get_ydata())) == 1]
+    marks = {labels[line.get_ydata()[0]]: line for line in lines if line.get_marker() != "None"}
+    intervals = {labels[line.get_ydata()[0]]: list(line.get_xdata()) for line in lines if line.get_marker() == "None"}
+    assert list(marks) == labels
+    return marks, intervals, [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_picture_names_the_seeds_of_a_variation_that_has_several(readings):
+    marks, _, legend = drawn(readings)
+    names = ["box-none", *(f"smoothness-none, {each}" for each in ("seed 0", "seed 1", "mean of 2 seeds"))]
+    assert list(marks) == [*names, "statistics-batch", "statistics-reestimated", "seed 1"]
+    filled = [name for name, line in marks.items() if line.get_markerfacecolor() != "white"]
+    assert filled == ["smoothness-none, mean of 2 seeds"]  # as in the picture of accuracies
+    assert "interval not paired, wider than necessary" in " ".join(legend)
+
+
+def test_the_picture_shows_intervals_of_means_of_three_seeds_or_more(readings, maker):
+    marks, intervals, legend = drawn(readings)
+    assert set(marks) - set(intervals) == {"smoothness-none, mean of 2 seeds"}
+    assert "mean over seeds; Student's 95 % interval from 3 seeds on" in legend
+    maker(*BASE, "seed=2", right=range(105))
+    maker(*NONE, "seed=2", right=range(117))
+    _, intervals, _ = drawn(readings)
+    interval = t_interval([0.1, 0.02, 0.06])
+    assert intervals["smoothness-none, mean of 3 seeds"] == pytest.approx([100 * each for each in interval])
 
 
 def test_other_statistics_and_another_seed_are_rows_too(readings):

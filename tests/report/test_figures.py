@@ -20,6 +20,8 @@ from pdenet_repro.report.loss_curves import loss_curves
 from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import collect
 
+PUBLISHED = "published (drawn to the right)"
+
 
 def grouping(folder, by=()):
     (found,) = collect(folder, by).values()
@@ -79,10 +81,26 @@ def test_no_saw_from_runs_that_recorded_different_epochs(maker, tmp_path):
     maker("dynamic=parabolic", right=range(90), by_epoch=(0.1, 0.2, 0.3, 0.45))
     maker("dynamic=parabolic", "seed=1", right=range(110), by_epoch=(None, 0.4, None, 0.55))
     figure, _, rows, runs = figure2(grouping(tmp_path / "made"))
-    assert "n = 2" in figure.axes[1].get_title()
+    assert "mean of seeds 0, 1" in figure.axes[1].get_title()
     line = drawn(figure.axes[1], "parabolic")
     assert line == [(2, pytest.approx(0.3)), (4, pytest.approx(0.5))]
     assert (len(rows), len(runs)) == (6, 2)
+
+
+def test_the_right_side_names_the_seeds_that_it_draws(maker, tmp_path):
+    """Seed 0 recorded accuracies by epoch and seed 1 did not; then seed 1 of another network did."""
+    for seed, by_epoch in ((0, (0.1, 0.2, 0.45)), (1, (None, None, 0.5))):
+        for dynamic in ("parabolic", "hamiltonian"):
+            maker(f"dynamic={dynamic}", right=range(90 + seed), seed=seed, by_epoch=by_epoch)
+    figure, _, rows, _ = figure2(grouping(tmp_path / "made"))
+    assert figure.axes[1].get_title().startswith("during training, 100 images, seed 0, with")
+    assert {row["seed"] for row in rows} == {0}
+    for seed in (1, 2):
+        maker("dynamic=resnet", right=range(95), seed=seed, by_epoch=(0.1, 0.2, 0.475))
+    figure, *_ = figure2(grouping(tmp_path / "made"))
+    assert "seed" not in figure.axes[1].get_title()
+    named = {"parabolic, seed 0", "Hamiltonian, seed 0", "ResNet, mean of seeds 1, 2"}
+    assert named == {label for label in legend(figure) if ", " in label}
 
 
 def test_networks_on_different_numbers_of_images_are_not_compared_by_epoch(study, maker):
@@ -144,7 +162,7 @@ def test_the_right_side_says_which_statistics_it_draws_and_shows_the_others(make
 
 def test_the_published_value_is_a_star_at_runs_that_repeat_it_only(maker, tmp_path):
     maker("dynamic=hamiltonian", base=PAPER, right=range(150), images=5000)
-    assert "published" in legend(figure2(grouping(tmp_path / "made"))[0])
+    assert PUBLISHED in legend(figure2(grouping(tmp_path / "made"))[0])
     maker(
         "dynamic=hamiltonian",
         "network=tiny",
@@ -154,7 +172,7 @@ def test_the_published_value_is_a_star_at_runs_that_repeat_it_only(maker, tmp_pa
         right=range(150),
         images=5000,
     )
-    assert "published" not in legend(figure2(grouping(tmp_path / "small"))[0])
+    assert PUBLISHED not in legend(figure2(grouping(tmp_path / "small"))[0])
 
 
 def test_accuracies_that_lie_close_together_have_ticks_that_differ(maker, tmp_path):

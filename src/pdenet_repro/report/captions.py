@@ -8,20 +8,21 @@ from pdenet_repro.report.groups import Grouping, counted, listed
 from pdenet_repro.report.run import Run
 from pdenet_repro.runs import provenance
 
+MOST_COMMANDS = 8  # largest number of commands that are listed
 DATA = {"stl10": "STL-10", "shapes": "the built-in shapes, not STL-10"}
 FIGURES = {
     "accuracies": (
         "Accuracies: dynamics and groups of settings by test accuracy",
         "Test accuracy of each dynamic and group of settings on the number of training images that most of them have, the "
         "largest mean on top. Open marks are single seeds (or official folds), filled ones the mean of several; stars are "
-        "published accuracies. Colours and marks distinguish dynamics. Where two to four seeds have networks in several rows, a "
-        "grey line joins those of a seed.",
+        "published accuracies. Colours and marks distinguish dynamics. Where two to four seeds have networks in several rows, "
+        "grey lines join those of each seed.",
     ),
     "effects": (
         "Effects: what each variation changes",
         "Test accuracy of each network minus that of the network it is compared with: the same dynamic, training images and "
-        "seed, one setting changed. The bars show how far other test images could move the difference of these two networks; "
-        "another seed moves it too, as the grey rows show.",
+        "seed, one setting changed. Open marks are single networks, filled ones means over seeds. The bars show how far other "
+        "test images could move the difference of these two networks; another seed moves it too, as the grey rows show.",
     ),
     "figure1": (
         "Figure 1: test images and class probabilities",
@@ -30,12 +31,13 @@ FIGURES = {
     ),
     "figure2": (
         "Figure 2: accuracy by training images and by epoch",
-        "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, with a "
-        "gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow bars, for a "
-        "single seed, are the exact 95 % interval over test images; stars are published accuracies; the dotted line is "
-        "chance. Points at the same number of images are moved apart sideways. Right: test accuracy during training. Thin lines "
-        "are single runs; thick lines are their mean at epochs that all of them have, with one standard deviation; crosses are "
-        "accuracies with other statistics of the batch norms, where they were recorded.",
+        "Left: test accuracy of the reported iterate against the number of training images. Lines are means over seeds, "
+        "with a gap where there is no run; dots are single runs; wide bars are one standard deviation over seeds; narrow "
+        "bars, for a single seed, are the exact 95 % interval over test images; stars are published accuracies, right of "
+        "their runs; the dotted line is chance. Points at the same number of images are moved apart sideways. Right: test "
+        "accuracy during training. Thin lines are single runs; thick lines are their mean at epochs that all of them "
+        "have, with one standard deviation; crosses are accuracies with other statistics of the batch norms, where they "
+        "were recorded.",
     ),
     "figure3": (
         "Figure 3: confusion matrices",
@@ -118,12 +120,15 @@ def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
     )
 
 
-def origin(runs: Sequence[Run], sweeps: Sequence[str] = ()) -> list[tuple[str, str]]:
+def origin(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return the origin of a figure or table as (term, description) pairs: commands, commits, checksums, settings."""
     sums = runs[0].summary.get("data_md5") or {}
+    commands = Counter(run.summary.get("command") or "unknown" for run in runs).most_common()
+    further = len(commands) - MOST_COMMANDS
     known = [
         ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
-        ("sweep", "; ".join(dict.fromkeys(sweeps))),
+        *((f"command of {counted(n, 'run')}", command) for command, n in commands[:MOST_COMMANDS]),
+        ("further commands", f"{further} more in runs.csv" if further > 0 else ""),
         ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.result_id)}"),
         ("commits of the runs", _counts(runs, lambda run: run.summary.get("git_commit") or "unknown")),
         ("configurations", _counts(runs, lambda run: str(run.summary.get("configuration_sha256") or "unknown")[:10])),

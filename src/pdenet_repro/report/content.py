@@ -105,7 +105,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
         no_published=results.no_published_value(grouping),
         rows=rows,
         formatted=formatted,
-        origin=captions.origin(found.runs, found.commands),
+        origin=captions.origin(found.runs),
         folders=[run.folder for run in found.runs],
     )
 

@@ -4,6 +4,7 @@ A run with ``variation=`` is compared with its base run: the run of the same dyn
 variation. The table also shows the effect of other batch-norm statistics at test time, and of another seed alone.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -22,6 +23,8 @@ from pdenet_repro.report.tables import Column, Row, number, percent, points, pro
 
 SEED, STATISTICS, VARIATION = "another seed", "statistics at test time", "variation"
 MEAN, NOT_RUN = "the mean of seeds", "not run yet"
+# Smallest number of seeds of a mean with an interval in the figure; that of two seeds extends 12.7 standard errors to each side.
+FEWEST_SEEDS = 3
 COLUMNS = (
     "kind", "variation", "changed", "dynamic", "images", "fold", "seed", "about", "n", "base_accuracy", "accuracy", "difference",
     "standard_deviation", "difference_95_low", "difference_95_high", "interval", "only_base_right", "only_variation_right", "p",
@@ -32,7 +35,7 @@ DRAWN = {
     STATISTICS: (
         "#d55e00",
         "s",
-        "the same network, other statistics of its batch norms: interval not paired, too wide",
+        "the same network, other statistics of its batch norms: interval not paired, wider than necessary",
     ),
     SEED: (
         "#888888",
@@ -159,7 +162,10 @@ def columns(digits: int) -> list[Column]:
 
 
 def effects_figure(rows: Sequence[Row]) -> Figure:
-    """Draw a dot and an interval for each row, in one panel per dynamic and number of training images."""
+    """Draw a mark and an interval for each row, in one panel per dynamic and number of training images.
+
+    Marks of means are filled; those of fewer than `FEWEST_SEEDS` seeds have no interval.
+    """
     panels: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         panels.setdefault((row["dynamic"], row["images"]), []).append(row)
@@ -173,12 +179,14 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
                 continue
             colour, marker, _ = DRAWN[row["kind"]]
             low, high = row["difference_95_low"], row["difference_95_high"]
-            if low is not None:
+            if low is not None and (row["about"] != MEAN or row["n"] >= FEWEST_SEEDS):
                 axis.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.6)
-            filled = colour if row["about"] != MEAN else "white"
+            filled = colour if row["about"] == MEAN else "white"
             axis.plot(100 * row["difference"], y, marker, color=colour, markersize=6, markerfacecolor=filled)
-        axis.axvline(0, color="black", linewidth=0.8)
-        axis.set_yticks(range(len(of_panel)), [_line(row) for row in of_panel], fontsize=9)
+        axis.axvline(0, color="black", linewidth=0.8, zorder=1)
+        counts = Counter(row["variation"] for row in of_panel if row["about"] != MEAN)
+        labels = [_line(row, several=counts[row["variation"]] > 1) for row in of_panel]
+        axis.set_yticks(range(len(of_panel)), labels, fontsize=9)
         axis.set_ylim(len(of_panel) - 0.4, -0.6)
         axis.set_title(f"{facts_of(dynamic).label}, {counted(images, 'training image')}", fontsize=11, loc="left")
         draw_grid(axis)
@@ -186,19 +194,19 @@ def effects_figure(rows: Sequence[Row]) -> Figure:
     kinds = [kind for kind in DRAWN if any(row["kind"] == kind for row in rows)]
     for kind in kinds:
         colour, marker, words = DRAWN[kind]
-        axes[-1].plot([], [], marker, color=colour, linestyle="-", label=words)
-    if any(row["about"] == MEAN for row in rows):
-        axes[-1].plot([], [], "o", color=DRAWN[VARIATION][0], markerfacecolor="white", linestyle="-",
-                      label="mean over seeds, Student's 95 % interval")  # fmt: skip
+        axes[-1].plot([], [], marker, color=colour, markerfacecolor="white", linestyle="-", label=words)
+    if numbers := [row["n"] for row in rows if row["about"] == MEAN]:
+        axes[-1].plot([], [], "o", color=DRAWN[VARIATION][0], linestyle="-" if max(numbers) >= FEWEST_SEEDS else "",
+                      label=f"mean over seeds; Student's 95 % interval from {FEWEST_SEEDS} seeds on")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8)
     return figure
 
 
-def _line(row: Row) -> str:
-    """Return the label of a row in the figure; a variation's label names the seed unless that is 0."""
+def _line(row: Row, *, several: bool) -> str:
+    """Return the label of a row in the figure; it names the seed if that is not 0 or the variation has ``several`` runs."""
     name = str(row["variation"])
     if row["kind"] == SEED:
         return f"{name} {row['seed']}"
-    return name + (
-        f", mean of {row['n']} seeds" if row["about"] == MEAN else f", seed {row['seed']}" * bool(row["seed"])
-    )
+    if row["about"] == MEAN:
+        return f"{name}, mean of {row['n']} seeds"
+    return f"{name}, seed {row['seed']}" if row["seed"] or (several and row["seed"] is not None) else name

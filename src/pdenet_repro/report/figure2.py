@@ -1,5 +1,6 @@
 """Figure 2: test accuracy against the number of training images, and at every epoch."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from pdenet_repro.config.schema import STATISTICS
+from pdenet_repro.report.captions import seeds
 from pdenet_repro.report.figures import (
     STAR,
     Numbers,
@@ -27,6 +29,7 @@ from pdenet_repro.report.published import published_accuracy
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.statistics import exact_interval
 
+TITLE = 66  # largest number of letters in one line of a title
 STATISTICS_MARKERS = {"running": "1", "batch": "x", "reestimated": "+"}
 LineStyles = Mapping[Line, Style]
 SPREAD, INTERVAL, CHANCE = "one standard deviation over seeds", "95 % of this network on this test set", "chance"
@@ -83,7 +86,7 @@ def _against_size(axis: Axes, grouping: Grouping, line_styles: LineStyles, place
                 {**run_identity(cell, run), "n": len(values), "test_accuracy": run.accuracy} for run in cell.runs
             ]
     if _stars(axis, {cell: cell.images for cell in grouping.cells}, line_styles, max(places.values())):
-        axis.plot([], [], "*", color="black", markersize=11, label="published")
+        axis.plot([], [], "*", color="black", markersize=11, label="published (drawn to the right)")
     if SPREAD in drawn:
         axis.plot([], [], color="#888888", linewidth=6, alpha=0.4, label=SPREAD)
     if INTERVAL in drawn:
@@ -172,7 +175,8 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         return [], []
     size = shared_size(list(curves.values()))
     curves = {line: cells for line, cells in curves.items() if size is None or size in cells}
-    seeds = {len(cells[size or max(cells)]) for cells in curves.values()}
+    repetitions = {line: _repetitions(cells[size or max(cells)]) for line, cells in curves.items()}
+    same = len(set(repetitions.values())) == 1
     numbers: Numbers = []
     shown: list[Run] = []
     others: set[str] = set()
@@ -182,7 +186,7 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
         runs = cells[cell.images]
         shown += runs
         values = [run.by_epoch("test_accuracy") for run in runs]
-        name = line.name + ("" if len(seeds) == 1 else f", n = {len(runs)}")
+        name = line.name + ("" if same else f", {repetitions[line]}")
         name += "" if size else f", {cell.images:,} images"
         _curve(axis, values, name, line_styles[line], cell)
         for run in runs:
@@ -193,13 +197,18 @@ def _against_epoch(axis: Axes, grouping: Grouping, line_styles: LineStyles, last
     for kind in sorted(others):
         axis.plot([], [], STATISTICS_MARKERS[kind], color="#666666", label=f"with {kind} statistics")
     images = f"{size:,} images" if size else "each on its most images"
-    count = f", n = {seeds.pop()}" if len(seeds) == 1 else ""
+    repeated = f", {next(iter(repetitions.values()))}" if same else ""
     kinds = sorted({run.statistics for run in shown if run.statistics})
     note = f", with {' or '.join(kinds)} statistics" if kinds else ""
-    axis.set_title(f"during training, {images}{count}{note}", fontsize=11)
+    axis.set_title(textwrap.fill(f"during training, {images}{repeated}{note}", TITLE), fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     _frame(axis, [epoch for run in shown for epoch in run.by_epoch("test_accuracy")])
     return numbers, shown
+
+
+def _repetitions(runs: Sequence[Run]) -> str:
+    """Return the seeds of a curve, such as ``seed 0`` or ``mean of seeds 0, 1, 2``, and their folds."""
+    return f"{'mean of ' if len(runs) > 1 else ''}{seeds(runs)}"
 
 
 def _with_curves(line: Line) -> dict[int, list[Run]]:

@@ -47,12 +47,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, the rows of its CSV files by file name, its runs, and a phrase that names the lines that it leaves out."""
+    """A figure, the rows of its CSV files by file name, its runs, and two phrases for its caption.
+
+    ``absent`` names the lines that it leaves out; ``note`` is about the picture and no part of the CSV files' captions.
+    """
 
     figure: Figure
     numbers: dict[str, Sequence[Row]]
     runs: Sequence[Run]
     absent: str = ""
+    note: str = ""
 
 
 @matplotlib_defaults()
@@ -163,10 +167,11 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     figures = []
     for name, each in drawn.items():
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
-        origin = captions.origin(each.runs or found.runs, found.commands)
+        words = f"{line}; {each.note}" if each.note else line
+        origin = captions.origin(each.runs or found.runs)
         heading, explanation = captions.FIGURES[name]
-        png = save_figure(each.figure, where / name, f"{heading}. {line}.")
-        figures.append(analyses.PageFigure(heading, explanation, png, line, origin))
+        png = save_figure(each.figure, where / name, f"{heading}. {words}.")
+        figures.append(analyses.PageFigure(heading, explanation, png, words, origin))
         for table, numbers in each.numbers.items():
             tables[table] = Table(numbers, captions.TABLES[table], line, origin)
     if folders == [where] and all("published" in run.summary for run in found.runs):
@@ -208,8 +213,8 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
 
     drawn: dict[str, Drawn] = {}
     if strips := accuracies(grouping):
-        figure, numbers, of = strips
-        drawn["accuracies"] = Drawn(figure, {"accuracies": numbers}, of, absent(of))
+        figure, numbers, of, note = strips
+        drawn["accuracies"] = Drawn(figure, {"accuracies": numbers}, of, absent(of), note)
     if changed := effects(runs, grouping.missing):
         # the paper's figures compare dynamics and numbers of images, not variations
         return drawn | {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
