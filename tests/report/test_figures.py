@@ -70,6 +70,18 @@ def test_several_seeds_have_their_spread_and_one_seed_its_interval(study):
     assert [line.get_ydata()[0] for line in left.lines if line.get_label() == CHANCE] == [0.1]
 
 
+@pytest.mark.parametrize("by_epoch", [(None, None, 0.5), (0.1, 0.2, 0.3)])
+def test_what_is_moved_sideways_is_within_the_axes(maker, tmp_path, by_epoch):
+    """The limits were once those of the right side and of chance alone, so that no accuracy after training was to be seen."""
+    for dynamic in ("parabolic", "hamiltonian"):
+        maker(f"dynamic={dynamic}", base=PAPER, right=range(160), images=5000, by_epoch=by_epoch)
+    left = figure2(grouping(tmp_path / "made"))[0].axes[0]
+    low, high = left.get_ylim()
+    drawn_at = {round(float(y), 4) for line in left.lines for y in line.get_ydata()}
+    assert {0.1, 0.7485, 0.8} < drawn_at  # chance, a published accuracy, the accuracy of both networks
+    assert all(low < y < high for y in drawn_at)
+
+
 def test_no_interval_where_the_test_images_share_statistics(maker, tmp_path):
     maker("dynamic=parabolic", "network.connector_norm=batch_per_pixel", right=range(90))
     figure = figure2(grouping(tmp_path / "made"))[0]

@@ -53,6 +53,9 @@ def figure2(grouping: Grouping) -> tuple[Figure, Numbers, Numbers, list[Run]]:
     for axis in (left, right):
         axis.axhline(1 / classes, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label=CHANCE)
         draw_grid(axis)
+        for line in axis.lines:  # matplotlib's own limits leave out what is moved sideways
+            axis.update_datalim(line.get_xydata(), updatex=False)
+    left.autoscale_view(scalex=False)
     left.set_ylim(widened(left.get_ylim()))
     percent_axis(left.yaxis)
     handles = {
