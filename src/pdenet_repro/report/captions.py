@@ -120,15 +120,20 @@ def lead(grouping: Grouping, runs: Sequence[Run]) -> str:
     )
 
 
-def origin(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Return the origin of a figure or table as (term, description) pairs: commands, commits, checksums, settings."""
+def origin(runs: Sequence[Run], planned: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return the origin of a figure or table as (term, description) pairs: commands, commits, checksums, settings.
+
+    ``planned`` are commands of plans; they are listed too if no run has them, as those of missing runs.
+    """
     sums = runs[0].summary.get("data_md5") or {}
     commands = Counter(run.summary.get("command") or "unknown" for run in runs).most_common()
     further = len(commands) - MOST_COMMANDS
+    other = [command for command in dict.fromkeys(planned) if command not in dict(commands)]
     known = [
         ("report", f"{provenance.command('pdenet_repro.report')}, commit {provenance.git_commit() or 'unknown'}"),
         *((f"command of {counted(n, 'run')}", command) for command, n in commands[:MOST_COMMANDS]),
         ("further commands", f"{further} more in runs.csv" if further > 0 else ""),
+        *(("command of the plan", command) for command in other),
         ("runs", f"{len(runs)}: {_counts(runs, lambda run: run.result_id)}"),
         ("commits of the runs", _counts(runs, lambda run: run.summary.get("git_commit") or "unknown")),
         ("configurations", _counts(runs, lambda run: str(run.summary.get("configuration_sha256") or "unknown")[:10])),

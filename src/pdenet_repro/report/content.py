@@ -105,7 +105,7 @@ def content_of(where: Path, found: Collection, grouping: Grouping) -> Content:
         no_published=results.no_published_value(grouping),
         rows=rows,
         formatted=formatted,
-        origin=captions.origin(found.runs),
+        origin=captions.origin(found.runs, found.commands),
         folders=[run.folder for run in found.runs],
     )
 

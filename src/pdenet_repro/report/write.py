@@ -168,7 +168,7 @@ def _write(where: Path, found: Collection, options: Options, folders: Sequence[P
     for name, each in drawn.items():
         line = captions.line(each.runs or found.runs, len(found.missing), grouping.naming, each.absent)
         words = f"{line}; {each.note}" if each.note else line
-        origin = captions.origin(each.runs or found.runs)
+        origin = captions.origin(each.runs or found.runs, found.commands)
         heading, explanation = captions.FIGURES[name]
         png = save_figure(each.figure, where / name, f"{heading}. {words}.")
         figures.append(analyses.PageFigure(heading, explanation, png, words, origin))
