@@ -11,7 +11,7 @@ docs/analysis.md, each between two comments.
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,8 +20,10 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "analysis.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
-NETWORKS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order"}  # folders, labels
-AUTHORS = "authors"  # the folder of the same three networks trained with recipe=authors
+# Networks by label, each with the folder of its analyses: those of the package, of recipe=authors, on 500 images
+PRETRAINED = {"parabolic": "parabolic", "Hamiltonian": "hamiltonian", "second-order": "second_order"}
+AUTHORS = dict.fromkeys(PRETRAINED, "authors")
+CONTROLS = dict.fromkeys([*PRETRAINED, "ResNet", "expansive"], "controls")
 KINDS = (
     "stability", "sensitivity", "spectrum", "energy", "smoothing",
     "refinement", "kernels", "stencils", "reversibility", "robustness",
@@ -106,14 +108,16 @@ def long_growth(of: Network, part: str = "") -> str:
         of.rows("stability_long", setting="without norm", time_in_steps="48"),
         f"{part}distance_over_start_median",
     )
-    return by_unit([row for row in rows if row[column] and not math.isnan(float(row[column]))], column)
+    values = ", ".join(f"{value:.3g}" for value in numbers(sorted(rows, key=lambda row: row["unit"]), column))
+    return "" if part and "nan" in values else values.replace("nan", "overflow")
 
 
 def fits(of: Network) -> str:
     """Return the exponents of the fits to a power of time in that setting, and in how many units they fit better."""
     rows = of.rows("stability_long", setting="without norm", time_in_steps="48")
     better = sum(row["better_fit"] == "algebraic" for row in rows)
-    return f"{by_unit(rows, 'fit_power', 2)}; better in {better}" if rows and of.label != "parabolic" else ""
+    fitted = [row for row in rows if not math.isnan(float(row["fit_power"]))]  # others overflow before time 48
+    return f"{by_unit(fitted, 'fit_power', 2)}; better in {better}" if rows and of.label != "parabolic" else ""
 
 
 def gain(of: Network, which: str) -> str:
@@ -215,21 +219,22 @@ LINES: tuple[Line, ...] = (
      "bfloat16", "reversibility", reversal),
 )  # fmt: skip
 TABLES = {
-    "trained_networks": ("", LINES),
+    "trained_networks": (PRETRAINED, LINES),
     "networks of recipe=authors": (AUTHORS, REFINEMENT),
+    "networks on 500 images": (CONTROLS, LINES),
 }  # of the page, by their mark
 
 
-def side_by_side(folder: str, lines: Sequence[Line]) -> str:
-    """Return a table of the three trained networks; the value at initial weights follows each value in brackets.
+def side_by_side(networks: Mapping[str, str], lines: Sequence[Line]) -> str:
+    """Return a table of some trained networks; the value at initial weights follows each value in brackets.
 
-    ``folder``: the one with all three networks, or empty if each has a folder of its own.
+    ``networks``: for each label in the published tables their folder.
     """
-    table = ["| | kind | " + " | ".join(NETWORKS.values()) + " |", "|---|---|---|---|---|"]
+    table = [f"| | kind | {' | '.join(networks)} |", "|---" * (len(networks) + 2) + "|"]
     for words, kind, read in lines:
         cells = []
-        for own, label in NETWORKS.items():
-            trained, initial = (read(Network(folder or own, label, which)) for which in (False, True))
+        for label, folder in networks.items():
+            trained, initial = (read(Network(folder, label, which)) for which in (False, True))
             cells.append(trained + (f" ({initial})" if initial else ""))
         if any(cells):
             table.append(f"| {words} | [`{kind}`](results/analysis/README.md) | {' | '.join(cells)} |")
@@ -239,8 +244,8 @@ def side_by_side(folder: str, lines: Sequence[Line]) -> str:
 def folders() -> Iterator[str]:
     """Yield the names of the folders of published analyses: networks in the order of the paper, then the others."""
     found = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
-    yield from (name for name in NETWORKS if name in found)
-    yield from (name for name in found if name not in NETWORKS)
+    yield from (name for name in PRETRAINED.values() if name in found)
+    yield from (name for name in found if name not in PRETRAINED.values())
 
 
 def index() -> str:
@@ -248,7 +253,8 @@ def index() -> str:
     lines = [
         "# Analyses of the trained networks\n",
         "Each folder here is what `python -m pdenet_repro.analysis KIND NETWORKS --output FOLDER` wrote of trained networks:",
-        "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images.",
+        "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images,",
+        "`outputs/theory-stl10-paper` networks on 500 images, seed 0: those of study=controls whose weights were kept.",
         "What the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
         "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
     ]
@@ -274,10 +280,10 @@ def index() -> str:
 
 def with_tables(page: str) -> str:
     """Return the page with each table between its two comments."""
-    for mark, (folder, lines) in TABLES.items():
+    for mark, (networks, lines) in TABLES.items():
         start, end = f"<!-- {mark}: written by scripts/trained_networks.py -->", f"<!-- {mark}: end -->"
         before, rest = page.split(start)
-        page = f"{before}{start}\n\n{side_by_side(folder, lines)}\n\n{end}{rest.split(end)[1]}"
+        page = f"{before}{start}\n\n{side_by_side(networks, lines)}\n\n{end}{rest.split(end)[1]}"
     return page
 
 

@@ -30,9 +30,8 @@ def test_a_cell_has_the_trained_value_and_the_initial_one_in_brackets(script, tm
         '"Hamiltonian, initial weights",1,0,0.5,1.5,0,8\n"Hamiltonian, initial weights",2,0,0.5,1.25,0,8\n'
     )
     monkeypatch.setattr(script, "FOLDER", tmp_path)
-    cells = {
-        line.split(" | ")[0]: line.split(" | ")[2:] for line in script.side_by_side("", script.LINES).splitlines()[2:]
-    }
+    lines = script.side_by_side(script.PRETRAINED, script.LINES).splitlines()[2:]
+    cells = {line.split(" | ")[0]: line.split(" | ")[2:] for line in lines}
     assert cells["| largest operator norm"] == ["", "2, 3 (1.5, 1.25)", " |"]
     assert cells["| negative scales, which void Theorem 1"] == ["", "1 of 16 (0 of 16)", " |"]
     assert len(cells) == 4
@@ -44,6 +43,6 @@ def test_the_networks_of_one_folder_are_distinguished_by_their_labels(script, tm
         "network,unit,relative_change_max,negative_scales,scales\nparabolic,1,0.25,0,8\nsecond-order,1,0.5,3,8\n"
     )
     monkeypatch.setattr(script, "FOLDER", tmp_path)
-    change, scales = script.side_by_side("authors", script.REFINEMENT).splitlines()[2:]
+    change, scales = script.side_by_side(script.AUTHORS, script.REFINEMENT).splitlines()[2:]
     assert change.split(" | ")[2:] == ["0.25", "", "0.5 |"]
     assert scales.split(" | ")[2:] == ["0 of 8", "", "3 of 8 |"]
