@@ -36,11 +36,11 @@ def test_a_set_has_runs_of_one_dynamic_size_seed_and_variation(sets):
 
 
 def test_runs_of_the_same_initial_weights_have_nearly_the_same_first_epoch(sets):
-    """Four steps after equal weights rounding has changed the mean loss far less than other weights do."""
+    """Four steps after equal weights rounding has changed the mean loss less than other weights do."""
     for runs in sets:
         for one, other in combinations(runs, 2):
             apart = abs(float(one.metrics[0]["data_loss"]) - float(other.metrics[0]["data_loss"]))
-            assert (apart < 0.005) == (script.initial_weights(one) == script.initial_weights(other))
+            assert (apart < 0.018) == (script.initial_weights(one) == script.initial_weights(other))
 
 
 def test_the_pooled_standard_deviation_is_that_of_a_hand():

@@ -92,7 +92,7 @@ def test_every_decimal_number_is_published():
     """Beside those in the tables: numbers that the other tests check, and versions of programs."""
     tables = "\n".join(line for line in PAGE.split(f"## {HEADING}")[1].split("\n") if line.startswith("|"))
     derived = (
-        "4.93 1.89 1.01 3.1 2.2 3.5 42.63 43.01 46.44 3.67 4.85 3.98 6.01 2.11 0.1 0.6 0.36 0.39 5.09 5.25 0.105 72.90 50.40 "
+        "4.93 1.89 0.98 2.9 2.1 3.2 42.89 42.81 46.33 3.79 4.67 3.85 6.11 2.11 0.1 0.6 0.36 0.39 4.83 5.45 0.105 72.90 50.40 "
         "45.64 46.29 45.02 46.61 0.5"
     )
     assert decimals(PROSE) <= decimals(tables) | set(derived.split())
@@ -175,7 +175,7 @@ def test_no_cost_of_the_hamiltonian_network_is_seen():
 
 def test_differences_and_the_scatter_of_new_trainings():
     sets, deviation, freedom = scatter()
-    assert (sum(map(len, sets)), len(sets), min(map(len, sets)), max(map(len, sets))) == (19, 6, 2, 5)
+    assert (sum(map(len, sets)), len(sets), min(map(len, sets)), max(map(len, sets))) == (22, 6, 2, 6)
     assert f"standard deviation of {deviation:.2f} points" in PROSE
     assert f"more than {repeats.limit(deviation, freedom):.1f} points in 5 % of cases" in PROSE
     of_a_mean = t.ppf(0.975, freedom) * deviation  # of two differences, each of two trainings
@@ -193,8 +193,8 @@ def test_differences_and_the_scatter_of_new_trainings():
 
 def test_differences_from_all_trainings_with_seed_0():
     of = {dynamic: trainings(dynamic, 0) for dynamic in (*COSTLY, "hamiltonian")}
-    assert {dynamic: len(each) for dynamic, each in of.items()} == {"parabolic": 3, "second_order": 4, "hamiltonian": 5}
-    assert all(of[dynamic][0] == min(of[dynamic]) for dynamic in COSTLY)
+    assert {dynamic: len(each) for dynamic, each in of.items()} == {"parabolic": 4, "second_order": 5, "hamiltonian": 6}
+    assert [sorted(of[dynamic]).index(of[dynamic][0]) for dynamic in COSTLY] == [0, 1]  # the worst, the second worst
     assert of["hamiltonian"][0] == max(of["hamiltonian"])
     assert f"whose mean is {mean(of['hamiltonian']):.2f} %" in PROSE
     other_seed = trainings("hamiltonian", 1)

@@ -116,6 +116,24 @@ def test_the_two_less_accurate_networks_smooth_most():
     assert smoother == 8
 
 
+def test_the_unrestricted_networks_are_discretised_equations():
+    found = {}
+    for label in LABELS:
+        for statistics in ("renewed", "as trained"):
+            table = rows(label, "refinement", statistics=statistics)
+            found[label, statistics] = {row["steps_for_one"]: 100 * float(row["test_accuracy"]) for row in table}
+            assert {row["test_images"] for row in table} == {"1000"}
+    for label in ("ResNet", "expansive"):
+        assert abs(found[label, "renewed"]["4"] - found[label, "as trained"]["4"]) < 3
+        assert found[label, "as trained"]["4"] > 0.85 * found[label, "as trained"]["1"]
+    for label in ("ResNet", "expansive", "second-order", "Hamiltonian"):
+        assert "{4:.1f} of {1:.1f} %".format(*(found[label, "renewed"].get(str(m), 0) for m in range(5))) in WORDS
+    falls = (found[label, "as trained"]["4"] for label in ("second-order", "Hamiltonian"))
+    assert "but {:.1f} and {:.1f} % with the".format(*falls) in WORDS
+    falls = (found["parabolic", statistics]["4"] for statistics in ("renewed", "as trained"))
+    assert "falls to {:.1f} and {:.1f} %".format(*falls) in WORDS
+
+
 def test_without_the_restrictions_averaged_kernels_predict_as_well():
     for label in LABELS:
         own, averaged, renewed = accuracies(label)
