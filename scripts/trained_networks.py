@@ -117,7 +117,8 @@ def fits(of: Network) -> str:
     rows = of.rows("stability_long", setting="without norm", time_in_steps="48")
     better = sum(row["better_fit"] == "algebraic" for row in rows)
     fitted = [row for row in rows if not math.isnan(float(row["fit_power"]))]  # others overflow before time 48
-    return f"{by_unit(fitted, 'fit_power', 2)}; better in {better}" if rows and of.label != "parabolic" else ""
+    of_fitted = f" of {len(fitted)}" if len(fitted) < len(rows) else ""
+    return f"{by_unit(fitted, 'fit_power', 2)}; better in {better}{of_fitted}" if rows and of.label != "parabolic" else ""
 
 
 def gain(of: Network, which: str) -> str:
@@ -254,7 +255,8 @@ def index() -> str:
         "# Analyses of the trained networks\n",
         "Each folder here is what `python -m pdenet_repro.analysis KIND NETWORKS --output FOLDER` wrote of trained networks:",
         "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images,",
-        "`outputs/theory-stl10-paper` networks on 500 images, seed 0: those of study=controls whose weights were kept.",
+        "`outputs/theory-stl10-paper` networks on 500 images, seed 0: parabolic, Hamiltonian and",
+        "second-order of stl10-paper, ResNet and expansive of controls.",
         "What the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
         "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
     ]
