@@ -118,7 +118,9 @@ def fits(of: Network) -> str:
     better = sum(row["better_fit"] == "algebraic" for row in rows)
     fitted = [row for row in rows if not math.isnan(float(row["fit_power"]))]  # others overflow before time 48
     of_fitted = f" of {len(fitted)}" if len(fitted) < len(rows) else ""
-    return f"{by_unit(fitted, 'fit_power', 2)}; better in {better}{of_fitted}" if rows and of.label != "parabolic" else ""
+    return (
+        f"{by_unit(fitted, 'fit_power', 2)}; better in {better}{of_fitted}" if rows and of.label != "parabolic" else ""
+    )
 
 
 def gain(of: Network, which: str) -> str:
