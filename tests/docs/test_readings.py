@@ -1,19 +1,17 @@
 """The page of readings: its keys compose, its variations are those of the studies, its effects those that are published."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from project_scripts import load
 
 from pdenet_repro import compose
 from pdenet_repro.config.compose import compose_sweep
 from pdenet_repro.config.schema import STATISTICS, all_settings, value_of
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("readings_effects", ROOT / "scripts" / "readings_effects.py")
-script = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(script)
+script = load("readings_effects")
 
 PAGE = (ROOT / "docs" / "readings.md").read_text()
 ROWS = [line.strip("| ").split(" | ") for line in PAGE.split("\n") if line.count(" | ") == 6][1:]

@@ -1,6 +1,5 @@
 """Repeated trainings: page and table are those that the script writes, its statistics those of tables and of a hand."""
 
-import importlib.util
 import re
 from itertools import combinations
 from math import sqrt
@@ -8,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from project_scripts import load
 from scipy.stats import bartlett, t
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("repeats", ROOT / "scripts" / "repeats.py")
-script = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(script)
+script = load("repeats")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Restrictions and time steps in docs/analysis.md: tables are those of the script, sentences those of the published runs."""
 
 import csv
-import importlib.util
 import re
 from pathlib import Path
 from statistics import mean
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from project_scripts import load
 from published_analyses import PAGE, decimals, section
 from scipy.stats import t
 
@@ -26,13 +26,6 @@ NO_COSTS = [((free, 3), ("hamiltonian", 3)) for free in ("resnet", "EqualSigns")
 FEWER_STEPS = [((dynamic, 1), (dynamic, 3)) for dynamic in COSTLY]
 HAMILTONIAN_STEPS = [(("hamiltonian", 1), ("hamiltonian", 3))]
 ALL = [*COSTS, *NO_COSTS, *FEWER_STEPS, *HAMILTONIAN_STEPS]
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def published(study, name):

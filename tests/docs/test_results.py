@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from project_scripts import load
 from scipy.stats import chi2, t
 
 from pdenet_repro.config.dynamics import facts_of
@@ -109,8 +110,7 @@ def test_claims_compare_the_means_of_repeated_trainings():
     with (RESULTS / "repeats.csv").open(newline="") as file:
         for each in csv.DictReader(file):
             sets.setdefault(each["set"] + each["dynamic"], []).append(100 * float(each["test_accuracy"]))
-    freedom = sum(len(values) - 1 for values in sets.values())
-    deviation = sqrt(sum((value - mean(values)) ** 2 for values in sets.values() for value in values) / freedom)
+    deviation, freedom = load("repeats").pooled(list(sets.values()))
     parabolic, hamiltonian, _, second_order = list(sets.values())[:4]
     words = CLAIMS.read_text()
     several = (f"{mean(values):.2f} % ({len(values)})" for values in (parabolic, hamiltonian, second_order))

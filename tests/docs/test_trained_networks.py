@@ -1,19 +1,12 @@
 """What the analyses of the trained networks found: the index and the table are those of the published files."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from project_scripts import load
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("trained_networks", ROOT / "scripts" / "trained_networks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("trained_networks")
 
 
 def test_index_and_tables_are_of_the_published_analyses(script):
