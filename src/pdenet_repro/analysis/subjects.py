@@ -13,12 +13,15 @@ from torch import Tensor
 from pdenet_repro.config.check import check
 from pdenet_repro.config.compose import compose, compose_sweep
 from pdenet_repro.config.dynamics import facts_of
-from pdenet_repro.config.schema import Config
+from pdenet_repro.config.schema import Config, value_of
 from pdenet_repro.data import source
 from pdenet_repro.data.stl10 import Dataset
 from pdenet_repro.networks.build import build_network
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.report.groups import VARIATION, distinguishing
+from pdenet_repro.report.run import RESULT_KEYS
 from pdenet_repro.report.runs import collect
+from pdenet_repro.report.settings import format_value
 from pdenet_repro.runs import pretrained
 from pdenet_repro.runs.folder import has_standard_path
 from pdenet_repro.runs.results import load_run
@@ -112,18 +115,26 @@ def _folder(argument: str) -> Path:
 
 
 def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
-    """Append to each name that several networks have the end of its run folder or, without distinct folders, a number."""
-    named = []
-    for subject in found:
-        same = [other for other in found if other.name == subject.name]
-        distinction = ""
-        if len(same) > 1:
-            folders = [other.folder.resolve() for other in same if other.folder]
-            distinction = f" {same.index(subject) + 1}"
-            if subject.folder and len(set(folders)) == len(same):
-                distinction = f", {subject.folder.resolve().relative_to(os.path.commonpath(folders))}"
-        named.append(replace(subject, distinction=distinction))
-    return named
+    """Append to each name that several networks have what distinguishes them."""
+    distinctions: dict[Subject, str] = {}
+    for name in {subject.name for subject in found}:
+        same = [subject for subject in found if subject.name == name]
+        distinctions |= zip(same, _distinctions(same), strict=True)
+    return [replace(subject, distinction=distinctions[subject]) for subject in found]
+
+
+def _distinctions(same: Sequence[Subject]) -> list[str]:
+    """Return what distinguishes networks: few settings or, of networks of equal settings, run folders or numbers."""
+    keys = (VARIATION, "data.fraction", "seed", *RESULT_KEYS)
+    settings = [{key: format_value(value_of(subject.config, key)) for key in keys} for subject in same]
+    naming = [key for key in distinguishing(settings, keys, [VARIATION]) if key != VARIATION]
+    named = [[values[VARIATION], *(f"{key}={values[key]}" for key in naming)] for values in settings]
+    if len(set(map(tuple, named))) == len(same):
+        return ["".join(f", {part}" for part in parts if part) for parts in named]
+    folders = [subject.folder.resolve() for subject in same if subject.folder]
+    if len(set(folders)) == len(same):
+        return [f", {folder.relative_to(os.path.commonpath(folders))}" for folder in folders]
+    return [f" {number}" for number in range(1, len(same) + 1)]
 
 
 def of_study(folder: Path) -> tuple[list[Path], list[str]]:

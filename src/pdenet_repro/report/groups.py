@@ -124,7 +124,7 @@ class Grouping:
             rule = self.rules.get((run.config.recipe, key), {})
             if self.values[run][key] == rule.get(run.dynamic):
                 self.values[run][key] = BY_DYNAMIC
-        self.naming = self._naming()
+        self.naming = distinguishing([*self.values.values()], self.differing, by)
         self.lines = self._lines(runs)
         self.cells = [cell for line in self.lines for cell in line.cells.values()]
 
@@ -193,18 +193,6 @@ class Grouping:
         each = (f"{own} for {facts_of(dynamic).label}" for dynamic, own in self.rules[recipe, key].items())
         return f"{value} (recipe {recipe}: {', '.join(each)})"
 
-    def _naming(self) -> list[str]:
-        """Choose the settings that name groups: those of ``by``, then few that together distinguish all groups."""
-
-        def distinct(keys: Sequence[str]) -> int:
-            return len({tuple(values[key] for key in keys) for values in self.values.values()})
-
-        named = [key for key in self.by if key in self.differing]
-        while distinct(named) < distinct(self.differing):
-            rest = [key for key in self.differing if key not in named]
-            named.append(max(rest, key=lambda key: distinct([*named, key])))
-        return named
-
     def _lines(self, runs: Sequence[Run]) -> list[Line]:
         by_group: dict[Group, list[Run]] = {}
         for run in runs:
@@ -218,6 +206,24 @@ class Grouping:
             for dynamic, of in cells.items():
                 lines.append(Line(dynamic, group, number, {n: Cell(group, tuple(own)) for n, own in of.items()}))
         return sorted(lines, key=lambda line: (sort_key(line.dynamic), line.number))
+
+
+def distinguishing(
+    settings: Sequence[Mapping[str, str]], keys: Sequence[str], first: Collection[str] = ()
+) -> list[str]:
+    """Choose few of ``keys`` by whose values each two of ``settings`` differ that differ by any of them.
+
+    Keys of ``first`` that distinguish anything are chosen in any case.
+    """
+
+    def distinct(chosen: Sequence[str]) -> int:
+        return len({tuple(values[key] for key in chosen) for values in settings})
+
+    chosen = [key for key in first if distinct([key]) > 1]
+    while distinct(chosen) < distinct(keys):
+        rest = [key for key in keys if key not in chosen]
+        chosen.append(max(rest, key=lambda key: distinct([*chosen, key])))
+    return chosen
 
 
 def shared_size(sizes: Sequence[Collection[int]]) -> int | None:

@@ -281,18 +281,6 @@ def test_negative_scales_are_told():
     assert " 1 of the 24 scales" in spectrum._negative_scales(subject.network)
 
 
-def test_networks_of_one_dynamic_are_distinguished(tmp_path):
-    for fraction in (0.1, 0.2):
-        finished(tmp_path, f"data.fraction={fraction}")
-    folders = [str(path.parent) for path in sorted(tmp_path.rglob("summary.json"))]
-    words = [*folders, "data=shapes", "network=tiny", "dynamic=parabolic,resnet"]
-    found = [subject.name for subject in subjects(words, torch.device("cpu"), None)]
-    expected = ["parabolic, fraction-0.10/seed-0", "parabolic, fraction-0.20/seed-0"]
-    assert found == [*expected, "parabolic, initial weights", "ResNet, initial weights"]
-    twice = subjects(["data=shapes", "network=tiny", "network.norm=none,channel"], torch.device("cpu"), None)
-    assert [subject.name for subject in twice] == ["parabolic, initial weights 1", "parabolic, initial weights 2"]
-
-
 def test_the_stability_of_forward_euler_is_not_stated_for_the_reversed_sign():
     with pytest.raises(DoesNotApply, match="expansive, initial weights: the dynamic states no region of stability"):
         spectrum.measure([subject_of(f"{CONTROLS}:Expansive")], argparse.Namespace(images=1, unknowns=None, seed=0))
