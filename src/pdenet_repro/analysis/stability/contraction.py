@@ -185,7 +185,7 @@ def picture(rows: Sequence[Row]) -> Figure:
     left.set_ylabel("factor of a distance in one step")
     for h in {row["step_size"] for row in rows}:
         right.axhline(h, color="black", linewidth=1)
-        right.annotate(f"used: h = {h:g}", (0.01, h), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
+        right.annotate(f"used:\nh = {h:g}", (1.01, h), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     if any(row["step_size_bound_median"] == 0 for row in rows):
         right.annotate("marks at the bottom: does not apply", (0.99, least / 3), xycoords=("axes fraction", "data"), ha="right",
                        va="bottom", fontsize=8)  # fmt: skip
