@@ -30,13 +30,18 @@ MARKS = "<!-- written by scripts/repeats.py -->\n", "<!-- end of what it writes 
 DRAWN_BY_PYTORCH = ("57ab4ca", "2835bc7", "097e09c", "1a19ded")
 
 
-def repeated() -> list[list[Run]]:
-    """Return the sets of at least two published runs of equal images and equal settings, seed included."""
+def by_configuration() -> list[list[Run]]:
+    """Return the published runs in sets of equal images and equal settings, seed included."""
     found: dict[tuple[object, ...], list[Run]] = {}
     for study in sorted(path.parent for path in RESULTS.glob("*/runs.csv")):
         for run in collect(study, weights=False)[study].runs:
             found.setdefault((config_digest(run.config), *run.data_identity), []).append(run)
-    return [runs for runs in found.values() if len(runs) > 1]
+    return list(found.values())
+
+
+def repeated() -> list[list[Run]]:
+    """Return the sets of at least two runs."""
+    return [runs for runs in by_configuration() if len(runs) > 1]
 
 
 def pooled(sets: Sequence[Sequence[float]]) -> tuple[float, int]:

@@ -1,14 +1,20 @@
-"""Write the two tables of docs/analysis.md on networks without the restrictions and on the number of time steps.
+"""Write the three tables of docs/analysis.md on networks without the restrictions and on the number of time steps.
 
-    python scripts/restrictions.py    # after runs were published in docs/results/controls
+    python scripts/restrictions.py    # after runs were published in docs/results/controls or docs/results/steps
 
-Each table stands between two comments of the page. A difference is one of two runs with the same seed, which are trained on the
-same images in the same order.
+Each table stands between two comments of the page. In the first two a difference is one of two runs with the same seed, which
+are trained on the same images in the same order, one after the other on one kind of machine. The third has every published
+training of a network with seed 0, from any machine.
 """
 
 from collections.abc import Iterable, Sequence
+from math import sqrt
 from pathlib import Path
 from statistics import mean
+
+from repeats import accuracies as percent
+from repeats import by_configuration, pooled
+from scipy.stats import t
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.networks.cost import forward_flops
@@ -18,6 +24,7 @@ from pdenet_repro.report.statistics import mcnemar, paired_interval, t_interval
 
 ROOT = Path(__file__).parents[1]
 PAGE, STUDY = ROOT / "docs" / "analysis.md", ROOT / "docs" / "results" / "controls"
+MORE_STEPS = ROOT / "docs" / "results" / "steps"  # networks of other numbers of steps, from another machine
 # The networks of the first table, each with the restricted networks that it is compared with
 COMPARED: dict[str, tuple[str, ...]] = {
     "parabolic": (),
@@ -123,6 +130,30 @@ def steps(runs: Sequence[Run]) -> list[list[str]]:
     return rows
 
 
+def trainings(sets: Iterable[Sequence[Run]]) -> list[list[str]]:
+    """Return heading and rows of the third table: all trainings with seed 0 of the restricted networks, by number of steps.
+
+    ``sets``: the runs of each configuration, of all studies. The difference of two means has Student's 95 % interval with the
+    standard deviation that all repeated trainings share.
+    """
+    every = list(sets)
+    deviation, freedom = pooled([percent(runs) for runs in every])
+    ours = (runs for runs in every if any({STUDY, MORE_STEPS} & {*run.folder.parents} for run in runs))
+    of = {(runs[0].dynamic, runs[0].config.network.steps): runs for runs in ours if runs[0].config.seed == 0}
+    rows = [["network", "steps", "h", "test %, each training", "mean", f"minus {STEPS} steps (95 %)"]]
+    for (dynamic, number), runs in sorted(of.items(), key=lambda item: item[0][1]):
+        if dynamic in RESTRICTED:
+            reference = of[dynamic, STEPS]
+            half = t.ppf(0.975, freedom) * deviation * sqrt(1 / len(runs) + 1 / len(reference))
+            minus = mean(percent(runs)) - mean(percent(reference))
+            about = [facts_of(dynamic).label, str(number), f"{runs[0].config.network.step_size:g}"]
+            each = ", ".join(f"{value:.2f}" for value in sorted(percent(runs)))
+            interval = f"{minus:+.2f} ({minus - half:+.2f} to {minus + half:+.2f})" if number != STEPS else ""
+            rows.append([*about, each, f"{mean(percent(runs)):.2f}", interval])
+    labels = [facts_of(dynamic).label for dynamic in RESTRICTED]
+    return [rows[0], *sorted(rows[1:], key=lambda row: labels.index(row[0]))]
+
+
 def heading(seeds: Sequence[int], minus: str) -> list[str]:
     """Return the headings of the columns that both tables have."""
     return [
@@ -131,7 +162,6 @@ def heading(seeds: Sequence[int], minus: str) -> list[str]:
     ]  # fmt: skip
 
 
-TABLES = {"controls": controls, "steps": steps}  # by their mark in the page
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -140,12 +170,13 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
 
 
-def with_tables(page: str, runs: Sequence[Run]) -> str:
-    """Return the page with each table between its two comments."""
-    for mark, table in TABLES.items():
+def with_tables(page: str, runs: Sequence[Run], sets: Iterable[Sequence[Run]]) -> str:
+    """Return the page with each table between its two comments; ``runs``: of `STUDY`, ``sets``: of all studies."""
+    tables = {"controls": controls(runs), "steps": steps(runs), "trainings": trainings(sets)}
+    for mark, table in tables.items():
         start, end = f"<!-- {mark}: written by scripts/restrictions.py -->", f"<!-- {mark}: end -->"
         before, rest = page.split(start)
-        page = f"{before}{start}\n\n{as_markdown(table(runs))}\n\n{end}{rest.split(end)[1]}"
+        page = f"{before}{start}\n\n{as_markdown(table)}\n\n{end}{rest.split(end)[1]}"
     return page
 
 
@@ -156,7 +187,7 @@ def published() -> list[Run]:
 
 def main() -> None:
     """Write the tables into the page."""
-    PAGE.write_text(with_tables(PAGE.read_text(), published()))
+    PAGE.write_text(with_tables(PAGE.read_text(), published(), by_configuration()))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Imports a program of the folder scripts/ as a module."""
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 
+SCRIPTS = str(Path(__file__).parents[2] / "scripts")
+
 
 def load(name: str) -> ModuleType:
-    """Return ``scripts/NAME.py`` as a module; its ``main`` is not run."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Return ``scripts/NAME.py`` as a module; its ``main`` is not run. It may import others of the folder, as in a command."""
+    if SCRIPTS not in sys.path:
+        sys.path.append(SCRIPTS)
+    return importlib.import_module(name)
