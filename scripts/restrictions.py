@@ -162,8 +162,6 @@ def heading(seeds: Sequence[int], minus: str) -> list[str]:
     ]  # fmt: skip
 
 
-
-
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
     """Return a table whose first row is its heading."""
     lines = [f"| {' | '.join(row)} |" for row in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from project_scripts import load
-from scipy.stats import bartlett, t
+from scipy.stats import bartlett, chi2, norm, t
 
 ROOT = Path(__file__).parents[2]
 script = load("repeats")
@@ -73,6 +73,25 @@ def test_the_limit_holds_for_new_pairs():
         limit = script.limit(deviation, freedom)
         exceeded.append(abs(np.subtract(*random.normal(45, 0.7, 2))) > limit)
     assert np.mean(exceeded) == pytest.approx(0.05, abs=0.015)  # three standard errors
+
+
+def test_the_tolerance_of_make_review_errs_as_often_as_its_page_says(sets):
+    """A network is off by more than 4 points by chance, and one that is 5.6 points worse is within 4 points."""
+    words = " ".join((ROOT / "docs" / "artifact.md").read_text().split())
+    deviation, freedom = script.pooled([script.accuracies(runs) for runs in sets])
+    low, high = (deviation * sqrt(freedom / chi2.ppf(level, freedom)) for level in (0.975, 0.025))
+    rounding, _ = script.pooled([script.accuracies(runs) for runs in script.of_equal_initial_weights(sets)])
+    spread = [sqrt(2) * each for each in (deviation, low, high, rounding)]  # of the difference of two trainings
+    assert "{:.2f} points, with a 95 % interval from {:.2f} to {:.2f}".format(*spread) in words
+    assert f"the difference of two one of {spread[3]:.2f}." in words
+    one = [2 * norm.sf(4 / each) for each in spread]
+    three = [1 - (1 - each) ** 3 for each in one]
+    assert f"probability of {100 * one[0]:.1f} %, and at least one of three with {100 * three[0]:.1f} %" in words
+    assert f"if it is {spread[2]:.2f} points, with {100 * one[2]:.1f} and {100 * three[2]:.1f} %" in words
+    assert f"the probabilities are {100 * one[3]:.1f} and {100 * three[3]:.1f} %" in words
+    detected = [100 * norm.cdf((5.6 - 4) / each) for each in spread]
+    assert f"probability of {detected[0]:.0f} %" in words
+    assert f"of {detected[2]:.0f} % if it is {spread[2]:.2f}" in words
 
 
 def test_pages_quote_the_pooled_numbers(sets):

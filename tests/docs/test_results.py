@@ -106,12 +106,13 @@ def test_three_seeds_reach_reproduced_in_fewer_than_half_of_all_cases():
 
 def test_claims_compare_the_means_of_repeated_trainings():
     """Row 15: Hamiltonian minus parabolic and second-order, by the pooled standard deviation of the repeated runs."""
-    sets: dict[str, list[float]] = {}
-    with (RESULTS / "repeats.csv").open(newline="") as file:
-        for each in csv.DictReader(file):
-            sets.setdefault(each["set"] + each["dynamic"], []).append(100 * float(each["test_accuracy"]))
-    deviation, freedom = load("repeats").pooled(list(sets.values()))
-    parabolic, hamiltonian, _, second_order = list(sets.values())[:4]
+    repeats = load("repeats")
+    sets = {(runs[0].dynamic, runs[0].config.seed, runs[0].config.variation): runs for runs in repeats.repeated()}
+    accuracies = {name: repeats.accuracies(runs) for name, runs in sets.items()}
+    deviation, freedom = repeats.pooled([*accuracies.values()])
+    parabolic, hamiltonian, second_order = (
+        accuracies[name, 0, ""] for name in ("parabolic", "hamiltonian", "second_order")
+    )
     words = CLAIMS.read_text()
     several = (f"{mean(values):.2f} % ({len(values)})" for values in (parabolic, hamiltonian, second_order))
     assert "means of all published trainings are {}, {} and {}".format(*several) in words
