@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pdenet_repro.analysis.result import Row
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
+from pdenet_repro.networks.dynamics import Dynamic, SecondOrder, State
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.device import autocast
@@ -28,6 +30,37 @@ def refined(network: PDENet, times: int) -> PDENet:
         return theta.repeat_interleave(times, dim=0)
 
     return _changed(network, repeat, times)
+
+
+def refined_centred(network: PDENet, times: int) -> PDENet:
+    """Return a copy refined as in `refined`, whose steps act on average at the time of the step that they replace.
+
+    Leapfrog (8) from rest is a kick by the force at each of the times 0, h, ... and free motion between and after them. The
+    ``times`` kicks of a refined step come at its time and after it, on average ``(1 - 1 / times) h / 2`` late. Here the
+    motion of a unit goes on freely for so long after its end, so that every kick acts as long on average as in the network
+    itself: the output is ``Y + (times - 1) / 2 (Y - Y_previous)`` of the refined unit's last state.
+
+    Raises
+    ------
+    TypeError
+        The network has another dynamic than (8), or does not start from rest.
+    """
+    network = refined(network, times)
+    for unit in units(network):
+        if not starts_from_rest(unit.dynamic):
+            raise TypeError(f"{type(unit.dynamic).__name__}: must be SecondOrder, which starts from rest")
+        unit.dynamic.output = partial(_continued, (times - 1) / 2)  # type: ignore[method-assign]
+    return network
+
+
+def starts_from_rest(dynamic: Dynamic) -> bool:
+    """Return whether the dynamic is leapfrog (8) with ``Y_{-1} = Y_0``."""
+    return type(dynamic) is SecondOrder
+
+
+def _continued(steps: float, state: State) -> Tensor:
+    Y, Y_previous = state
+    return Y + steps * (Y - Y_previous)
 
 
 def averaged_in_time(network: PDENet) -> PDENet:

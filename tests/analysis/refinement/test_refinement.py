@@ -7,7 +7,13 @@ import torch
 from small_runs import subject_of
 
 from pdenet_repro.analysis.refinement import measure as refinement
-from pdenet_repro.analysis.weight_variants import averaged_in_time, predictions, refined, renew_statistics
+from pdenet_repro.analysis.weight_variants import (
+    averaged_in_time,
+    predictions,
+    refined,
+    refined_centred,
+    renew_statistics,
+)
 from pdenet_repro.networks.dynamics import DYNAMICS
 
 
@@ -31,6 +37,34 @@ def test_refined_units_converge_with_order_1(dynamic):
         assert torch.equal(refined(network, 1).units[0](Y), network.units[0](Y))
     coarse, fine = ((a - b).norm() for a, b in zip(found, found[1:], strict=False))
     assert coarse / fine == pytest.approx(2, abs=0.25)
+
+
+def test_refined_steps_that_are_centred_act_as_long_as_those_they_replace():
+    """To first order in the force F a step at time j h moves the end, at time T, by ``h (T - j h) F``, centred or not refined.
+
+    With kernels of size e the force is of order e^2, and what depends on how the features move of order e^4.
+    """
+    subject = subject_of("second_order", "network.norm=none", "network.steps=3")
+    network = subject.network.double()
+    Y = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    changes = {}
+    with torch.no_grad():
+        kernels = network.units[0].theta[0].kernel
+        kernels.copy_(torch.randn(kernels.shape, generator=torch.Generator().manual_seed(0)))
+        for size in (1e-2, 1e-3):
+            kernels.mul_(size / kernels.std())
+            original = network.units[0](Y)
+            assert torch.equal(refined_centred(network, 1).units[0](Y), original)
+            for change in (refined, refined_centred):
+                changes[change, size] = (change(network, 4).units[0](Y) - original).norm()
+    assert changes[refined, 1e-2] / changes[refined, 1e-3] == pytest.approx(1e2, rel=0.1)
+    assert changes[refined_centred, 1e-2] / changes[refined_centred, 1e-3] == pytest.approx(1e4, rel=0.1)
+
+
+@pytest.mark.parametrize("words", [("parabolic",), ("second_order", "network.leapfrog_start=zero")])
+def test_only_leapfrog_from_rest_is_centred(words):
+    with pytest.raises(TypeError, match="must be SecondOrder, which starts from rest"):
+        refined_centred(subject_of(*words).network, 2)
 
 
 def test_a_refined_unit_keeps_time_weights_and_the_original():
@@ -83,3 +117,15 @@ def test_the_kind():
     assert set(distances) == {(unit, m) for unit in (1, 2) for m in (1, 2)}
     assert all(distances[unit, 2] < distances[unit, 1] for unit in (1, 2))
     assert "with 1, 2, 4 steps in place of one, the accuracy on 10 test images" in result.sentences[0]
+    centred = result.tables["refinement_centred"]
+    assert [(row["steps_for_one"], row["statistics"]) for row in centred] == [(2, "renewed"), (4, "renewed")]
+    assert "with 2, 4 steps in place of one, centred at its time" in result.sentences[1]
+    network = refined_centred(subject.network, 2)
+    renew_statistics(subject, network, 8, 0)
+    assert centred[0]["test_accuracy"] == (predictions(subject, network, images, 25) == labels.numpy()).mean()
+
+
+def test_centred_steps_are_measured_for_leapfrog_alone():
+    result = refinement.measure([subject_of("parabolic")], given(refine="2"))
+    assert set(result.tables) == {"refinement", "refinement_distances"}
+    assert len(result.sentences) == 1

@@ -4,6 +4,9 @@ Each time step is replaced by m steps of size ``h / m`` with the same weights an
 discretisation of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say
 little about the network. The batch norms between the units have either the running statistics of training, or statistics that
 are computed again on training images after the refinement.
+
+Leapfrog from rest (the second-order network) is refined in a second way, too (`refined_centred`): as the finer steps of the
+first one act later on average, it changes a unit even where the force does not depend on the features.
 """
 
 import argparse
@@ -20,7 +23,14 @@ from pdenet_repro.analysis.options import batch_dependence_note, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms, units
-from pdenet_repro.analysis.weight_variants import BATCH, STATISTICS_IMAGES, refined, variant_accuracies
+from pdenet_repro.analysis.weight_variants import (
+    BATCH,
+    STATISTICS_IMAGES,
+    refined,
+    refined_centred,
+    starts_from_rest,
+    variant_accuracies,
+)
 from pdenet_repro.config.schema import CLASSES
 from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.figures import draw_grid, percent_axis
@@ -40,6 +50,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the accuracy of every refined network, and how far its units' outputs are from those of the finest one."""
     times = sorted({1, *(int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True))})
     accuracy: list[Row] = []
+    centred: list[Row] = []
     distances: list[Row] = []
     result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
     for subject in subjects:
@@ -51,14 +62,23 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
+        if starts_from_rest(units(subject.network)[0].dynamic):
+            finer = ((m, partial(refined_centred, times=m), "renewed") for m in times[1:])
+            centred += variant_accuracies(subject, "steps_for_one", finer, given.images, given.seed)
+            result.sentences += _centred_sentence(subject.name, centred)
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
+    dashed = ""
+    if centred:
+        result.tables["refinement_centred"] = centred
+        dashed = ", dashed: renewed, and finer steps centred at the times of those that they replace"
     result.pictures["refinement"] = Picture(
-        picture(accuracy, distances),
+        picture(accuracy, centred, distances),
         "The same networks with finer time steps",
         f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
-        f"{STATISTICS_IMAGES} training images, dotted: as trained. Right: relative distance of each unit's result to that of the "
-        f"finest refinement, from the same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
+        f"{STATISTICS_IMAGES} training images, dotted: as trained{dashed}. "
+        "Right: relative distance of each unit's result to that of the finest refinement, from the "
+        f"same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
         "over them. A discretised equation keeps its accuracy, and its distance to the limit falls like 1 / m.",
     )
     return result
@@ -107,18 +127,34 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     )
 
 
-def picture(accuracy: Sequence[Row], distances: Sequence[Row]) -> Figure:
+def _centred_sentence(name: str, centred: Sequence[Row]) -> list[str]:
+    rows = where(centred, network=name)
+    if not rows:
+        return []
+    return [
+        f"{name}: with {joined(row['steps_for_one'] for row in rows)} steps in place of one, centred at its time, the accuracy "
+        f"is {joined((100 * row['test_accuracy'] for row in rows), '.1f')} % with renewed batch statistics."
+    ]
+
+
+def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = styles_of(accuracy)
     for i, (network, how) in enumerate(style.items()):
         shift = 1.03 ** (i - (len(style) - 1) / 2)
-        for statistics, line in (("renewed", "-"), ("as trained", ":")):
-            rows = where(accuracy, network=network, statistics=statistics)
+        for table, statistics, line, words in (
+            (accuracy, "renewed", "-", "renewed"),
+            (accuracy, "as trained", ":", "as trained"),
+            (centred, "renewed", "--", "renewed, steps centred"),
+        ):
+            rows = where(table, network=network, statistics=statistics)
+            if not rows:
+                continue
             x, y, low, high = np.array(columns_of(rows, "steps_for_one", "test_accuracy", "low_95", "high_95"))
             left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
-                          elinewidth=0.8, label=f"{network}, batch statistics {statistics}")  # fmt: skip
+                          elinewidth=0.8, label=f"{network}, batch statistics {words}")  # fmt: skip
         own = where(distances, network=network)
         draw_spread(right, own, "steps_for_one", "relative_distance_median", how, alpha=0.1)
     ticks = sorted({row["steps_for_one"] for row in accuracy})
