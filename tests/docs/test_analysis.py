@@ -92,6 +92,15 @@ def test_weights_of_the_three_forces_in_leapfrog_from_rest(m, weights):
         for i in range(3 * m):
             features, before = 2 * features - before + (i // m == step) / m**2, features
         assert features == pytest.approx(weight, abs=1e-3)
+        centred = features + (m - 1) / 2 * (features - before)  # the free motion that `refined_centred` appends
+        assert centred == pytest.approx([3, 2, 1][step])
+
+
+def test_the_second_order_network_fails_with_centred_steps_too():
+    table = rows("second_order", "refinement_centred")
+    assert [(row["steps_for_one"], row["statistics"]) for row in table] == [(m, "renewed") for m in "248"]
+    found = [f"{100 * value:.1f}" for value in column(table, "test_accuracy")]
+    assert "the accuracy is {}, {} and {} % at m = 2, 4 and 8".format(*found) in " ".join(PAGE.split())
 
 
 def test_distances():

@@ -36,7 +36,7 @@ class Subject:
     config: Config
     network: PDENet
     folder: Path | None  # of its run; None if the network has its initial weights
-    distinction: str = ""  # is appended to the name if other networks have the same one
+    distinction: str = ""  # is appended to the name; empty if no other network has the same one
 
     @property
     def dynamic(self) -> str:
@@ -124,11 +124,14 @@ def _with_unique_names(found: Sequence[Subject]) -> list[Subject]:
 
 
 def _distinctions(same: Sequence[Subject]) -> list[str]:
-    """Return what distinguishes networks: few settings or, of networks of equal settings, run folders or numbers."""
+    """Return what distinguishes networks of one name: few settings or, if the settings are equal, run folders or numbers.
+
+    A network by itself is distinguished by nothing.
+    """
     keys = (VARIATION, "data.fraction", "seed", *RESULT_KEYS)
     settings = [{key: format_value(value_of(subject.config, key)) for key in keys} for subject in same]
-    naming = [key for key in distinguishing(settings, keys, [VARIATION]) if key != VARIATION]
-    named = [[values[VARIATION], *(f"{key}={values[key]}" for key in naming)] for values in settings]
+    naming = distinguishing(settings, keys, [VARIATION])
+    named = [[values[key] if key == VARIATION else f"{key}={values[key]}" for key in naming] for values in settings]
     if len(set(map(tuple, named))) == len(same):
         return ["".join(f", {part}" for part in parts if part) for parts in named]
     folders = [subject.folder.resolve() for subject in same if subject.folder]

@@ -33,12 +33,12 @@ def refined(network: PDENet, times: int) -> PDENet:
 
 
 def refined_centred(network: PDENet, times: int) -> PDENet:
-    """Return a copy refined as in `refined`, whose steps act on average at the time of the step that they replace.
+    """Return a copy refined as in `refined`, whose units end ``(1 - 1 / times) h / 2`` later, with free motion at the end.
 
     Leapfrog (8) from rest is a kick by the force at each of the times 0, h, ... and free motion between and after them. The
-    ``times`` kicks of a refined step come at its time and after it, on average ``(1 - 1 / times) h / 2`` late. Here the
-    motion of a unit goes on freely for so long after its end, so that every kick acts as long on average as in the network
-    itself: the output is ``Y + (times - 1) / 2 (Y - Y_previous)`` of the refined unit's last state.
+    ``times`` kicks that replace one come at its time and after it, on average ``(1 - 1 / times) h / 2`` late. With the later
+    end they act on average as long as the kick that they replace. The output is ``Y + (times - 1) / 2 (Y - Y_previous)`` of
+    the refined unit's last state.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def refined_centred(network: PDENet, times: int) -> PDENet:
     """
     network = refined(network, times)
     for unit in units(network):
-        if not starts_from_rest(unit.dynamic):
+        if not is_leapfrog_from_rest(unit.dynamic):
             raise TypeError(f"{type(unit.dynamic).__name__}: must be SecondOrder, which starts from rest")
         unit.dynamic.output = partial(_continued, (times - 1) / 2)  # type: ignore[method-assign]
     return network
 
 
-def starts_from_rest(dynamic: Dynamic) -> bool:
+def is_leapfrog_from_rest(dynamic: Dynamic) -> bool:
     """Return whether the dynamic is leapfrog (8) with ``Y_{-1} = Y_0``."""
     return type(dynamic) is SecondOrder
 

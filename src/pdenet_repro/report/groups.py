@@ -211,7 +211,7 @@ class Grouping:
 def distinguishing(
     settings: Sequence[Mapping[str, str]], keys: Sequence[str], first: Collection[str] = ()
 ) -> list[str]:
-    """Choose few of ``keys`` by whose values each two of ``settings`` differ that differ by any of them.
+    """Choose few of ``keys`` that distinguish all ``settings`` that all ``keys`` together distinguish.
 
     Keys of ``first`` that distinguish anything are chosen in any case.
     """

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_runs import subject_of
 
+from pdenet_repro.analysis import weight_variants
 from pdenet_repro.analysis.refinement import measure as refinement
 from pdenet_repro.analysis.weight_variants import (
     averaged_in_time,
@@ -13,6 +14,7 @@ from pdenet_repro.analysis.weight_variants import (
     refined,
     refined_centred,
     renew_statistics,
+    variant_accuracies,
 )
 from pdenet_repro.networks.dynamics import DYNAMICS
 
@@ -23,7 +25,7 @@ def given(images=10, refine="1,2,4"):
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
-    monkeypatch.setattr(refinement, "STATISTICS_IMAGES", 8)
+    monkeypatch.setattr(weight_variants, "STATISTICS_IMAGES", 8)
 
 
 @pytest.mark.parametrize("dynamic", DYNAMICS)
@@ -120,9 +122,22 @@ def test_the_kind():
     centred = result.tables["refinement_centred"]
     assert [(row["steps_for_one"], row["statistics"]) for row in centred] == [(2, "renewed"), (4, "renewed")]
     assert "with 2, 4 steps in place of one, centred at its time" in result.sentences[1]
-    network = refined_centred(subject.network, 2)
-    renew_statistics(subject, network, 8, 0)
-    assert centred[0]["test_accuracy"] == (predictions(subject, network, images, 25) == labels.numpy()).mean()
+
+
+def test_centred_steps_are_those_of_the_second_refinement(monkeypatch):
+    """A network that is not trained predicts one class for all images, so that accuracies do not show which one was measured."""
+    measured = []
+
+    def recorded(subject, column, variants, images, seed):
+        measured.append([(m, change.func, change.keywords, statistics) for m, change, statistics in variants])
+        return variant_accuracies(subject, column, [], images, seed)
+
+    monkeypatch.setattr(refinement, "variant_accuracies", recorded)
+    monkeypatch.setattr(refinement, "picture", lambda *tables: None)
+    monkeypatch.setattr(refinement, "_sentence", lambda *tables: "")
+    refinement.measure([subject_of("second_order")], given(refine="2,4"))
+    assert measured[1] == [(m, refined_centred, {"times": m}, "renewed") for m in (2, 4)]
+    assert {change for _, change, _, _ in measured[0]} == {refined}
 
 
 def test_centred_steps_are_measured_for_leapfrog_alone():

@@ -5,8 +5,8 @@ discretisation of its equation, its results hardly change; if its accuracy colla
 little about the network. The batch norms between the units have either the running statistics of training, or statistics that
 are computed again on training images after the refinement.
 
-Leapfrog from rest (the second-order network) is refined in a second way, too (`refined_centred`): as the finer steps of the
-first one act later on average, it changes a unit even where the force does not depend on the features.
+This delays the forces of leapfrog from rest (the second-order network), which changes a unit even where the force does not depend
+on the features. A second refinement makes up for the delay (`refined_centred`).
 """
 
 import argparse
@@ -26,9 +26,9 @@ from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms,
 from pdenet_repro.analysis.weight_variants import (
     BATCH,
     STATISTICS_IMAGES,
+    is_leapfrog_from_rest,
     refined,
     refined_centred,
-    starts_from_rest,
     variant_accuracies,
 )
 from pdenet_repro.config.schema import CLASSES
@@ -62,21 +62,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
-        if starts_from_rest(units(subject.network)[0].dynamic):
+        if is_leapfrog_from_rest(units(subject.network)[0].dynamic):
             finer = ((m, partial(refined_centred, times=m), "renewed") for m in times[1:])
             centred += variant_accuracies(subject, "steps_for_one", finer, given.images, given.seed)
             result.sentences += _centred_sentence(subject.name, centred)
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
-    dashed = ""
+    centring = ""
     if centred:
         result.tables["refinement_centred"] = centred
-        dashed = ", dashed: renewed, and finer steps centred at the times of those that they replace"
+        centring = ", dash-dotted: renewed, leapfrog from rest with finer steps that act at the same time on average"
     result.pictures["refinement"] = Picture(
         picture(accuracy, centred, distances),
         "The same networks with finer time steps",
         f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
-        f"{STATISTICS_IMAGES} training images, dotted: as trained{dashed}. "
+        f"{STATISTICS_IMAGES} training images, dotted: as trained{centring}. "
         "Right: relative distance of each unit's result to that of the finest refinement, from the "
         f"same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
         "over them. A discretised equation keeps its accuracy, and its distance to the limit falls like 1 / m.",
@@ -147,7 +147,7 @@ def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence
         for table, statistics, line, words in (
             (accuracy, "renewed", "-", "renewed"),
             (accuracy, "as trained", ":", "as trained"),
-            (centred, "renewed", "--", "renewed, steps centred"),
+            (centred, "renewed", "-.", "renewed, steps centred"),
         ):
             rows = where(table, network=network, statistics=statistics)
             if not rows:
