@@ -1,4 +1,4 @@
-"""Write the three tables of docs/analysis.md on networks without the restrictions and on the number of time steps.
+"""Write three tables and a picture of docs/analysis.md on networks without the restrictions and on the number of time steps.
 
     python scripts/restrictions.py    # after runs were published in docs/results/controls or docs/results/steps
 
@@ -7,23 +7,28 @@ are trained on the same images in the same order, one after the other on one kin
 training of a network with seed 0, from any machine.
 """
 
+import csv
 from collections.abc import Iterable, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import mean
 
+from matplotlib.figure import Figure
 from repeats import accuracies as percent
 from repeats import by_configuration, pooled
 from scipy.stats import t
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.networks.cost import forward_flops
+from pdenet_repro.report.figures import DASHES, colours, draw_grid, percent_axis
 from pdenet_repro.report.run import Run
 from pdenet_repro.report.runs import collect
 from pdenet_repro.report.statistics import mcnemar, paired_interval, t_interval
 
 ROOT = Path(__file__).parents[1]
 PAGE, STUDY = ROOT / "docs" / "analysis.md", ROOT / "docs" / "results" / "controls"
+PICTURE = ROOT / "docs" / "images" / "steps.png"
+ANALYSIS = ROOT / "docs" / "results" / "analysis" / "steps"
 MORE_STEPS = ROOT / "docs" / "results" / "steps"  # networks of other numbers of steps, from another machine
 # The networks of the first table, each with the restricted networks that it is compared with
 COMPARED: dict[str, tuple[str, ...]] = {
@@ -130,28 +135,110 @@ def steps(runs: Sequence[Run]) -> list[list[str]]:
     return rows
 
 
+def by_steps(sets: Iterable[Sequence[Run]]) -> dict[tuple[str, int], Sequence[Run]]:
+    """Return trainings of the restricted networks with seed 0, by dynamic and number of time steps.
+
+    ``sets``: the runs of each configuration, of all studies. Chosen are the configurations that one of the two studies has, with
+    all their published trainings. ValueError is raised for two configurations of one dynamic and number of steps.
+    """
+    found: dict[tuple[str, int], Sequence[Run]] = {}
+    for runs in sets:
+        config, ours = runs[0].config, any({STUDY, MORE_STEPS} & {*run.folder.parents} for run in runs)
+        if ours and config.seed == 0 and config.dynamic in RESTRICTED:
+            place = config.dynamic, config.network.steps
+            if place in found:
+                raise ValueError(
+                    f"{runs[0].folder}: differs from {found[place][0].folder} in more than the number of steps"
+                )
+            found[place] = runs
+    return dict(sorted(found.items()))
+
+
 def trainings(sets: Iterable[Sequence[Run]]) -> list[list[str]]:
     """Return heading and rows of the third table: all trainings with seed 0 of the restricted networks, by number of steps.
 
-    ``sets``: the runs of each configuration, of all studies. The difference of two means has Student's 95 % interval with the
-    standard deviation that all repeated trainings share.
+    ``sets`` as in `by_steps`. The difference of two means has Student's 95 % interval with the standard deviation that all
+    repeated trainings share.
     """
     every = list(sets)
     deviation, freedom = pooled([percent(runs) for runs in every])
-    ours = (runs for runs in every if any({STUDY, MORE_STEPS} & {*run.folder.parents} for run in runs))
-    of = {(runs[0].dynamic, runs[0].config.network.steps): runs for runs in ours if runs[0].config.seed == 0}
+    networks_by_steps = by_steps(every)
     rows = [["network", "steps", "h", "test %, each training", "mean", f"minus {STEPS} steps (95 %)"]]
-    for (dynamic, number), runs in sorted(of.items(), key=lambda item: item[0][1]):
-        if dynamic in RESTRICTED:
-            reference = of[dynamic, STEPS]
-            half = t.ppf(0.975, freedom) * deviation * sqrt(1 / len(runs) + 1 / len(reference))
-            minus = mean(percent(runs)) - mean(percent(reference))
-            about = [facts_of(dynamic).label, str(number), f"{runs[0].config.network.step_size:g}"]
-            each = ", ".join(f"{value:.2f}" for value in sorted(percent(runs)))
-            interval = f"{minus:+.2f} ({minus - half:+.2f} to {minus + half:+.2f})" if number != STEPS else ""
-            rows.append([*about, each, f"{mean(percent(runs)):.2f}", interval])
-    labels = [facts_of(dynamic).label for dynamic in RESTRICTED]
-    return [rows[0], *sorted(rows[1:], key=lambda row: labels.index(row[0]))]
+    for (dynamic, number), runs in sorted(networks_by_steps.items(), key=lambda item: RESTRICTED.index(item[0][0])):
+        reference = networks_by_steps[dynamic, STEPS]
+        half = t.ppf(0.975, freedom) * deviation * sqrt(1 / len(runs) + 1 / len(reference))
+        minus = mean(percent(runs)) - mean(percent(reference))
+        about = [facts_of(dynamic).label, str(number), f"{runs[0].config.network.step_size:g}"]
+        each = ", ".join(f"{value:.2f}" for value in sorted(percent(runs)))
+        interval = f"{minus:+.2f} ({minus - half:+.2f} to {minus + half:+.2f})" if number != STEPS else ""
+        rows.append([*about, each, f"{mean(percent(runs)):.2f}", interval])
+    return rows
+
+
+def published_rows(table: str, dynamic: str, steps: int) -> list[dict[str, str]]:
+    """Return the rows of a published table of the analysis of networks by number of steps that are about one of them."""
+    name = facts_of(dynamic).label + (f", steps-{steps}" if steps != STEPS else "")
+    with (ANALYSIS / f"{table}.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["network"] == name]
+
+
+def shares_at_the_end(dynamic: str, steps: int) -> list[float]:
+    """Return the share of the energy above half the Nyquist frequency at the end of each unit, of the published analysis.
+
+    No shares are returned if the network was not analysed.
+    """
+    rows = (row for row in published_rows("smoothing", dynamic, steps) if row["unit"] != "0")
+    last = {row["unit"]: float(row["share_0.5_to_1_nyquist_median"]) for row in rows}  # the last step of each unit
+    return list(last.values())
+
+
+def kept_when_refined(dynamic: str, steps: int) -> float | None:
+    """Return the accuracy with each time step divided into two over that undivided, batch statistics renewed, as published.
+
+    None is returned if the network was not refined.
+    """
+    rows = published_rows("refinement", dynamic, steps)
+    accuracy = {row["steps_for_one"]: float(row["test_accuracy"]) for row in rows if row["statistics"] == "renewed"}
+    return accuracy["2"] / accuracy["1"] if accuracy else None
+
+
+def picture(sets: Iterable[Sequence[Run]]) -> Figure:
+    """Draw, by number of time steps to one final time, what networks reach, what refinement leaves, and high frequencies."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    networks_by_steps = by_steps(sets)
+    for dynamic, colour in colours(RESTRICTED).items():
+        facts = facts_of(dynamic)
+        reached = {
+            n: [run.accuracy for run in runs] for (name, n), runs in networks_by_steps.items() if name == dynamic
+        }
+        left.plot(list(reached), [mean(values) for values in reached.values()], color=colour)
+        left.plot([], [], facts.marker, linestyle="-", color=colour, label=facts.label)
+        for number, values in reached.items():
+            left.plot([number] * len(values), values, facts.marker, color=colour, markersize=5, alpha=0.6)
+        kept = {number: share for number in reached if (share := kept_when_refined(dynamic, number))}
+        middle.plot(
+            list(kept), list(kept.values()), marker=facts.marker, color=colour, label=facts.label if kept else None
+        )
+        shares = {number: found for number in reached if (found := shares_at_the_end(dynamic, number))}
+        for unit, of_unit in enumerate(zip(*shares.values(), strict=True)):
+            right.plot(list(shares), of_unit, DASHES[unit % len(DASHES)], marker=facts.marker, markersize=5, color=colour,
+                       label=f"{facts.label}, unit {unit + 1}")  # fmt: skip
+    ticks = sorted({number for _, number in networks_by_steps})
+    for axis in (left, middle, right):
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [str(number) for number in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("time steps to T = 3 in each unit")
+        draw_grid(axis)
+        percent_axis(axis.yaxis)
+        axis.legend(fontsize=8, frameon=False, ncols=2 if axis is right else 1)
+    left.set_ylabel("test accuracy, 500 images")
+    middle.set_ylim(0, 1.05)
+    middle.set_ylabel("share of the accuracy left with\nevery step divided into two")
+    right.set_ylim(0, 0.37)  # room for the legend
+    right.set_ylabel("energy above half the Nyquist\nfrequency at the end of the unit")
+    return figure
 
 
 def heading(seeds: Sequence[int], minus: str) -> list[str]:
@@ -184,8 +271,10 @@ def published() -> list[Run]:
 
 
 def main() -> None:
-    """Write the tables into the page."""
-    PAGE.write_text(with_tables(PAGE.read_text(), published(), by_configuration()))
+    """Write the tables into the page, and the picture."""
+    sets = by_configuration()
+    PAGE.write_text(with_tables(PAGE.read_text(), published(), sets))
+    picture(sets).savefig(PICTURE, dpi=150)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,15 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "analysis.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
-# Networks by label, each with the folder of its analyses: those of the package, of recipe=authors, on 500 images
+# Networks by label (the dynamic, then what else distinguishes it), each with the folder of its analyses: those of the package, of
+# recipe=authors, on 500 images, by number of time steps
 PRETRAINED = {"parabolic": "parabolic", "Hamiltonian": "hamiltonian", "second-order": "second_order"}
 AUTHORS = dict.fromkeys(PRETRAINED, "authors")
 CONTROLS = dict.fromkeys([*PRETRAINED, "ResNet", "expansive"], "controls")
+STEPS = dict.fromkeys(
+    [name + steps for name in ("parabolic", "Hamiltonian") for steps in (", steps-1", ", steps-2", "", ", steps-6")],
+    "steps",
+)
 KINDS = (
     "stability", "sensitivity", "spectrum", "energy", "smoothing",
     "refinement", "kernels", "stencils", "reversibility", "robustness",
@@ -42,7 +47,9 @@ class Network:
 
     def rows(self, table: str, **chosen: str) -> Rows:
         """Return the network's rows of a CSV table whose columns begin with these values; none if there is no such table."""
-        path, name = FOLDER / self.folder / f"{table}.csv", self.label + ", initial weights" * self.initial
+        path = FOLDER / self.folder / f"{table}.csv"
+        dynamic, *distinction = self.label.split(", ")
+        name = ", ".join([dynamic, *["initial weights"] * self.initial, *distinction])  # as `Subject.name`
         if not path.is_file():
             return []
         with path.open(newline="") as file:
@@ -136,9 +143,9 @@ def high_frequencies(of: Network) -> str:
     return ", ".join(f"{100 * each[0]:.0f} to {100 * each[-1]:.0f}" for each in shares)
 
 
-def refined(of: Network, statistics: str) -> str:
-    """Return the test accuracies, per cent, with each time step refined into 1, 2, 4, ... steps."""
-    values = numbers(of.rows("refinement", statistics=statistics), "test_accuracy")
+def refined(of: Network, statistics: str, table: str = "refinement") -> str:
+    """Return the test accuracies, per cent, with each time step refined into 1, 2, 4, ... steps (if centred, 2, 4, ...)."""
+    values = numbers(of.rows(table, statistics=statistics), "test_accuracy")
     return ", ".join(f"{100 * value:.1f}" for value in values)
 
 
@@ -181,6 +188,8 @@ REFINEMENT: tuple[Line, ...] = (
     ("test accuracy with 1, 2, 4, ... steps in place of each time step, batch statistics renewed, %", "refinement",
      lambda of: refined(of, "renewed")),
     ("the same, batch statistics of training, %", "refinement", lambda of: refined(of, "as trained")),
+    ("test accuracy with 2, 4, ... steps that act at the same time on average, batch statistics renewed, %", "refinement",
+     lambda of: refined(of, "renewed", "refinement_centred")),
     ("relative distance of the units' outputs to those with the finest steps", "refinement", distances),
     ("test accuracy with each step's kernels, with their average, with the average and renewed batch statistics, %", "kernels",
      averaged),
@@ -221,10 +230,12 @@ LINES: tuple[Line, ...] = (
     ("largest relative error of the first states after running backwards, in float64, float32, with bfloat16 layers, all in "
      "bfloat16", "reversibility", reversal),
 )  # fmt: skip
+OF_STEPS: tuple[Line, ...] = tuple(line for line in REFINEMENT if line[1] in ("refinement", "smoothing"))
 TABLES = {
     "trained_networks": (PRETRAINED, LINES),
     "networks of recipe=authors": (AUTHORS, REFINEMENT),
     "networks on 500 images": (CONTROLS, LINES),
+    "networks by number of steps": (STEPS, OF_STEPS),
 }  # of the page, by their mark
 
 
@@ -233,7 +244,10 @@ def side_by_side(networks: Mapping[str, str], lines: Sequence[Line]) -> str:
 
     ``networks``: for each label in the published tables their folder.
     """
-    table = [f"| | kind | {' | '.join(networks)} |", "|---" * (len(networks) + 2) + "|"]
+    table = [
+        f"| | kind | {' | '.join(heading(*each) for each in networks.items())} |",
+        "|---" * (len(networks) + 2) + "|",
+    ]
     for words, kind, read in lines:
         cells = []
         for label, folder in networks.items():
@@ -242,6 +256,12 @@ def side_by_side(networks: Mapping[str, str], lines: Sequence[Line]) -> str:
         if any(cells):
             table.append(f"| {words} | [`{kind}`](results/analysis/README.md) | {' | '.join(cells)} |")
     return "\n".join(table)
+
+
+def heading(label: str, folder: str) -> str:
+    """Return the heading of a network's column; in the folder ``steps`` it has the number of time steps."""
+    name, _, steps = label.partition(", steps-")
+    return f"{name}, {steps or 3} step{'s' * (steps != '1')}" if folder == "steps" else label
 
 
 def folders() -> Iterator[str]:
@@ -258,7 +278,7 @@ def index() -> str:
         "Each folder here is what `python -m pdenet_repro.analysis KIND NETWORKS --output FOLDER` wrote of trained networks:",
         "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images,",
         "`outputs/theory-stl10-paper` networks on 500 images, seed 0: parabolic, Hamiltonian and",
-        "second-order of stl10-paper, ResNet and expansive of controls.",
+        "second-order of stl10-paper, ResNet and expansive of controls; in `steps` also networks with 1, 2 and 6 time steps.",
         "What the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
         "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
     ]

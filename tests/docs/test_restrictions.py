@@ -87,8 +87,8 @@ def test_every_decimal_number_is_published():
     """Beside those in the tables: numbers that the other tests check, and versions of programs."""
     tables = "\n".join(line for line in PAGE.split(f"## {HEADING}")[1].split("\n") if line.startswith("|"))
     derived = (
-        "4.93 1.89 0.95 2.8 2.0 3.1 42.89 42.81 46.33 3.79 4.67 3.85 6.11 2.11 0.1 0.6 0.36 0.39 4.83 5.45 0.105 72.90 50.40 "
-        "45.64 46.29 45.02 46.61 0.5"
+        "0.105 0.4 0.9 0.92 1.44 2.1 2.12 2.5 2.7 3.0 3.79 3.8 3.85 4.5 4.6 4.7 4.93 5.5 6.94 8.8 9.3 45.02 45.64 "
+        "46.29 46.61 50.40 72.90"
     )
     assert decimals(PROSE) <= decimals(tables) | set(derived.split())
 
@@ -148,7 +148,7 @@ def test_what_the_runs_are():
     assert NETWORKS["parabolic", 3][0].summary["subset_sha256"] != NETWORKS["parabolic", 3][1].summary["subset_sha256"]
     changes = [100 * abs(of_seed[0].accuracy - of_seed[1].accuracy) for of_seed in NETWORKS.values()]
     assert f"by up to {max(changes):.2f} points" in PROSE
-    assert ({steps for _, steps in NETWORKS} == {1, 3}) == ("Networks of 2 and 6 steps are not trained yet" in PROSE)
+    assert {steps for _, steps in NETWORKS} == {1, 3}, "a page says that others are from CPUs alone"
 
 
 def test_the_restrictions_of_two_networks_cost_accuracy_in_both_seeds():
@@ -170,7 +170,7 @@ def test_no_cost_of_the_hamiltonian_network_is_seen():
 
 def test_differences_and_the_scatter_of_new_trainings():
     sets, deviation, freedom = scatter()
-    assert (sum(map(len, sets)), len(sets), min(map(len, sets)), max(map(len, sets))) == (24, 7, 2, 6)
+    assert (sum(map(len, sets)), len(sets), min(map(len, sets)), max(map(len, sets))) == (28, 9, 2, 6)
     assert f"standard deviation of {deviation:.2f} points" in PROSE
     assert f"more than {repeats.limit(deviation, freedom):.1f} points in 5 % of cases" in PROSE
     of_a_mean = t.ppf(0.975, freedom) * deviation  # of two differences, each of two trainings
@@ -204,8 +204,6 @@ def test_differences_from_all_trainings_with_seed_0():
     assert f"the six means {span(means)};" in PROSE
     least = min(100 * NETWORKS[pair[0]][0].accuracy - max(of[pair[1][0]]) for pair in COSTS)
     assert f"at least {least:.2f}." in PROSE
-    steps = [differences(pair)[0] - shift[pair[1][0]] for pair in FEWER_STEPS]
-    assert "at seed 0 are " + " and ".join(f"{value:.2f}" for value in steps) in PROSE
 
 
 def test_what_two_seeds_say_of_other_images():

@@ -30,6 +30,17 @@ def test_a_cell_has_the_trained_value_and_the_initial_one_in_brackets(script, tm
     assert len(cells) == 4
 
 
+def test_the_initial_weights_of_a_network_of_other_settings_are_found(script, tmp_path, monkeypatch):
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "kernels.csv").write_text(
+        'network,value\n"parabolic, steps-1",1\n"parabolic, initial weights, steps-1",2\n"parabolic, initial weights",3\n'
+    )
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    for initial, value in ((False, "1"), (True, "2")):
+        (row,) = script.Network("steps", "parabolic, steps-1", initial).rows("kernels")
+        assert row["value"] == value
+
+
 def test_the_networks_of_one_folder_are_distinguished_by_their_labels(script, tmp_path, monkeypatch):
     (tmp_path / "authors").mkdir()
     (tmp_path / "authors" / "kernels.csv").write_text(

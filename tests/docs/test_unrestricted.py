@@ -7,7 +7,7 @@ from math import isnan
 from published_analyses import FOLDER, PAGE, decimals, everything, sentences
 
 HEADING = "## What networks with and without the restrictions do"
-PART = PAGE.split(f"\n{HEADING}\n")[1].split("\n## ")[0]
+PART = PAGE.split(f"\n{HEADING}\n")[1].split("\n## ")[0].split("\n### ")[0]
 PROSE = "\n".join(line for line in PART.split("\n") if not line.startswith(("|", "!", "<!--")))
 WORDS = " ".join(PROSE.split())
 LABELS = {
@@ -50,7 +50,7 @@ def accuracies(label):
 def test_every_decimal_number_is_published():
     tables = "\n".join(line for line in PART.split("\n") if line.startswith("|"))
     known = decimals("\n".join([*sentences("controls"), tables]))
-    others = "0.17 0.76 0.02 0.01 3.36 3.91 4.28 2.8 2.15 2.11"  # which other tests find, and versions
+    others = "0.17 0.76 0.02 0.01 3.36 3.91 4.28 2.7 2.15 2.11"  # which other tests find, and versions
     accuracies = {f"{100 * value:.2f}" for value in LABELS.values()}
     assert decimals(PROSE) <= known | accuracies | DERIVED | set(others.split())
 
@@ -132,8 +132,8 @@ def test_accuracies_and_the_scatter_of_trainings():
     assert "{:.2f} and {:.2f} points more accurate than the parabolic".format(*ahead) in WORDS
     below, above = (LABELS["second-order"], LABELS["parabolic"]), (LABELS["ResNet"], LABELS["expansive"])
     assert f"{100 * (min(above) - max(below)):.2f} to {100 * (max(above) - min(below)):.2f} points, is more" in WORDS
-    assert 100 * (min(above) - max(below)) > 2.8 > 100 * (max(LABELS.values()) - LABELS["Hamiltonian"])
-    assert 100 * (LABELS["Hamiltonian"] - min(below)) < 2.8
+    assert 100 * (min(above) - max(below)) > 2.7 > 100 * (max(LABELS.values()) - LABELS["Hamiltonian"])
+    assert 100 * (LABELS["Hamiltonian"] - min(below)) < 2.7
     with (FOLDER.parent / "repeats.csv").open(newline="") as file:
         of_seed_0 = [
             float(row["test_accuracy"])
