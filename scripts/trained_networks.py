@@ -172,6 +172,12 @@ def forces(of: Network) -> str:
     return span([100 * float(row["force_max"]) / float(row["force_bound"]) for row in rows], ".0f")
 
 
+def at_resolutions(of: Network, stencils: str) -> str:
+    """Return the test accuracies, per cent, on images of other sizes with ``unchanged`` or ``rescaled`` stencils."""
+    values = numbers(of.rows("stencils_resolution", stencils=stencils), "test_accuracy")
+    return ", ".join(f"{100 * value:.1f}" for value in values)
+
+
 def reversal(of: Network) -> str:
     """Return the largest relative error of the first states in each precision."""
     rows = of.rows("reversibility")
@@ -227,6 +233,10 @@ LINES: tuple[Line, ...] = (
     ("largest force over the bound that the norm gives, %, range of the layers", "energy", forces),
     ("largest entry of a kernel", "kernels", lambda of: by_unit(of.rows("kernels"), "entry_max", 2)),
     ("largest operator norm", "kernels", lambda of: by_unit(of.rows("kernels"), "operator_norm_max")),
+    ("test accuracy at 48, 72 and 144 pixels, kernels unchanged, batch statistics renewed, %", "stencils",
+     lambda of: at_resolutions(of, "unchanged")),
+    ("the same, kernels rescaled as differential operators, time steps refined with the mesh, %", "stencils",
+     lambda of: at_resolutions(of, "rescaled")),
     ("largest relative error of the first states after running backwards, in float64, float32, with bfloat16 layers, all in "
      "bfloat16", "reversibility", reversal),
 )  # fmt: skip

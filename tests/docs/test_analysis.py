@@ -1,6 +1,7 @@
 """What docs/analysis.md says of trained networks holds in the published analyses, and its numbers are theirs."""
 
 import csv
+import re
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -33,7 +34,7 @@ def test_every_decimal_number_is_published():
     known = decimals("\n".join([*sentences(), tables]))
     derived = (
         "3.4 7.6 0.00004 0.17 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
-        "0.24 0.25 0.60 1.0 10.5 19.4"
+        "0.24 0.25 0.60 1.0 10.5 19.4 0.0001"
     )
     assert decimals(section("What trained networks do")) <= known | set(derived.split())
 
@@ -94,6 +95,43 @@ def test_weights_of_the_three_forces_in_leapfrog_from_rest(m, weights):
         assert features == pytest.approx(weight, abs=1e-3)
         centred = features + (m - 1) / 2 * (features - before)  # the free motion that `refined_centred` appends
         assert centred == pytest.approx([3, 2, 1][step])
+
+
+def test_resolutions():
+    text = " ".join(PAGE.split())
+    found = {}
+    for network in NETWORKS:
+        table = rows(network, "stencils_resolution")
+        found[network] = {(row["side_pixels"], row["stencils"]): 100 * float(row["test_accuracy"]) for row in table}
+        assert {row["test_images"] for row in table} == {"1000"}
+        p_values = [float(row["mcnemar_p"]) for row in table if row["stencils"] == "rescaled"]
+        assert len(p_values) == 3
+        assert max(p_values) < 1e-4
+        for side in ("48", "72", "144"):
+            assert found[network][side, "rescaled"] < found[network][side, "unchanged"] < found[network]["96", "native"]
+    kept = found["hamiltonian"]
+    shares = {
+        network: [of[side, "rescaled"] / of["96", "native"] for side in ("48", "72", "144")]
+        for network, of in found.items()
+    }
+    assert shares["hamiltonian"] == [max(each) for each in zip(*shares.values(), strict=True)]
+    words = f"of {kept['96', 'native']:.1f} % at 96 pixels it keeps {kept['72', 'rescaled']:.1f} % at 72"
+    assert f"{words} and {kept['144', 'rescaled']:.1f} % at 144 pixels" in text
+    assert f"with unchanged kernels {kept['72', 'unchanged']:.1f} and {kept['144', 'unchanged']:.1f} %" in text
+    low = [found[network]["144", "rescaled"] for network in ("parabolic", "second_order")]
+    assert "fall to {:.1f} and {:.1f} %".format(*low) in text
+
+
+def test_symbols_of_the_kernels():
+    text, said = " ".join(PAGE.split()), [each for each in sentences() if "squared symbols are" in each]
+    assert len(said) == 3
+    low, high = ([float(re.search(rf"(\d\.\d\d) \({band}\)", each)[1]) for each in said] for band in ("low", "high"))
+    odd = [int(re.search(r"(\d+)% of the kernels is odd", each)[1]) for each in said]
+    assert (
+        f"are {min(low)} to {max(low)} times their mean at low and {min(high):.2f} to {max(high):.2f} times at high"
+        in text
+    )
+    assert f"and {min(odd)} to {max(odd)} % of the kernels is odd" in text
 
 
 def test_the_second_order_network_fails_with_centred_steps_too():
