@@ -1,4 +1,4 @@
-"""Write three tables and a picture of docs/analysis.md on networks without the restrictions and on the number of time steps.
+"""Write three tables and a picture of docs/restrictions.md on networks without the restrictions and on the number of time steps.
 
     python scripts/restrictions.py    # after runs were published in docs/results/controls or docs/results/steps
 
@@ -26,7 +26,7 @@ from pdenet_repro.report.runs import collect
 from pdenet_repro.report.statistics import mcnemar, paired_interval, t_interval
 
 ROOT = Path(__file__).parents[1]
-PAGE, STUDY = ROOT / "docs" / "analysis.md", ROOT / "docs" / "results" / "controls"
+PAGE, STUDY = ROOT / "docs" / "restrictions.md", ROOT / "docs" / "results" / "controls"
 PICTURE = ROOT / "docs" / "images" / "steps.png"
 ANALYSIS = ROOT / "docs" / "results" / "analysis" / "steps"
 MORE_STEPS = ROOT / "docs" / "results" / "steps"  # networks of other numbers of steps, from another machine

@@ -5,7 +5,7 @@
     python scripts/trained_networks.py                                                          # after those commands
 
 The script writes docs/results/analysis/README.md, which lists every result with its command, and the tables of numbers in
-docs/analysis.md, each between two comments.
+docs/analysis.md and docs/restrictions.md, each between two comments.
 """
 
 import csv
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "analysis.md"
+PAGES = ROOT / "docs" / "analysis.md", ROOT / "docs" / "restrictions.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
 # Networks by label (the dynamic, then what else distinguishes it), each with the folder of its analyses: those of the package, of
 # recipe=authors, on 500 images, by number of time steps
@@ -289,7 +289,8 @@ def index() -> str:
         "`pretrained:NAME` comes with the package, `outputs/figures-stl10-authors` is the study of recipe=authors on all images,",
         "`outputs/theory-stl10-paper` networks on 500 images, seed 0: parabolic, Hamiltonian and",
         "second-order of stl10-paper, ResNet and expansive of controls; in `steps` also networks with 1, 2 and 6 time steps.",
-        "What the numbers mean is in [analysis.md](../../analysis.md). This page is written by",
+        "What the numbers mean is in [analysis.md](../../analysis.md) and [restrictions.md](../../restrictions.md).",
+        "This page is written by",
         "[scripts/trained_networks.py](../../../scripts/trained_networks.py).",
     ]
     for name in folders():
@@ -313,18 +314,20 @@ def index() -> str:
 
 
 def with_tables(page: str) -> str:
-    """Return the page with each table between its two comments."""
+    """Return the page with each table between its two comments, if it has these."""
     for mark, (networks, lines) in TABLES.items():
         start, end = f"<!-- {mark}: written by scripts/trained_networks.py -->", f"<!-- {mark}: end -->"
-        before, rest = page.split(start)
-        page = f"{before}{start}\n\n{side_by_side(networks, lines)}\n\n{end}{rest.split(end)[1]}"
+        if start in page:
+            before, rest = page.split(start)
+            page = f"{before}{start}\n\n{side_by_side(networks, lines)}\n\n{end}{rest.split(end)[1]}"
     return page
 
 
 def main() -> None:
     """Write the index page and the tables."""
     (FOLDER / "README.md").write_text(index())
-    PAGE.write_text(with_tables(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))
 
 
 if __name__ == "__main__":

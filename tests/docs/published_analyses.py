@@ -1,4 +1,4 @@
-"""The published analyses of the trained networks, and the numbers that docs/analysis.md quotes of them."""
+"""The published analyses of the trained networks, and the numbers that docs/analysis.md and restrictions.md quote of them."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "results" / "analysis"
 PAGE = (DOCS / "analysis.md").read_text()
+RESTRICTIONS = (DOCS / "restrictions.md").read_text()
 NETWORKS = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian", "second_order": "second-order"}
 INITIAL = ", initial weights"
 
@@ -45,8 +46,12 @@ def sentences(folder="*"):
 
 
 def section(heading):
-    """The prose of a section of the page: without tables, pictures, links' targets and code."""
-    text = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """The prose of a section of docs/analysis.md."""
+    return prose(PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0])
+
+
+def prose(text):
+    """A part of a page without tables, pictures, links' targets and code."""
     text = "\n".join(line for line in text.split("\n") if not line.startswith(("|", "!", "<!--")))
     return re.sub(r"\]\([^)]*\)|`[^`]*`", " ", text)
 

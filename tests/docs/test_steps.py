@@ -1,4 +1,4 @@
-"""Networks by their number of time steps in docs/analysis.md: each number is that of the published runs and analyses."""
+"""Networks by their number of time steps in docs/restrictions.md: each number is that of the published runs and analyses."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from statistics import mean
 
 import pytest
 from project_scripts import load
-from published_analyses import PAGE, decimals, everything, sentences
+from published_analyses import RESTRICTIONS, decimals, everything, sentences
 from scipy.stats import t
 
 script, repeats = load("restrictions"), load("repeats")
 SETS = repeats.by_configuration()
-WORDS = " ".join(PAGE.split())
+WORDS = " ".join(RESTRICTIONS.split())
 NAMES = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian"}
 STEPS = (1, 2, 3, 6)
 
@@ -157,7 +157,7 @@ def test_refinement_by_number_of_steps():
 
 
 def test_every_decimal_number_is_published():
-    part = PAGE.split("\n### Networks with 1, 2, 3 and 6 steps, refined\n")[1].split("\n## ")[0]
+    part = RESTRICTIONS.split("\n### Networks with 1, 2, 3 and 6 steps, refined\n")[1].split("\n## ")[0]
     known = decimals("\n".join([*sentences("steps"), *(line for line in part.split("\n") if line.startswith("|"))]))
     prose = "\n".join(line for line in part.split("\n") if not line.startswith("|"))
     rounded = {"0.06", "0.08", "0.25", "0.50", "1.10", "1.5"}  # as the other tests have them

@@ -11,8 +11,9 @@ def script():
 
 def test_index_and_tables_are_of_the_published_analyses(script):
     assert (script.FOLDER / "README.md").read_text() == script.index()
-    page = script.PAGE.read_text()
-    assert script.with_tables(page) == page
+    pages = [page.read_text() for page in script.PAGES]
+    assert [script.with_tables(page) for page in pages] == pages
+    assert all("".join(pages).count(f"<!-- {mark}: written by") == 1 for mark in script.TABLES)
 
 
 def test_a_cell_has_the_trained_value_and_the_initial_one_in_brackets(script, tmp_path, monkeypatch):

@@ -1,13 +1,13 @@
-"""What docs/analysis.md says of networks with and without the restrictions holds in their published analyses."""
+"""What docs/restrictions.md says of networks with and without the restrictions holds in their published analyses."""
 
 import csv
 import json
 from math import isnan
 
-from published_analyses import FOLDER, PAGE, decimals, everything, sentences
+from published_analyses import FOLDER, RESTRICTIONS, decimals, everything, sentences
 
 HEADING = "## What networks with and without the restrictions do"
-PART = PAGE.split(f"\n{HEADING}\n")[1].split("\n## ")[0].split("\n### ")[0]
+PART = RESTRICTIONS.split(f"\n{HEADING}\n")[1].split("\n## ")[0].split("\n### ")[0]
 PROSE = "\n".join(line for line in PART.split("\n") if not line.startswith(("|", "!", "<!--")))
 WORDS = " ".join(PROSE.split())
 LABELS = {

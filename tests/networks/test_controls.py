@@ -102,7 +102,7 @@ def test_starts_parabolic_is_parabolic_before_training_and_its_kernels_are_train
     assert not torch.allclose(of_unit.kernel1.grad, -of_unit.kernel2.grad)
 
 
-def test_the_file_prints_the_sizes_of_every_control_that_docs_analysis_has(capsys):
+def test_the_file_prints_the_sizes_of_every_control_that_docs_restrictions_has(capsys):
     runpy.run_path(str(CONTROLS), run_name="__main__")
     lines = [re.split(r" *\[|\] *|  +", line) for line in capsys.readouterr().out.splitlines()[1:]]
     assert [name for name, *_ in lines].count("resnet") == 2
@@ -110,7 +110,7 @@ def test_the_file_prints_the_sizes_of_every_control_that_docs_analysis_has(capsy
     printed = {
         (w, weights, f"{int(operations.replace(',', '')) / 1e9:.2f} · 10⁹") for _, w, weights, operations in lines
     }
-    page = (CONTROLS.parents[1] / "analysis.md").read_text()
+    page = (CONTROLS.parents[1] / "restrictions.md").read_text()
     rows = page.split("| network | widths | weights |")[1].split("\n\n")[0].splitlines()[2:]
     table = {tuple(row.strip("|").split(" | ")[1:4]) for row in rows} - {("", "", "")}
     ((_, weights, operations),) = printed - table
