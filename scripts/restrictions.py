@@ -7,7 +7,6 @@ are trained on the same images in the same order, one after the other on one kin
 training of a network with seed 0, from any machine.
 """
 
-import csv
 from collections.abc import Iterable, Sequence
 from math import sqrt
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from repeats import accuracies as percent
 from repeats import by_configuration, pooled
 from scipy.stats import t
+from trained_networks import Network as Analysed
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.networks.cost import forward_flops
@@ -28,7 +28,6 @@ from pdenet_repro.report.statistics import mcnemar, paired_interval, t_interval
 ROOT = Path(__file__).parents[1]
 PAGE, STUDY = ROOT / "docs" / "restrictions.md", ROOT / "docs" / "results" / "controls"
 PICTURE = ROOT / "docs" / "images" / "steps.png"
-ANALYSIS = ROOT / "docs" / "results" / "analysis" / "steps"
 MORE_STEPS = ROOT / "docs" / "results" / "steps"  # networks of other numbers of steps, from another machine
 # The networks of the first table, each with the restricted networks that it is compared with
 COMPARED: dict[str, tuple[str, ...]] = {
@@ -175,11 +174,9 @@ def trainings(sets: Iterable[Sequence[Run]]) -> list[list[str]]:
     return rows
 
 
-def published_rows(table: str, dynamic: str, steps: int) -> list[dict[str, str]]:
-    """Return the rows of a published table of the analysis of networks by number of steps that are about one of them."""
-    name = facts_of(dynamic).label + (f", steps-{steps}" if steps != STEPS else "")
-    with (ANALYSIS / f"{table}.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["network"] == name]
+def analysed(dynamic: str, steps: int) -> Analysed:
+    """Return a network of the published analyses of networks by number of steps."""
+    return Analysed("steps", facts_of(dynamic).label + (f", steps-{steps}" if steps != STEPS else ""))
 
 
 def shares_at_the_end(dynamic: str, steps: int) -> list[float]:
@@ -187,7 +184,7 @@ def shares_at_the_end(dynamic: str, steps: int) -> list[float]:
 
     No shares are returned if the network was not analysed.
     """
-    rows = (row for row in published_rows("smoothing", dynamic, steps) if row["unit"] != "0")
+    rows = (row for row in analysed(dynamic, steps).rows("smoothing") if row["unit"] != "0")
     last = {row["unit"]: float(row["share_0.5_to_1_nyquist_median"]) for row in rows}  # the last step of each unit
     return list(last.values())
 
@@ -197,8 +194,8 @@ def kept_when_refined(dynamic: str, steps: int) -> float | None:
 
     None is returned if the network was not refined.
     """
-    rows = published_rows("refinement", dynamic, steps)
-    accuracy = {row["steps_for_one"]: float(row["test_accuracy"]) for row in rows if row["statistics"] == "renewed"}
+    rows = analysed(dynamic, steps).rows("refinement", statistics="renewed")
+    accuracy = {row["steps_for_one"]: float(row["test_accuracy"]) for row in rows}
     return accuracy["2"] / accuracy["1"] if accuracy else None
 
 

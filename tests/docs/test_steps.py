@@ -1,6 +1,5 @@
 """Networks by their number of time steps in docs/restrictions.md: each number is that of the published runs and analyses."""
 
-import json
 import re
 from math import sqrt
 from statistics import mean
@@ -18,15 +17,9 @@ STEPS = (1, 2, 3, 6)
 
 
 def trainings(dynamic, steps):
-    """All published trainings on 500 images with seed 0 and the settings of ``study=steps``."""
-    ours = [
-        runs
-        for runs in SETS
-        if (runs[0].dynamic, runs[0].config.seed, runs[0].config.network.steps) == (dynamic, 0, steps)
-        and any(run.folder.is_relative_to(folder) for run in runs for folder in (script.STUDY, script.MORE_STEPS))
-    ]
-    (found,) = ours
-    assert {run.images for run in found} == {500}
+    """Accuracies of all published trainings on 500 images with seed 0 and the settings of ``study=steps``, per cent."""
+    found = script.by_steps(SETS)[dynamic, steps]
+    assert {(run.images, run.config.seed) for run in found} == {(500, 0)}
     assert {run.config.network.steps * run.config.network.step_size for run in found} == {3}
     return repeats.accuracies(found)
 
@@ -94,8 +87,7 @@ def test_rates_and_decay_by_number_of_steps():
 def shares(dynamic, steps, initial=False):
     """Share of the energy above half the Nyquist frequency at the end of each unit, per cent, in the analysis' sentences."""
     name = NAMES[dynamic] + ", initial weights" * initial + (f", steps-{steps}" if steps != 3 else "")
-    text = json.loads((script.ANALYSIS / "smoothing.json").read_text())["sentences"]
-    (sentence,) = (each for each in text if each.startswith(f"{name}: share"))
+    (sentence,) = (each for each in sentences("steps") if each.startswith(f"{name}: share"))
     found = [float(value) for value in re.findall(r" to (\d+\.\d)%", sentence)]
     assert len(found) == 4
     return found

@@ -140,7 +140,8 @@ def test_centred_steps_are_those_of_the_second_refinement(monkeypatch):
     assert {change for _, change, _, _ in measured[0]} == {refined}
 
 
-def test_centred_steps_are_measured_for_leapfrog_alone():
-    result = refinement.measure([subject_of("parabolic")], given(refine="2"))
-    assert set(result.tables) == {"refinement", "refinement_distances"}
-    assert len(result.sentences) == 1
+def test_centred_steps_are_measured_for_refined_leapfrog_alone():
+    for dynamic, refine in (("parabolic", "2"), ("second_order", "1")):
+        result = refinement.measure([subject_of(dynamic)], given(refine=refine))
+        assert set(result.tables) == {"refinement", "refinement_distances"}
+        assert len(result.sentences) == 1

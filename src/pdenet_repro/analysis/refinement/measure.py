@@ -62,10 +62,10 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
-        if is_leapfrog_from_rest(units(subject.network)[0].dynamic):
+        if times[1:] and is_leapfrog_from_rest(units(subject.network)[0].dynamic):
             finer = ((m, partial(refined_centred, times=m), "renewed") for m in times[1:])
             centred += variant_accuracies(subject, "steps_for_one", finer, given.images, given.seed)
-            result.sentences += _centred_sentence(subject.name, centred)
+            result.sentences.append(_centred_sentence(subject.name, centred))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
     centring = ""
     if centred:
@@ -127,14 +127,12 @@ def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> s
     )
 
 
-def _centred_sentence(name: str, centred: Sequence[Row]) -> list[str]:
+def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
     rows = where(centred, network=name)
-    if not rows:
-        return []
-    return [
+    return (
         f"{name}: with {joined(row['steps_for_one'] for row in rows)} steps in place of one, centred at its time, the accuracy "
         f"is {joined((100 * row['test_accuracy'] for row in rows), '.1f')} % with renewed batch statistics."
-    ]
+    )
 
 
 def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
