@@ -1,6 +1,7 @@
 """The effects of a study's variations: each against the run without it, on the same test images."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from made import read_csv
 from scipy import stats
 
 from pdenet_repro.cli.report import main
-from pdenet_repro.report.effects import MEAN, SEED, STATISTICS, VARIATION, effects, effects_figure
+from pdenet_repro.report.effects import MEAN, NOT_RUN, SEED, STATISTICS, VARIATION, effects, effects_figure
+from pdenet_repro.report.plan import Missing
 from pdenet_repro.report.runs import collect
 from pdenet_repro.report.statistics import paired_interval, t_interval, unpaired_interval
 
@@ -115,6 +117,27 @@ def test_a_variation_without_its_base_has_no_row(readings):
 
 def test_a_study_without_variations_has_no_effects(study):
     assert rows_of(study) == []
+
+
+def test_a_planned_variation_has_a_row_only_if_its_base_run_is_there_or_planned(readings):
+    gap = partial(Missing, "", readings, "planned", fraction=0.05, variation="box-none")
+    (found,) = collect(readings, weights=False).values()
+
+    def not_run(*missing):
+        return [(row["dynamic"], row["images"]) for row in effects(found.runs, missing) if row["about"] == NOT_RUN]
+
+    assert not_run(gap(dynamic="hamiltonian")) == [("hamiltonian", 100)]
+    assert not_run(gap(dynamic="hamiltonian", fraction=0.1), gap(dynamic="parabolic")) == []
+    assert not_run(gap(dynamic="parabolic"), gap(dynamic="parabolic", variation="")) == [("parabolic", 100)]
+
+
+@pytest.mark.pictures
+def test_a_study_of_variations_alone_has_the_strip_plot(maker, tmp_path):
+    for number in range(4):
+        maker(*BASE, f"variation=momentum-{number}", f"optimizer.momentum=0.{number}", right=range(9))
+    assert main([str(tmp_path / "made")]) == 0
+    pictures = {path.name for path in (tmp_path / "made").glob("*.png")}
+    assert pictures == {"accuracies.png"}
 
 
 @pytest.mark.pictures

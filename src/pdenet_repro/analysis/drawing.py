@@ -34,6 +34,16 @@ def styles_of(rows: Iterable[Row]) -> dict[str, Style]:
     return line_styles((row["network"], row["dynamic"]) for row in rows)
 
 
+def panels(rows: Iterable[Row], most: int) -> list[dict[str, Style]]:
+    """Return `styles_of` of the networks for each panel of a picture: one panel, or one per dynamic for more than ``most``."""
+    rows = list(rows)
+    style = styles_of(rows)
+    if len(style) <= most:
+        return [style]
+    dynamics = dict.fromkeys(row["dynamic"] for row in rows)
+    return [{row["network"]: style[row["network"]] for row in where(rows, dynamic=dynamic)} for dynamic in dynamics]
+
+
 def draw_marks(
     axis: Axes, at: Sequence[float], low_middle_high: Any, how: Style, size: float, label: str | None = None
 ) -> None:

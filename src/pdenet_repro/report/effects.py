@@ -48,8 +48,8 @@ DRAWN = {
 def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
     """Return one row for each variation and seed, and for the mean of several seeds; none for a study without variations.
 
-    A variation that is planned and not finished has a row without numbers. Differences and intervals are fractions. ``p`` is
-    of McNemar's test; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
+    A variation that is planned and not finished has a row without numbers, if its base run is there or planned. Differences and
+    intervals are fractions. ``p`` is of McNemar's test; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
     """
     if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
         return []
@@ -60,7 +60,7 @@ def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
         if run.config.variation and base:
             rows.append(_compared(VARIATION, run.config.variation, base, run))
     rows += _means(rows)
-    rows += [row for each in missing if each.variation for row in _not_run(each, runs)]
+    rows += _not_run(missing, runs)
     for place, base in bases.items():
         first = bases[min(other for other in bases if other[:3] == place[:3])]
         rows += _with_other_statistics(base) if base is first else [_compared(SEED, "seed", first, base)]
@@ -108,17 +108,22 @@ def _difference(run: Run, before: float, after: float, interval: tuple[float, fl
     }  # fmt: skip
 
 
-def _not_run(gap: Missing, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """Yield a row without numbers for a missing run, if its dynamic and fraction are known."""
-    if gap.dynamic is not None and gap.fraction is not None:
-        images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
-        yield {
-            "kind": VARIATION,
-            "variation": gap.variation,
-            "dynamic": gap.dynamic,
-            "images": images,
-            "about": NOT_RUN,
-        }
+def _not_run(missing: Sequence[Missing], runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Yield a row without numbers for each missing run with a variation, if there is a base run, finished or planned."""
+    bases: set[tuple[str | None, float | None]] = {
+        (run.dynamic, run.config.data.fraction) for run in runs if not run.config.variation
+    }
+    bases |= {(each.dynamic, each.fraction) for each in missing if not each.variation}
+    for gap in missing:
+        if gap.variation and gap.fraction is not None and (gap.dynamic, gap.fraction) in bases:
+            images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
+            yield {
+                "kind": VARIATION,
+                "variation": gap.variation,
+                "dynamic": gap.dynamic,
+                "images": images,
+                "about": NOT_RUN,
+            }
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -216,8 +216,9 @@ def _draw(grouping: Grouping, options: Options) -> dict[str, Drawn]:
         figure, numbers, of, note = strips
         drawn["accuracies"] = Drawn(figure, {"accuracies": numbers}, of, absent(of), note)
     if changed := effects(runs, grouping.missing):
-        # the paper's figures compare dynamics and numbers of images, not variations
-        return drawn | {"effects": Drawn(effects_figure(changed), {"effects": changed}, runs)}
+        drawn["effects"] = Drawn(effects_figure(changed), {"effects": changed}, runs)
+    if changed or (drawn and all(run.config.variation for run in runs)):
+        return drawn  # the paper's figures compare dynamics and numbers of images, not variations
     try:
         shown = examples.load_examples(runs, options.indices, options.seed, options.data_root)
     except examples.NoImages as error:

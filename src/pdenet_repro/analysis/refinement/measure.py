@@ -10,15 +10,16 @@ on the features. A second refinement makes up for the delay (`refined_centred`).
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pdenet_repro.analysis.drawing import draw_spread, legend, plain_numbers, styles_of
+from pdenet_repro.analysis.drawing import draw_spread, legend, panels, plain_numbers
 from pdenet_repro.analysis.options import batch_dependence_note, parse_numbers
 from pdenet_repro.analysis.result import Picture, Result, Row, columns_of, joined, where
 from pdenet_repro.analysis.subjects import Subject
@@ -33,7 +34,7 @@ from pdenet_repro.analysis.weight_variants import (
 )
 from pdenet_repro.config.schema import CLASSES
 from pdenet_repro.networks.pdenet import PDENet
-from pdenet_repro.report.figures import draw_grid, percent_axis
+from pdenet_repro.report.figures import Style, draw_grid, percent_axis
 from pdenet_repro.system.console import progress
 
 IMAGES = 500
@@ -54,17 +55,20 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     distances: list[Row] = []
     result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
     for subject in subjects:
-        variants = (
-            (m, partial(refined, times=m), statistics)
-            for m in progress(times, f"refining {subject.name} in time")
-            for statistics in ("as trained", "renewed")
-        )
-        accuracy += variant_accuracies(subject, "steps_for_one", variants, given.images, given.seed)
+        variants = [
+            (m, partial(refined, times=m), statistics) for m in times for statistics in ("as trained", "renewed")
+        ]
+        if is_leapfrog_from_rest(units(subject.network)[0].dynamic):
+            finer = [(m, partial(refined_centred, times=m), "renewed") for m in times[1:]]
+        else:
+            finer = []
+        shown = progress([*variants, *finer], f"refining {subject.name} in time")
+        rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
+        accuracy += rows[: len(variants)]
+        centred += rows[len(variants) :]
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         result.sentences.append(_sentence(subject.name, accuracy, distances))
-        if times[1:] and is_leapfrog_from_rest(units(subject.network)[0].dynamic):
-            finer = ((m, partial(refined_centred, times=m), "renewed") for m in times[1:])
-            centred += variant_accuracies(subject, "steps_for_one", finer, given.images, given.seed)
+        if finer:
             result.sentences.append(_centred_sentence(subject.name, centred))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
     centring = ""
@@ -137,38 +141,55 @@ def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
 
 def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
-    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    style = styles_of(accuracy)
+    groups = panels(accuracy, most=6)
+    figure = Figure(figsize=(11.5, 1.3 + 3.3 * len(groups)), layout="constrained")
+    axes = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
+    ticks = sorted({row["steps_for_one"] for row in accuracy})
+    for (left, right), group in zip(axes, groups, strict=True):
+        _draw(left, right, group, accuracy, centred, distances)
+        for axis in (left, right):
+            axis.set_xscale("log")
+            axis.set_xticks(ticks, [str(m) for m in ticks])
+            axis.minorticks_off()
+            draw_grid(axis)
+        left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
+        left.set_ylabel("test accuracy (dashed: chance)")
+        right.set_ylabel("relative distance to the finest")
+    left.set_ylim(bottom=0)
+    percent_axis(left.yaxis)
+    if distances:
+        right.set_yscale("log")
+        plain_numbers(right)
+    for axis in axes[-1]:
+        axis.set_xlabel("m, time steps of size h / m for one of size h")
+    for table, _, line, words in _lines(accuracy, centred):
+        if table:
+            left.plot([], [], line, color="#555555", label=f"batch statistics {words}")
+    legend(figure)
+    return figure
+
+
+def _lines(accuracy: Sequence[Row], centred: Sequence[Row]) -> list[tuple[Sequence[Row], str, str, str]]:
+    """Return for each line of a network its table, the statistics, the dashes, and its name in the legend."""
+    return [
+        (accuracy, "renewed", "-", "renewed"),
+        (accuracy, "as trained", ":", "as trained"),
+        (centred, "renewed", "-.", "renewed, steps centred"),
+    ]
+
+
+def _draw(
+    left: Axes, right: Axes, style: Mapping[str, Style],
+    accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row],
+) -> None:  # fmt: skip
     for i, (network, how) in enumerate(style.items()):
         shift = 1.03 ** (i - (len(style) - 1) / 2)
-        for table, statistics, line, words in (
-            (accuracy, "renewed", "-", "renewed"),
-            (accuracy, "as trained", ":", "as trained"),
-            (centred, "renewed", "-.", "renewed, steps centred"),
-        ):
+        for table, statistics, line, _ in _lines(accuracy, centred):
             rows = where(table, network=network, statistics=statistics)
             if not rows:
                 continue
             x, y, low, high = np.array(columns_of(rows, "steps_for_one", "test_accuracy", "low_95", "high_95"))
             left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
-                          elinewidth=0.8, label=f"{network}, batch statistics {words}")  # fmt: skip
+                          elinewidth=0.8, label=network)  # fmt: skip
         own = where(distances, network=network)
         draw_spread(right, own, "steps_for_one", "relative_distance_median", how, alpha=0.1)
-    ticks = sorted({row["steps_for_one"] for row in accuracy})
-    for axis in (left, right):
-        axis.set_xscale("log")
-        axis.set_xticks(ticks, [str(m) for m in ticks])
-        axis.minorticks_off()
-        axis.set_xlabel("m, time steps of size h / m for one of size h")
-        draw_grid(axis)
-    left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
-    left.set_ylim(bottom=0)
-    percent_axis(left.yaxis)
-    left.set_ylabel("test accuracy (dashed: chance)")
-    if distances:
-        right.set_yscale("log")
-        plain_numbers(right)
-    right.set_ylabel("relative distance to the finest")
-    legend(figure)
-    return figure

@@ -16,7 +16,7 @@ from scipy.fft import dctn
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.drawing import draw_band, legend, styles_of
+from pdenet_repro.analysis.drawing import draw_band, legend, panels
 from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import Place, batch_slices, places, state_features, states
@@ -26,7 +26,11 @@ from pdenet_repro.system.console import progress
 COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges of the bands, as shares of the Nyquist frequency
-UPPER = "share_0.5_to_1_nyquist"
+UPPER, GRADIENT = "share_0.5_to_1_nyquist", "gradient_over_norm"
+LABELS = {
+    UPPER: "energy above half\nthe Nyquist frequency",
+    GRADIENT: "‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)",
+}
 
 
 def band_energies(Y: Tensor) -> np.ndarray:
@@ -65,7 +69,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 {**subject.columns, "unit": place.unit, "step": place.step, "images": given.images}
                 | {name: float(np.median(share)) for name, share in zip(names, shares, strict=True)}
                 | quantiles(UPPER, shares[-1])
-                | quantiles("gradient_over_norm", gradients)
+                | quantiles(GRADIENT, gradients)
             )
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
@@ -91,19 +95,21 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
 
 def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
     """Draw the share of high frequencies (above) and the relative gradient (below) at every place of ``path``."""
-    figure = Figure(figsize=(10.5, 6.8), layout="constrained")
-    axes = figure.subplots(2, 1)
-    for i, (axis, name) in enumerate(zip(axes, (UPPER, "gradient_over_norm"), strict=True)):
-        depth_axes.prepare(axis, path, named=not i, labelled=bool(i))
-        for network, how in styles_of(rows).items():
+    groups = panels(rows, most=10)
+    figure = Figure(figsize=(10.5, 1.6 + 2.6 * 2 * len(groups)), layout="constrained")
+    axes = figure.subplots(2 * len(groups), 1)
+    drawn = [(name, group) for name in LABELS for group in groups]
+    for i, (axis, (name, group)) in enumerate(zip(axes, drawn, strict=True)):
+        depth_axes.prepare(axis, path, named=not i, labelled=axis is axes[-1])
+        for network, how in group.items():
             for unit, at in enumerate(depth_axes.unit_indices(path), start=1):
                 own = where(rows, network=network, unit=unit)
                 spread = columns_of(own, *quantiles(name, None))
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,
                           markersize=4.5, linewidth=1.8)  # fmt: skip
-        axis.set_ylim(bottom=0)
-    percent_axis(axes[0].yaxis)
-    axes[0].set_ylabel("energy above half\nthe Nyquist frequency")
-    axes[1].set_ylabel("‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)")
+        axis.set_ylim(0, 1.08 * max(row[f"{name}_p{HIGH}"] for row in rows if row["unit"]))
+        axis.set_ylabel(LABELS[name])
+        if name == UPPER:
+            percent_axis(axis.yaxis)
     legend(figure)
     return figure
