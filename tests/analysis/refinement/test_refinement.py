@@ -1,10 +1,12 @@
 """Units refined in time: the same equation, convergence of first order, statistics renewed."""
 
 from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from small_runs import subject_of
+from small_runs import made_dataset, subject_of
 
 from pdenet_repro.analysis import weight_variants
 from pdenet_repro.analysis.refinement import measure as refinement
@@ -122,6 +124,20 @@ def test_the_kind():
     centred = result.tables["refinement_centred"]
     assert [(row["steps_for_one"], row["statistics"]) for row in centred] == [(2, "renewed"), (4, "renewed")]
     assert "with 2, 4 steps in place of one, centred at its time" in result.sentences[1]
+
+
+def test_initial_weights_beside_a_trained_network_have_distances_alone():
+    trained = replace(subject_of("parabolic"), folder=Path("run"))
+    trained.__dict__["dataset"] = made_dataset()
+    initial = subject_of("parabolic")
+    result = refinement.measure([trained, initial], given(refine="2"))
+    assert {row["network"] for row in result.tables["refinement"]} == {"parabolic"}
+    distances = result.tables["refinement_distances"]
+    assert [row["network"] for row in distances] == ["parabolic"] * 2 + ["parabolic, initial weights"] * 2
+    assert result.sentences[1].startswith(
+        "parabolic, initial weights: The outputs of its units are at relative distances of "
+    )
+    assert "at relative distances of" in result.sentences[0]
 
 
 def test_centred_steps_are_those_of_the_second_refinement(monkeypatch):

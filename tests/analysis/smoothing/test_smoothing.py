@@ -9,7 +9,15 @@ import torch
 from small_runs import subject_of
 from torchvision.transforms.functional import gaussian_blur
 
-from pdenet_repro.analysis.smoothing.measure import BANDS, UPPER, band_energies, measure, relative_gradient
+from pdenet_repro.analysis.smoothing.measure import (
+    BANDS,
+    GRADIENT_GROWTH,
+    UPPER,
+    UPPER_GROWTH,
+    band_energies,
+    gradient_norm,
+    measure,
+)
 from pdenet_repro.networks.dynamics import Parabolic, ResNet
 from pdenet_repro.networks.layers import SymmetricWeights
 from pdenet_repro.networks.norms import Norm
@@ -19,6 +27,10 @@ PAGE = " ".join((Path(__file__).parents[3] / "docs" / "analysis.md").read_text()
 
 def normal(*shape, seed=0):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def relative_gradient(Y):
+    return gradient_norm(Y) / Y.square().flatten(1).sum(1).sqrt().numpy()
 
 
 @pytest.mark.parametrize(("ky", "kx", "band"), [(0, 0, 0), (1, 2, 1), (0, 5, 2), (3, 3, 1), (9, 1, 3), (15, 15, 3)])
@@ -36,11 +48,11 @@ def test_bands_add_up_to_the_squared_norm():
     assert band_energies(Y).sum(0) == pytest.approx(Y.square().flatten(1).sum(1).numpy())
 
 
-def test_the_relative_gradient_of_known_features():
+def test_the_gradient_of_known_features():
     checkerboard = ((-1.0) ** torch.arange(8))[:, None] * ((-1.0) ** torch.arange(8))
-    assert relative_gradient(torch.ones(1, 1, 8, 8)) == pytest.approx(0)
+    assert gradient_norm(torch.ones(1, 1, 8, 8)) == pytest.approx(0)
     assert relative_gradient(checkerboard[None, None]) == pytest.approx(((2 * 8 * 7 * 4) / 64) ** 0.5)
-    assert relative_gradient(5 * checkerboard[None, None]) == relative_gradient(checkerboard[None, None])
+    assert gradient_norm(5 * checkerboard[None, None]) == 5 * gradient_norm(checkerboard[None, None])
 
 
 @pytest.mark.parametrize("kind", ["gradient", "average"])
@@ -115,5 +127,12 @@ def test_the_kind():
         shares = [value for name, value in row.items() if name.startswith("share") and name.endswith("nyquist")]
         assert sum(shares) == pytest.approx(1, abs=0.2)  # medians
         assert row[f"{UPPER}_p10"] <= row[f"{UPPER}_median"] <= row[f"{UPPER}_p90"]
+        if row["step"] == 0:
+            assert row[f"{UPPER_GROWTH}_median"] == row[f"{GRADIENT_GROWTH}_median"] == 1
+    subject = subject_of("parabolic")
+    Y = subject.network.opening(subject.network.standardize(subject.test_images(5, 0)[0])).detach()
+    ends = [band_energies(each)[-1] for each in (Y, subject.network.units[0](Y).detach())]
+    (row,) = (row for row in rows if (row["dynamic"], row["unit"], row["step"]) == ("parabolic", 1, 2))
+    assert row[f"{UPPER_GROWTH}_median"] == pytest.approx(np.median(ends[1] / ends[0]), rel=1e-4)
     assert len(result.sentences) == 2
     assert "smoothing" in result.pictures

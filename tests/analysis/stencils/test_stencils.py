@@ -16,6 +16,7 @@ from pdenet_repro.analysis.stencils import measure as stencils
 from pdenet_repro.analysis.stencils.differential import kernel, rescaled
 from pdenet_repro.analysis.stencils.figures import accuracies
 from pdenet_repro.cli.analysis import main
+from pdenet_repro.config.schema import IMAGE_SIDE
 from pdenet_repro.networks.dynamics import Parabolic
 from pdenet_repro.networks.norms import Norm
 from pdenet_repro.networks.unit import Unit
@@ -136,10 +137,27 @@ def few_images(monkeypatch):
     monkeypatch.setattr(stencils, "STATISTICS_IMAGES", 4)
 
 
-def test_finer_meshes_get_finer_time_steps():
-    parabolic, wave = (subject_of(dynamic).network for dynamic in ("parabolic", "second_order"))
-    assert [stencils.steps_for_one(parabolic, side) for side in (48, 96, 144, 192)] == [1, 1, 3, 4]
-    assert [stencils.steps_for_one(wave, side) for side in (48, 96, 144, 192)] == [1, 1, 2, 2]
+def steps_at(side, dynamic, operator):
+    """Time steps for one at ``side`` pixels, if the units' kernels are ``operator`` for one channel and zero for the others."""
+    network = subject_of(dynamic).network
+    for name, parameter in network.named_parameters():
+        if name.startswith("units") and "kernel" in name:
+            parameter.data.zero_()[:, 0, 0] = operator
+    return stencils.steps_for_one(network, stencils.with_rescaled_stencils(network, IMAGE_SIDE / side), side)
+
+
+FIRST, SECOND = (kernel(torch.eye(9).reshape(9, 3, 3)[order], 1.0) for order in (1, 2))  # d/dx, d^2/dx^2
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(
+    ("dynamic", "power"), [("parabolic", 2), ("hamiltonian", 2), ("second_order", 1), ("resnet", 2)]
+)
+def test_time_steps_are_refined_as_much_as_the_operators_grow(dynamic, power, order):
+    """An operator of order n is ``r^n`` times as large on a mesh r times as fine; explicit schemes need it to that power."""
+    operator = (FIRST, SECOND)[order - 1]
+    assert [steps_at(side, dynamic, operator) for side in (48, 96, 192)] == [1, 1, 2 ** (order * power)]
+    assert steps_at(144, dynamic, operator) == math.ceil(1.5 ** (order * power))
 
 
 def test_a_wave_of_one_s_own_gets_the_time_steps_of_waves_only_if_its_facts_state_the_equation(tmp_path):
@@ -148,8 +166,12 @@ def test_a_wave_of_one_s_own_gets_the_time_steps_of_waves_only_if_its_facts_stat
     for i, more in enumerate(("", ", equation='second_order'")):
         file = tmp_path / f"mine{i}.py"
         file.write_text(f"{head}    facts = Facts('mine', reversible=True{more})\n")
-        found.append(stencils.steps_for_one(subject_of(f"{file}:Mine").network, 192))
+        found.append(steps_at(192, f"{file}:Mine", FIRST))
     assert found == [4, 2]
+
+
+def test_a_network_of_zero_kernels_keeps_its_time_steps():
+    assert steps_at(192, "parabolic", torch.zeros(3, 3)) == 1
 
 
 def test_unchanged_and_rescaled_are_compared_in_pairs_with_new_statistics():

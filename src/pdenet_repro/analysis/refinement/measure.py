@@ -3,14 +3,15 @@
 Each time step is replaced by m steps of size ``h / m`` with the same weights and norm. If a network is an accurate
 discretisation of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say
 little about the network. The batch norms between the units have either the running statistics of training, or statistics that
-are computed again on training images after the refinement.
+are computed again on training images after the refinement. Initial weights beside a trained network show which part of its
+units' distance to the limit is due to training; their accuracy would say nothing.
 
 This delays the forces of leapfrog from rest (the second-order network), which changes a unit even where the force does not depend
 on the features. A second refinement makes up for the delay (`refined_centred`).
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -37,6 +38,7 @@ from pdenet_repro.networks.pdenet import PDENet
 from pdenet_repro.report.figures import Style, draw_grid, percent_axis
 from pdenet_repro.system.console import progress
 
+COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 500
 OPTIONS = {
     "--refine": {
@@ -54,7 +56,12 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     centred: list[Row] = []
     distances: list[Row] = []
     result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
+    some_trained = any(subject.folder for subject in subjects)
     for subject in subjects:
+        distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
+        if some_trained and not subject.folder:
+            result.sentences += [f"{subject.name}:{moved}" for moved in _moved(subject.name, distances)]
+            continue
         variants = [
             (m, partial(refined, times=m), statistics) for m in times for statistics in ("as trained", "renewed")
         ]
@@ -66,8 +73,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
         accuracy += rows[: len(variants)]
         centred += rows[len(variants) :]
-        distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
-        result.sentences.append(_sentence(subject.name, accuracy, distances))
+        result.sentences.append("".join([_sentence(subject.name, accuracy), *_moved(subject.name, distances)]))
         if finer:
             result.sentences.append(_centred_sentence(subject.name, centred))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
@@ -83,7 +89,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         f"{STATISTICS_IMAGES} training images, dotted: as trained{centring}. "
         "Right: relative distance of each unit's result to that of the finest refinement, from the "
         f"same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
-        "over them. A discretised equation keeps its accuracy, and its distance to the limit falls like 1 / m.",
+        "over them, also of the initial weights. A discretised equation keeps its accuracy, and its distance to the limit "
+        "falls like 1 / m.",
     )
     return result
 
@@ -114,21 +121,24 @@ def _results(network: PDENet, entering: Sequence[Tensor]) -> list[Tensor]:
     return [torch.cat([unit(part) for part in Y.split(4)]) for unit, Y in zip(units(network), entering, strict=True)]
 
 
-def _sentence(name: str, accuracy: Sequence[Row], distances: Sequence[Row]) -> str:
+def _sentence(name: str, accuracy: Sequence[Row]) -> str:
     trained, renewed = (where(accuracy, network=name, statistics=kind) for kind in ("as trained", "renewed"))
     of_trained, of_renewed = (joined((100 * row["test_accuracy"] for row in of), ".1f") for of in (trained, renewed))
-    first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    moved = (
-        f" The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the finest "
-        "refinement (medians)."
-        if first
-        else ""
-    )
     return (
         f"{name}: with {joined(row['steps_for_one'] for row in renewed)} steps in place of one, the accuracy on "
         f"{renewed[0]['test_images']} test images is {of_renewed} % with renewed batch statistics, {of_trained} % with those of "
-        f"training.{moved}"
+        "training."
     )
+
+
+def _moved(name: str, distances: Sequence[Row]) -> Iterator[str]:
+    """Yield a sentence on the units' distances to the finest refinement, unless there is none."""
+    first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
+    if first:
+        yield (
+            f" The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the "
+            "finest refinement (medians)."
+        )
 
 
 def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
@@ -141,7 +151,7 @@ def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
 
 def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
-    groups = panels(accuracy, most=6)
+    groups = panels([*accuracy, *distances], most=10)
     figure = Figure(figsize=(11.5, 1.3 + 3.3 * len(groups)), layout="constrained")
     axes = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
     ticks = sorted({row["steps_for_one"] for row in accuracy})
@@ -192,4 +202,4 @@ def _draw(
             left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
                           elinewidth=0.8, label=network)  # fmt: skip
         own = where(distances, network=network)
-        draw_spread(right, own, "steps_for_one", "relative_distance_median", how, alpha=0.1)
+        draw_spread(right, own, "steps_for_one", "relative_distance_median", how, network, alpha=0.1)

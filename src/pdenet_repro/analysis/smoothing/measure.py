@@ -1,8 +1,9 @@
 """Kind ``smoothing``: measure the energy of the features by frequency band, and their gradient, at every time step.
 
-A heat equation damps high frequencies. The parabolic equation (7) without normalisation and bias decreases the Euclidean norm
-of the features, but its kernels and activation decide which frequencies it damps. Frequencies are those of the orthonormal
-discrete cosine transform, which needs no periodic images. The Nyquist frequency is half a period per pixel of the unit's grid.
+A heat equation damps high frequencies: their energy falls, not only their share, which also falls where low ones grow. The
+parabolic equation (7) without normalisation and bias decreases the Euclidean norm of the features, but its kernels and activation
+decide which frequencies it damps. Frequencies are those of the orthonormal discrete cosine transform, which needs no periodic
+images. The Nyquist frequency is half a period per pixel of the unit's grid.
 """
 
 import argparse
@@ -27,6 +28,7 @@ COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges of the bands, as shares of the Nyquist frequency
 UPPER, GRADIENT = "share_0.5_to_1_nyquist", "gradient_over_norm"
+UPPER_GROWTH, GRADIENT_GROWTH = "energy_0.5_to_1_nyquist_over_unit_start", "gradient_over_unit_start"
 LABELS = {
     UPPER: "energy above half\nthe Nyquist frequency",
     GRADIENT: "‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)",
@@ -43,10 +45,9 @@ def band_energies(Y: Tensor) -> np.ndarray:
     return np.array([energy[..., (low <= frequency) & (frequency < high)].sum((1, 2)) for low, high in pairwise(BANDS)])
 
 
-def relative_gradient(Y: Tensor) -> np.ndarray:
-    """Return ``|grad Y| / |Y|`` of each example of features Y (N, C, H, W), (N,), with forward differences as gradient."""
-    squares = sum(Y.double().diff(dim=d).square().flatten(1).sum(1) for d in (2, 3))
-    return (squares / Y.double().square().flatten(1).sum(1).clamp_min(1e-300)).sqrt().cpu().numpy()
+def gradient_norm(Y: Tensor) -> np.ndarray:
+    """Return ``|grad Y|`` of each example of features Y (N, C, H, W), (N,), with forward differences as gradient."""
+    return np.sqrt(sum(Y.double().diff(dim=d).square().flatten(1).sum(1).cpu().numpy() for d in (2, 3)))
 
 
 @torch.no_grad()
@@ -61,27 +62,33 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             for place, state in states(subject.network, subject.network.standardize(pixels[part])):
                 Y = state_features(subject.network, place, state)
                 if Y.ndim == 4:
-                    found.setdefault(place, []).append((band_energies(Y), relative_gradient(Y)))
+                    found.setdefault(place, []).append((band_energies(Y), gradient_norm(Y)))
         for place, measured in found.items():
             energies, gradients = (np.concatenate(each, axis=-1) for each in zip(*measured, strict=True))
-            shares = energies / energies.sum(0).clip(1e-300)
+            squares = energies.sum(0).clip(1e-300)
+            shares = energies / squares
+            if place.step == 0:
+                start = energies[-1].clip(1e-300), gradients.clip(1e-300)
             rows.append(
                 {**subject.columns, "unit": place.unit, "step": place.step, "images": given.images}
                 | {name: float(np.median(share)) for name, share in zip(names, shares, strict=True)}
                 | quantiles(UPPER, shares[-1])
-                | quantiles(GRADIENT, gradients)
+                | quantiles(GRADIENT, gradients / np.sqrt(squares))
+                | quantiles(UPPER_GROWTH, energies[-1] / start[0])
+                | quantiles(GRADIENT_GROWTH, gradients / start[1])
             )
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
         own = [row for row in where(rows, network=subject.name) if row["unit"]]
         ends = {(row["unit"], row["step"] > 0): row for row in own}  # keeps step 0 and the last step
         changes = "; ".join(
-            f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%}"
+            f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%} "
+            f"(energy times {ends[unit, True][f'{UPPER_GROWTH}_median']:.2g})"
             for unit in dict.fromkeys(row["unit"] for row in own)
         )
         result.sentences.append(
             f"{subject.name}: share of the features' energy above half the Nyquist frequency, from the start to the end of the "
-            f"units (medians over {given.images} test images): {changes}."
+            f"units, and the factor of this energy (medians over {given.images} test images): {changes}."
         )
     result.pictures["smoothing"] = Picture(
         picture(rows, places(*(subject.config.network for subject in subjects))[1:-1]),

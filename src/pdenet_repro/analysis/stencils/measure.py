@@ -2,15 +2,14 @@
 
 The symbols of a unit's 3x3 kernels say how large the kernels are at low and at high frequencies, and which share of them is odd
 like a first derivative. Then images are resampled to coarser and finer meshes, and every 3x3 kernel (opening and units) is
-replaced by the stencil of the same differential operator at the new mesh size dx. On a finer mesh the time steps are refined
-too, as the CFL condition of explicit schemes requires: ``h ~ dx^2`` for first-order equations, ``h ~ dx`` for second-order and
-Hamiltonian ones. Pooling, the mean over pixels and 1x1 kernels do not depend on the mesh. The statistics of batch norms are
-computed again on training images at the new mesh, for unchanged stencils too.
+replaced by the stencil of the same differential operator at the new mesh size. On a finer mesh the norms of these operators are
+larger, and the time steps are refined as the CFL condition of explicit schemes requires (`steps_for_one`). Pooling, the mean over
+pixels and 1x1 kernels do not depend on the mesh. The statistics of batch norms are computed again on training images at the new
+mesh, for unchanged stencils too.
 """
 
 import argparse
 import copy
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,8 +21,8 @@ from pdenet_repro.analysis.options import batch_dependence_note
 from pdenet_repro.analysis.result import Result, Row, where
 from pdenet_repro.analysis.stencils.differential import BANDS, ODD_OF_NOISE, coefficients, rescaled, symbol_shares
 from pdenet_repro.analysis.stencils.figures import accuracies, mean_symbol, symbols
+from pdenet_repro.analysis.stencils.time_steps import steps_for_one
 from pdenet_repro.analysis.subjects import Subject
-from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.analysis.weight_variants import (
     STATISTICS_IMAGES,
     accuracy_columns,
@@ -130,16 +129,6 @@ def with_rescaled_stencils(network: PDENet, factor: float) -> PDENet:
     return other
 
 
-def steps_for_one(network: PDENet, side: int) -> int:
-    """Return how many time steps must replace one at ``side`` pixels by the CFL condition; 1 on coarser meshes.
-
-    A dynamic without ``facts.equation`` gets the number for first-order equations, the larger one.
-    """
-    ratio = max(1.0, side / IMAGE_SIDE)
-    waves = units(network)[0].dynamic.facts.equation in ("hamiltonian", "second_order")
-    return math.ceil(ratio if waves else ratio**2)
-
-
 def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int, seed: int) -> list[Row]:
     """Return a row for the images' own side, then two for each other side: for unchanged and for rescaled stencils."""
     network, (images, labels) = subject.network, subject.test_images(count, seed)
@@ -158,9 +147,10 @@ def _resolutions(subject: Subject, sides: Sequence[int], batch: int, count: int,
     native = predictions(subject, network, images, batch, at(IMAGE_SIDE))
     rows = [row(IMAGE_SIDE, "native", 1, native)]
     for side in progress(sides, f"other resolutions, {subject.name}"):
-        steps = steps_for_one(network, side)
+        moved = with_rescaled_stencils(network, IMAGE_SIDE / side)
+        steps = steps_for_one(network, moved, side)
         found = []
-        for changed in (copy.deepcopy(network), with_rescaled_stencils(refined(network, steps), IMAGE_SIDE / side)):
+        for changed in (copy.deepcopy(network), refined(moved, steps)):
             renew_statistics(subject, changed, STATISTICS_IMAGES, seed, at(side))
             found.append(predictions(subject, changed, images, batch, at(side)))
         unchanged, rescaled = found
