@@ -26,7 +26,7 @@ PRETRAINED = {"parabolic": "parabolic", "Hamiltonian": "hamiltonian", "second-or
 AUTHORS = dict.fromkeys(PRETRAINED, "authors")
 CONTROLS = dict.fromkeys([*PRETRAINED, "ResNet", "expansive"], "controls")
 STEPS = dict.fromkeys(
-    [name + steps for name in ("parabolic", "Hamiltonian") for steps in (", steps-1", ", steps-2", "", ", steps-6")],
+    [name + steps for name in PRETRAINED for steps in (", steps-1", ", steps-2", "", ", steps-6")],
     "steps",
 )
 KINDS = (
@@ -143,6 +143,15 @@ def high_frequencies(of: Network) -> str:
     return ", ".join(f"{100 * each[0]:.0f} to {100 * each[-1]:.0f}" for each in shares)
 
 
+def high_energy(of: Network) -> str:
+    """Return the factor of the energy above half the Nyquist frequency in each unit."""
+    units = groupby(of.rows("smoothing"), lambda row: row["unit"])
+    factors = [
+        numbers(list(rows), "energy_0.5_to_1_nyquist_over_unit_start_median") for unit, rows in units if unit != "0"
+    ]
+    return ", ".join(f"{each[-1]:.2g}" for each in factors)
+
+
 def refined(of: Network, statistics: str, table: str = "refinement") -> str:
     """Return the test accuracies, per cent, with each time step refined into 1, 2, 4, ... steps (if centred, 2, 4, ...)."""
     values = numbers(of.rows(table, statistics=statistics), "test_accuracy")
@@ -202,6 +211,7 @@ REFINEMENT: tuple[Line, ...] = (
     ("largest relative change of the kernels from one step to the next", "kernels",
      lambda of: by_unit(of.rows("kernels"), "relative_change_max", 2)),
     ("energy above half the Nyquist frequency, %, start to end", "smoothing", high_frequencies),
+    ("this energy at the end over that at the start", "smoothing", high_energy),
     ("factor of a unit on the distance of two solutions, whose images differ by a tenth of their norm", "stability", growth),
     ("negative scales, which void Theorem 1", "kernels", negative_scales),
     ("step size up to which no distance grows by Theorem 1, least of the images, range of the steps", "stability",

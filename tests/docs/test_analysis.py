@@ -7,7 +7,19 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from published_analyses import NETWORKS, PAGE, by_step, column, decimals, everything, rows, section, sentences
+from published_analyses import (
+    DOCS,
+    NETWORKS,
+    PAGE,
+    by_step,
+    column,
+    decimals,
+    everything,
+    prose,
+    rows,
+    section,
+    sentences,
+)
 
 HYPERBOLIC = ("hamiltonian", "second_order")
 
@@ -34,7 +46,7 @@ def test_every_decimal_number_is_published():
     known = decimals("\n".join([*sentences(), tables]))
     derived = (
         "3.4 7.6 0.00004 0.17 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
-        "0.24 0.25 0.60 1.0 10.5 19.4 0.0001"
+        "0.24 0.25 0.60 1.0 10.5 19.4 0.0001 1.80"  # the last of test_box_and_smoothness_term_on_500_images
     )
     assert decimals(section("What trained networks do")) <= known | set(derived.split())
 
@@ -46,6 +58,11 @@ def test_refinement():
     (twice,) = rows("hamiltonian", "refinement", steps_for_one="2", statistics="renewed")
     assert (twice["right_only_as_trained"], twice["right_only_changed"]) == ("67", "27")
     assert float(twice["mcnemar_p"]) == pytest.approx(4e-5, rel=0.2)
+    lost_as_trained = (
+        accuracies("hamiltonian", "as trained")[1] - renewed[2]
+    )  # McNemar's pairs are of these two networks
+    assert f"with 78.0 %, it is {lost_as_trained:.1f} points at m = 2" in " ".join(PAGE.split())
+    assert lost_as_trained == pytest.approx((67 - 27) / 10)
     assert all(accuracies("hamiltonian", "as trained")[m] < renewed[m] for m in (2, 4, 8))
     same = [rows(network, "refinement", steps_for_one="1", statistics="renewed") for network in NETWORKS]
     assert min(float(row["mcnemar_p"]) for (row,) in same) > 0.17
@@ -152,6 +169,12 @@ def test_distances():
     for network in HYPERBOLIC:
         for name in ("distance_over_start_median", "energy_distance_over_start_median"):
             assert min(column(at_the_end(network), name)) > 1
+    found = [
+        f"{f(column(at_the_end(network), 'energy_distance_over_start_median')):.3g}"
+        for network in HYPERBOLIC for f in (min, max)
+    ]  # fmt: skip
+    words = "{} to {} times in the Hamiltonian units and {} to {} times in the second-order ones".format(*found)
+    assert words in " ".join(PAGE.split())
     assert {row["better_fit"] for row in at_the_end("second_order")} == {"algebraic"}
     assert {row["better_fit"] for row in at_the_end("hamiltonian")} == {"exponential"}
     rates = column(at_the_end("hamiltonian"), "fit_rate")
@@ -315,6 +338,40 @@ def test_smoothing():
     }.items():
         of_units = [column(rows(network, "smoothing", unit=unit), "share_0.5_to_1_nyquist_median") for unit in "1234"]
         assert [each[-1] < each[0] for each in of_units] == falls
+
+
+def test_energies_of_high_frequencies():
+    factors = {
+        network: [
+            column(rows(network, "smoothing", unit=unit), "energy_0.5_to_1_nyquist_over_unit_start_median")[-1]
+            for unit in "1234"
+        ]
+        for network in NETWORKS
+    }
+    falling = [
+        (network, i) for network, of_units in factors.items() for i, factor in enumerate(of_units, 1) if factor < 1
+    ]
+    assert falling == [("parabolic", 3), ("parabolic", 4)]
+    text = " ".join(PAGE.split())
+    third, fourth = factors["parabolic"][2:]
+    assert f"unit 4 of the parabolic network to {fourth:.2f} times, stays in unit 3 ({third:.2f} times)" in text
+    second_order = factors["second_order"]
+    assert f"network {min(second_order):.2g} to {max(second_order):.2g} times" in text
+    of_authors_units = [
+        of_authors("smoothing", "energy_0.5_to_1_nyquist_over_unit_start_median", unit=unit)["parabolic"]
+        for unit in "1234"
+    ]
+    last = [values[-1] for values in of_authors_units]
+    assert [factor < 1 for factor in last] == [False, True, True, False]
+    assert f"so does their energy, to {last[1]:.2f} and {last[2]:.2f} times" in text
+
+
+def test_box_and_smoothness_term_on_500_images():
+    with (DOCS / "results" / "readings" / "effects.csv").open(newline="") as file:
+        found = {row["variation"]: 100 * float(row["difference"]) for row in csv.DictReader(file) if row["difference"]}
+    words = "without the box the accuracy is {:.2f} points higher, without the smoothness term {:.2f}, with {:.2f} ("
+    text = " ".join(prose(PAGE).split())
+    assert words.format(*(found[name] for name in ("box-none", "smoothness-none", "smoothness-h1"))) in text
 
 
 def test_robustness():

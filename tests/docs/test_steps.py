@@ -12,7 +12,7 @@ from scipy.stats import t
 script, repeats = load("restrictions"), load("repeats")
 SETS = repeats.by_configuration()
 WORDS = " ".join(RESTRICTIONS.split())
-NAMES = {"parabolic": "parabolic", "hamiltonian": "Hamiltonian"}
+NAMES = {"parabolic": "parabolic", "second_order": "second-order", "hamiltonian": "Hamiltonian"}
 STEPS = (1, 2, 3, 6)
 
 
@@ -52,6 +52,17 @@ def test_the_parabolic_network_is_less_accurate_with_more_steps():
     assert f"increase from {weights[1]:,} to {weights[6]:,}" in WORDS
     readme = " ".join((script.ROOT / "README.md").read_text().split())
     assert "{:.1f}, {:.1f}, {:.1f} and {:.1f} % with 1, 2, 3 and 6 steps".format(*means) in readme
+
+
+def test_the_second_order_network_is_less_accurate_with_more_than_one_step():
+    means = [mean(trainings("second_order", steps)) for steps in STEPS]
+    assert "reaches {:.2f}, {:.2f}, {:.2f} and {:.2f} % with 1, 2, 3 and 6 steps. It loses".format(*means) in WORDS
+    assert "loses {:.2f} points from one step to two ({:.1f} to {:.1f})".format(*lost("second_order", 1, 2)) in WORDS
+    assert "and {:.2f} from two to six ({:.1f} to {:.1f}), where".format(*lost("second_order", 2, 6)) in WORDS
+    assert all(lost("second_order", 1, steps)[1] > 0 for steps in (2, 3, 6))
+    two, six = (shares("second_order", steps)[:3] for steps in (2, 6))
+    words = "fall from {}, {} and {} % with two steps to {}, {} and {} % with six"
+    assert words.format(*two, *six) in WORDS
 
 
 def test_what_the_hamiltonian_network_loses():
@@ -104,7 +115,7 @@ def test_high_frequencies_by_number_of_steps():
     assert words in WORDS
     assert third[3] > third[2]
     assert fourth[3] > fourth[2]
-    twice = [shares(dynamic, 2) for dynamic in NAMES]
+    twice = [shares(dynamic, 2) for dynamic in ("parabolic", "hamiltonian")]
     assert all(2 * low < high for low, high in zip(*twice, strict=True))
     assert abs(mean(trainings("parabolic", 2)) - mean(trainings("hamiltonian", 2))) < 0.1
     sums = [sum(shares("hamiltonian", steps)) for steps in STEPS]

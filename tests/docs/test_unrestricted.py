@@ -164,6 +164,18 @@ def test_smoothing():
         for end, before in zip(ends[label], initial[label], strict=True)
     )
     assert smoother == 8
+    name = "energy_0.5_to_1_nyquist_over_unit_start_median"
+    factors = {label: [float(rows(label, "smoothing", unit=unit)[-1][name]) for unit in UNITS] for label in LABELS}
+    falling = [(label, i) for label, of_units in factors.items() for i, factor in enumerate(of_units, 1) if factor < 1]
+    assert falling == [("parabolic", 3), ("parabolic", 4)]
+    assert "to {:.2f} and {:.2f} times, and grows in all other units".format(*factors["parabolic"][2:]) in WORDS
+    second, expansive = ((min(factors[label]), max(factors[label])) for label in ("second-order", "expansive"))
+    assert (
+        "in the second-order network {:.1f} to {:.1f} times, in `Expansive` {:.0f} to {:.0f} times".format(
+            *second, *expansive
+        )
+        in WORDS
+    )
     assert all(ends[label][unit] < initial[label][unit] for label in LABELS for unit in (2, 3))
 
 

@@ -198,6 +198,17 @@ def test_under_autocast_the_state_keeps_full_precision():
             assert all(part.dtype == torch.float32 for part in state)
 
 
+def test_under_autocast_pixel_means_and_scores_keep_full_precision():
+    """Rounded to bfloat16, the scores of two classes are equal for some images, and the order of classes decides."""
+    network = PDENet(DYNAMICS["parabolic"], TINY)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        means, scores = network.pixel_means(images().float()), network.forward_unchecked(images().float())
+    assert means.dtype == scores.dtype == torch.float32
+    assert not torch.equal(means, means.bfloat16().float())
+    with torch.no_grad():
+        assert torch.equal(scores, network.classifier(means))
+
+
 def test_gradients_of_the_network_at_an_unusual_step_size():
     """float64, all weights, through the whole network and the objective, by central differences along a direction."""
     for dynamic in DYNAMICS:

@@ -11,7 +11,7 @@ from pdenet_repro.analysis.spectrum.integrators import integrator_of
 from pdenet_repro.analysis.stability.longtime import WITH_NORM, WITHOUT, distances_over_time, exponents, picture
 from pdenet_repro.analysis.theorem_setting import theorem_flows
 from pdenet_repro.networks.dynamics import SecondOrder
-from pdenet_repro.networks.layers import SymmetricWeights
+from pdenet_repro.networks.layers import SymmetricWeights, is_kernel
 from pdenet_repro.networks.norms import Norm
 
 PAGE = " ".join((Path(__file__).parents[3] / "docs" / "analysis.md").read_text().split())
@@ -63,8 +63,9 @@ def distances_of_random_kernels(dynamic, activation, draw):
     """Medians over pairs, relative to the start, up to T = 80 without norm: distance, in the energy norm, of what H bounds."""
     subject = subject_of(dynamic, "network.step_size=0.2", f"network.activation={activation}")
     channels = 2 if dynamic == "hamiltonian" else 4
-    for i, layer in enumerate(subject.network.units[0].theta):
-        layer.kernel.data = normal(2, channels, channels, 3, 3, seed=10 * draw + i).float() / 6
+    kernels = [each for name, each in subject.network.units[0].theta.named_parameters() if is_kernel(name)]
+    for i, kernel in enumerate(kernels):
+        kernel.data = normal(2, channels, channels, 3, 3, seed=10 * draw + i).float() / 6
     flow = theorem_flows(subject, 1)[0]
     Y = normal(8, 4, 8, 8, seed=3).float()
     found = distances_over_time(flow, Y, Y + 0.1 * normal(8, 4, 8, 8, seed=4).float(), 400, activation)
@@ -85,6 +86,13 @@ def test_hyperbolic_distances_grow_algebraically_in_the_energy_norm_too(dynamic,
     assert controlled.max() < 12  # over a start that is a tenth of the features
     assert controlled[300:].mean() < 1.3 * controlled[100:300].mean()
     assert distances_of_random_kernels(dynamic, "tanh", draw)[0][-1] < distance[-1] / 3
+
+
+@pytest.mark.parametrize("draw", range(2))
+def test_distances_of_unrestricted_random_kernels_grow_exponentially(draw):
+    distance, *_ = distances_of_random_kernels("resnet", "relu", draw)
+    assert exponents(distance)[2] == "exponential"
+    assert distance[-1] > 10
 
 
 @pytest.mark.parametrize(("dynamic", "sign"), [("parabolic", -1), ("resnet", 1)])
