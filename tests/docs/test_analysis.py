@@ -135,8 +135,21 @@ def test_resolutions():
     words = f"of {kept['96', 'native']:.1f} % at 96 pixels it keeps {kept['72', 'rescaled']:.1f} % at 72"
     assert f"{words} and {kept['144', 'rescaled']:.1f} % at 144 pixels" in text
     assert f"with unchanged kernels {kept['72', 'unchanged']:.1f} and {kept['144', 'unchanged']:.1f} %" in text
-    low = [found[network]["144", "rescaled"] for network in ("parabolic", "second_order")]
-    assert "fall to {:.1f} and {:.1f} %".format(*low) in text
+    low = {f"{found[network]['144', 'rescaled']:.1f}" for network in ("parabolic", "second_order")}
+    assert " ".join(f"fall to {value} % each" for value in low) in text
+    steps = [
+        rows(network, "stencils_resolution", side_pixels="144", stencils="rescaled")[0]["steps_for_one"]
+        for network in NETWORKS
+    ]
+    assert "There {}, {} and {} steps replace one (parabolic, Hamiltonian, second-order)".format(*steps) in text
+    alone = [
+        accuracies(network, "renewed")[m]
+        for network, ms in zip(NETWORKS, ((4, 8), (4, 8), (2, 4)), strict=True)
+        for m in ms
+    ]
+    words = "{:.1f} and {:.1f} % (parabolic, m = 4 and 8), {:.1f} and {:.1f} % (Hamiltonian) and {:.1f} and {:.1f} % ("
+    assert words.format(*alone) in text
+    assert kept["96", "native"] - min(alone[2:4]) < min(alone[2:4]) - kept["144", "rescaled"]
 
 
 def test_symbols_of_the_kernels():
@@ -254,6 +267,18 @@ def test_largest_gains_and_robustness_have_the_same_order():
             if row["strength"] == strength
         ]
         assert right[0] > right[1] > right[2]
+
+
+def test_how_far_h_of_the_hyperbolic_units_changes():
+    text = " ".join(PAGE.split())
+    said = {
+        network: next(each for each in sentences(network) if each.startswith(f"{NETWORKS[network]}, no norm"))
+        for network in HYPERBOLIC
+    }
+    found = [re.findall(r"by (?:at most )?(\S+e-\d+) ", said[network]) for network in HYPERBOLIC]
+    (first, centred), (first_8, centred_8) = ([100 * float(value) for value in each] for each in found)
+    assert f"at most {first:.1f} % (Hamiltonian) and {first_8:.1f} % (second-order) at the scheme's states" in text
+    assert f"by {centred:.2f} and {centred_8:.2f} % with all parts at one time" in text
 
 
 def test_energies_and_gains():
