@@ -149,7 +149,7 @@ def high_energy(of: Network) -> str:
     factors = [
         numbers(list(rows), "energy_0.5_to_1_nyquist_over_unit_start_median") for unit, rows in units if unit != "0"
     ]
-    return ", ".join(f"{each[-1]:.2g}" for each in factors)
+    return ", ".join(f"{float(f'{each[-1]:.2g}'):g}" for each in factors)  # 230 in place of 2.3e+02
 
 
 def refined(of: Network, statistics: str, table: str = "refinement") -> str:

@@ -45,7 +45,7 @@ def test_every_decimal_number_is_published():
     tables = "\n".join(line for line in PAGE.split("\n") if line.startswith("|"))
     known = decimals("\n".join([*sentences(), tables]))
     derived = (
-        "3.4 7.6 0.00004 0.17 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
+        "3.3 3.4 3.8 7.6 0.17 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
         "0.24 0.25 0.60 1.0 10.5 19.4 0.0001 1.80"  # the last of test_box_and_smoothness_term_on_500_images
     )
     assert decimals(section("What trained networks do")) <= known | set(derived.split())
@@ -54,15 +54,15 @@ def test_every_decimal_number_is_published():
 def test_refinement():
     renewed = accuracies("hamiltonian", "renewed")
     lost = {m: f"{renewed[1] - value:.1f}" for m, value in renewed.items()}
-    assert (lost[2], lost[8]) == ("3.4", "7.6")
+    assert (lost[2], lost[8]) == ("3.3", "7.6")
     (twice,) = rows("hamiltonian", "refinement", steps_for_one="2", statistics="renewed")
-    assert (twice["right_only_as_trained"], twice["right_only_changed"]) == ("67", "27")
-    assert float(twice["mcnemar_p"]) == pytest.approx(4e-5, rel=0.2)
+    assert (twice["right_only_as_trained"], twice["right_only_changed"]) == ("66", "28")
+    assert float(twice["mcnemar_p"]) == pytest.approx(1e-4, rel=0.2)
     lost_as_trained = (
         accuracies("hamiltonian", "as trained")[1] - renewed[2]
     )  # McNemar's pairs are of these two networks
-    assert f"with 78.0 %, it is {lost_as_trained:.1f} points at m = 2" in " ".join(PAGE.split())
-    assert lost_as_trained == pytest.approx((67 - 27) / 10)
+    assert f"with 77.9 %, it is {lost_as_trained:.1f} points at m = 2" in " ".join(PAGE.split())
+    assert lost_as_trained == pytest.approx((66 - 28) / 10)
     assert all(accuracies("hamiltonian", "as trained")[m] < renewed[m] for m in (2, 4, 8))
     same = [rows(network, "refinement", steps_for_one="1", statistics="renewed") for network in NETWORKS]
     assert min(float(row["mcnemar_p"]) for (row,) in same) > 0.17
