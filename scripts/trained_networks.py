@@ -17,6 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+from pdenet_repro.analysis.result import plain
+
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "analysis.md", ROOT / "docs" / "restrictions.md"
 FOLDER = ROOT / "docs" / "results" / "analysis"
@@ -149,7 +151,7 @@ def high_energy(of: Network) -> str:
     factors = [
         numbers(list(rows), "energy_0.5_to_1_nyquist_over_unit_start_median") for unit, rows in units if unit != "0"
     ]
-    return ", ".join(f"{float(f'{each[-1]:.2g}'):g}" for each in factors)  # 230 in place of 2.3e+02
+    return ", ".join(plain(each[-1]) for each in factors)
 
 
 def refined(of: Network, statistics: str, table: str = "refinement") -> str:

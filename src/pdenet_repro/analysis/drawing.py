@@ -34,7 +34,7 @@ def styles_of(rows: Iterable[Row]) -> dict[str, Style]:
     return line_styles((row["network"], row["dynamic"]) for row in rows)
 
 
-def panels(rows: Iterable[Row], most: int) -> list[dict[str, Style]]:
+def panels(rows: Iterable[Row], most: int = 10) -> list[dict[str, Style]]:
     """Return `styles_of` of the networks for each panel of a picture: one panel, or one per dynamic for more than ``most``."""
     rows = list(rows)
     style = styles_of(rows)

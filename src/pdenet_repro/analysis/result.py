@@ -33,6 +33,11 @@ def joined(values: Iterable[Any], form: str = "") -> str:
     return ", ".join(f"{value:{form}}" for value in values)
 
 
+def plain(value: float) -> str:
+    """Return a number with two significant digits and without an exponent, like 170."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def quantiles(name: str, values: np.ndarray | None) -> Row:
     """Return columns of a table: percentile LOW, median and percentile HIGH of samples (n,); empty columns for None."""
     found = ("", "", "") if values is None else np.nanpercentile(values, [LOW, 50, HIGH]).tolist()

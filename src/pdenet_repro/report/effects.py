@@ -48,8 +48,9 @@ DRAWN = {
 def effects(runs: Sequence[Run], missing: Sequence[Missing] = ()) -> list[Row]:
     """Return one row for each variation and seed, and for the mean of several seeds; none for a study without variations.
 
-    A variation that is planned and not finished has a row without numbers, if its base run is there or planned. Differences and
-    intervals are fractions. ``p`` is of McNemar's test; ``p_holm`` is corrected for the number of rows that have a ``p`` (Holm).
+    A variation that is planned and not finished has a row without numbers, if a base run of any seed is there or planned.
+    Differences and intervals are fractions. ``p`` is of McNemar's test; ``p_holm`` is corrected for the number of rows that have
+    a ``p`` (Holm).
     """
     if not any(run.config.variation for run in runs) and not any(each.variation for each in missing):
         return []
@@ -109,13 +110,18 @@ def _difference(run: Run, before: float, after: float, interval: tuple[float, fl
 
 
 def _not_run(missing: Sequence[Missing], runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """Yield a row without numbers for each missing run with a variation, if there is a base run, finished or planned."""
+    """Yield a row without numbers for each missing run with a variation, if a base run of any seed is there or planned."""
     bases: set[tuple[str | None, float | None]] = {
         (run.dynamic, run.config.data.fraction) for run in runs if not run.config.variation
     }
     bases |= {(each.dynamic, each.fraction) for each in missing if not each.variation}
     for gap in missing:
-        if gap.variation and gap.fraction is not None and (gap.dynamic, gap.fraction) in bases:
+        if (
+            gap.variation
+            and gap.dynamic is not None
+            and gap.fraction is not None
+            and (gap.dynamic, gap.fraction) in bases
+        ):
             images = round(gap.fraction * runs[0].images / runs[0].config.data.fraction)
             yield {
                 "kind": VARIATION,

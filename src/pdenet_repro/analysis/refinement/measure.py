@@ -6,12 +6,12 @@ little about the network. The batch norms between the units have either the runn
 are computed again on training images after the refinement. Initial weights beside a trained network show which part of its
 units' distance to the limit is due to training; their accuracy would say nothing.
 
-This delays the forces of leapfrog from rest (the second-order network), which changes a unit even where the force does not depend
-on the features. A second refinement makes up for the delay (`refined_centred`).
+Refinement delays the forces of leapfrog from rest (the second-order network), which changes a unit even where the force does not
+depend on the features. A second refinement makes up for the delay (`refined_centred`).
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -60,7 +60,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     for subject in subjects:
         distances += unit_distances(subject, times, min(DISTANCE_IMAGES, given.images), given.seed)
         if some_trained and not subject.folder:
-            result.sentences += [f"{subject.name}:{moved}" for moved in _moved(subject.name, distances)]
+            if moved := _moved(subject.name, distances):
+                result.sentences.append(f"{subject.name}: {moved}")
             continue
         variants = [
             (m, partial(refined, times=m), statistics) for m in times for statistics in ("as trained", "renewed")
@@ -73,7 +74,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
         accuracy += rows[: len(variants)]
         centred += rows[len(variants) :]
-        result.sentences.append("".join([_sentence(subject.name, accuracy), *_moved(subject.name, distances)]))
+        result.sentences.append(f"{_sentence(subject.name, accuracy)} {_moved(subject.name, distances)}".strip())
         if finer:
             result.sentences.append(_centred_sentence(subject.name, centred))
     result.tables = {"refinement": accuracy, "refinement_distances": distances}
@@ -131,14 +132,15 @@ def _sentence(name: str, accuracy: Sequence[Row]) -> str:
     )
 
 
-def _moved(name: str, distances: Sequence[Row]) -> Iterator[str]:
-    """Yield a sentence on the units' distances to the finest refinement, unless there is none."""
+def _moved(name: str, distances: Sequence[Row]) -> str:
+    """Return a sentence on the units' distances to the finest refinement; an empty one if there are none."""
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
-    if first:
-        yield (
-            f" The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the "
-            "finest refinement (medians)."
-        )
+    return (
+        f"The outputs of its units are at relative distances of {min(first):.2g} to {max(first):.2g} from those of the "
+        "finest refinement (medians)."
+        if first
+        else ""
+    )
 
 
 def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
@@ -151,7 +153,7 @@ def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
 
 def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
-    groups = panels([*accuracy, *distances], most=10)
+    groups = panels([*accuracy, *distances])
     figure = Figure(figsize=(11.5, 1.3 + 3.3 * len(groups)), layout="constrained")
     axes = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
     ticks = sorted({row["steps_for_one"] for row in accuracy})

@@ -17,8 +17,8 @@ from scipy.fft import dctn
 from torch import Tensor
 
 from pdenet_repro.analysis import depth_axes
-from pdenet_repro.analysis.drawing import draw_band, legend, panels
-from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, quantiles, where
+from pdenet_repro.analysis.drawing import draw_band, legend, panels, plain_numbers
+from pdenet_repro.analysis.result import HIGH, LOW, Picture, Result, Row, columns_of, plain, quantiles, where
 from pdenet_repro.analysis.subjects import Subject
 from pdenet_repro.analysis.trajectory import Place, batch_slices, places, state_features, states
 from pdenet_repro.report.figures import percent_axis
@@ -28,9 +28,10 @@ COMPARE_WITH_INITIAL_WEIGHTS = True
 IMAGES = 16
 BANDS = (0.0, 1 / 8, 1 / 4, 1 / 2, 1.0)  # edges of the bands, as shares of the Nyquist frequency
 UPPER, GRADIENT = "share_0.5_to_1_nyquist", "gradient_over_norm"
-UPPER_GROWTH, GRADIENT_GROWTH = "energy_0.5_to_1_nyquist_over_unit_start", "gradient_over_unit_start"
+UPPER_GROWTH = "energy_0.5_to_1_nyquist_over_unit_start"
 LABELS = {
     UPPER: "energy above half\nthe Nyquist frequency",
+    UPPER_GROWTH: "this energy over that\nat the start of the unit",
     GRADIENT: "‖∇Y‖ over ‖Y‖\n(pixels of the unit's grid)",
 }
 
@@ -63,19 +64,19 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
                 Y = state_features(subject.network, place, state)
                 if Y.ndim == 4:
                     found.setdefault(place, []).append((band_energies(Y), gradient_norm(Y)))
+        start: dict[int, np.ndarray] = {}  # the energy of high frequencies with which a unit begins
         for place, measured in found.items():
             energies, gradients = (np.concatenate(each, axis=-1) for each in zip(*measured, strict=True))
             squares = energies.sum(0).clip(1e-300)
             shares = energies / squares
             if place.step == 0:
-                start = energies[-1].clip(1e-300), gradients.clip(1e-300)
+                start[place.unit] = np.where(energies[-1] > 0, energies[-1], np.nan)
             rows.append(
                 {**subject.columns, "unit": place.unit, "step": place.step, "images": given.images}
                 | {name: float(np.median(share)) for name, share in zip(names, shares, strict=True)}
                 | quantiles(UPPER, shares[-1])
                 | quantiles(GRADIENT, gradients / np.sqrt(squares))
-                | quantiles(UPPER_GROWTH, energies[-1] / start[0])
-                | quantiles(GRADIENT_GROWTH, gradients / start[1])
+                | quantiles(UPPER_GROWTH, energies[-1] / start[place.unit])
             )
     result = Result(tables={"smoothing": rows})
     for subject in subjects:
@@ -83,7 +84,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         ends = {(row["unit"], row["step"] > 0): row for row in own}  # keeps step 0 and the last step
         changes = "; ".join(
             f"unit {unit} {ends[unit, False][f'{UPPER}_median']:.1%} to {ends[unit, True][f'{UPPER}_median']:.1%} "
-            f"(energy times {ends[unit, True][f'{UPPER_GROWTH}_median']:.2g})"
+            f"(energy times {plain(ends[unit, True][f'{UPPER_GROWTH}_median'])})"
             for unit in dict.fromkeys(row["unit"] for row in own)
         )
         result.sentences.append(
@@ -93,18 +94,20 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     result.pictures["smoothing"] = Picture(
         picture(rows, places(*(subject.config.network for subject in subjects))[1:-1]),
         "Frequencies of the features",
-        f"Above: share of the features' energy above half the Nyquist frequency of their grid. Below: norm of the gradient over "
-        f"that of the features. Medians over {given.images} test images, bands from {LOW} to {HIGH} %; "
-        "networks as they are, in evaluation mode. A flow that smooths lowers both.",
+        "Above: share of the features' energy above half the Nyquist frequency of their grid. Middle: this energy over that at "
+        "the start of the unit. Below: norm of the gradient over that of the features. Medians over "
+        f"{given.images} test images, bands from {LOW} to {HIGH} %; "
+        "networks as they are, in evaluation mode. A flow that damps high frequencies lowers all three; "
+        "where low ones grow more, the first and the last fall too.",
     )
     return result
 
 
 def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
-    """Draw the share of high frequencies (above) and the relative gradient (below) at every place of ``path``."""
-    groups = panels(rows, most=10)
-    figure = Figure(figsize=(10.5, 1.6 + 2.6 * 2 * len(groups)), layout="constrained")
-    axes = figure.subplots(2 * len(groups), 1)
+    """Draw the share and the energy of high frequencies, and the relative gradient, at every place of ``path``."""
+    groups = panels(rows)
+    figure = Figure(figsize=(10.5, 1.8 + 2.2 * len(LABELS) * len(groups)), layout="constrained")
+    axes = figure.subplots(len(LABELS) * len(groups), 1)
     drawn = [(name, group) for name in LABELS for group in groups]
     for i, (axis, (name, group)) in enumerate(zip(axes, drawn, strict=True)):
         depth_axes.prepare(axis, path, named=not i, labelled=axis is axes[-1])
@@ -114,7 +117,12 @@ def picture(rows: Sequence[Row], path: Sequence[Place]) -> Figure:
                 spread = columns_of(own, *quantiles(name, None))
                 draw_band(axis, [at[0] + row["step"] for row in own], spread, how, network if unit == 1 else None, 0.1,
                           markersize=4.5, linewidth=1.8)  # fmt: skip
-        axis.set_ylim(0, 1.08 * max(row[f"{name}_p{HIGH}"] for row in rows if row["unit"]))
+        if name == UPPER_GROWTH:
+            axis.set_yscale("log")
+            axis.axhline(1, color="black", linewidth=0.8, zorder=1)
+            plain_numbers(axis)
+        else:
+            axis.set_ylim(0, 1.08 * max(row[f"{name}_p{HIGH}"] for row in rows if row["unit"]))
         axis.set_ylabel(LABELS[name])
         if name == UPPER:
             percent_axis(axis.yaxis)

@@ -2,10 +2,10 @@
 
 The symbols of a unit's 3x3 kernels say how large the kernels are at low and at high frequencies, and which share of them is odd
 like a first derivative. Then images are resampled to coarser and finer meshes, and every 3x3 kernel (opening and units) is
-replaced by the stencil of the same differential operator at the new mesh size. On a finer mesh the norms of these operators are
-larger, and the time steps are refined as the CFL condition of explicit schemes requires (`steps_for_one`). Pooling, the mean over
-pixels and 1x1 kernels do not depend on the mesh. The statistics of batch norms are computed again on training images at the new
-mesh, for unchanged stencils too.
+replaced by the stencil of the same differential operator at the new mesh size. Where the norms of these operators grow, above all
+on a finer mesh, the time steps are refined as the CFL condition of explicit schemes requires (`steps_for_one`). Pooling, the mean
+over pixels and 1x1 kernels do not depend on the mesh. The statistics of batch norms are computed again on training images at the
+new mesh, for unchanged stencils too.
 """
 
 import argparse

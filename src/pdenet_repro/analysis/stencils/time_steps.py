@@ -1,4 +1,4 @@
-"""Find how many time steps must replace one when a network is moved to a finer mesh (the CFL condition of explicit schemes)."""
+"""Find how many time steps must replace one when a network is moved to another mesh (the CFL condition of explicit schemes)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from pdenet_repro.networks.pdenet import PDENet
 TOLERANCE = 0.01  # by which a limit may fall without another time step; norms are computed to about 0.1 %
 
 
-def steps_for_one(network: PDENet, finer: PDENet, side: int) -> int:
-    """Return how many time steps must replace one in ``finer``, ``network`` with other stencils, on images of ``side`` pixels.
+def steps_for_one(network: PDENet, moved: PDENet, side: int) -> int:
+    """Return how many time steps must replace one in ``moved``, ``network`` with other stencils, on images of ``side`` pixels.
 
     It is the largest factor by which `stiffness` grows in a step of a unit, rounded up, so that every step of the linear
-    equation is as far below its limit as before; at least 1.
+    equation is as far below its limit as before; at least 1. On a coarser mesh, too, stencils of several orders may grow.
     """
-    pairs = zip(stiffness(network, side), stiffness(finer, side), strict=True)
+    pairs = zip(stiffness(network, side), stiffness(moved, side), strict=True)
     growth = max((after / before for before, after in pairs if before), default=1.0)
     return max(1, math.ceil(growth - TOLERANCE))
 
@@ -37,9 +37,9 @@ def stiffness(network: PDENet, side: int) -> Iterator[float]:
             if equation == "hamiltonian":
                 yield math.prod(norm for norms in of_layers for norm in norms)
             elif equation == "second_order":
-                yield from (norms[0] for norms in of_layers)
+                yield from (norms[0] for norms in of_layers if norms)
             else:
-                yield from (norms[0] * norms[-1] for norms in of_layers)
+                yield from (norms[0] * norms[-1] for norms in of_layers if norms)
 
 
 def _norms(weights: Any, side: int) -> Sequence[float]:
