@@ -83,10 +83,11 @@ def cancel_all(slurm):
 def test_preempted_and_signalled_jobs_are_queued_again_and_end_in_the_same_bytes(tmp_path, slurm):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    code, _, err = end(start(tmp_path / "here"))
+    long = "schedule.epochs=20"  # a short run may end before the order to stop it reaches it
+    code, _, err = end(start(tmp_path / "here", long))
     assert code == 0, err
 
-    process, there = start(tmp_path / "there", *SLURM, **slurm), runs(tmp_path / "there")
+    process, there = start(tmp_path / "there", *SLURM, long, **slurm), runs(tmp_path / "there")
     try:
         for name, order in (("parabolic", ["scontrol", "requeue"]), ("hamiltonian", ["scancel", "--signal=USR2"])):
             wait_until(lambda path=there[name]: list(path.glob("checkpoints/step-*")), process)

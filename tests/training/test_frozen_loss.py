@@ -44,4 +44,7 @@ def losses(dynamic, recipe):
 
 @pytest.mark.parametrize(("dynamic", "recipe"), FROZEN)
 def test_losses_of_the_paper_network(dynamic, recipe):
-    assert losses(dynamic, recipe) == pytest.approx(FROZEN[dynamic, recipe], rel=1e-8)
+    found, frozen = losses(dynamic, recipe), FROZEN[dynamic, recipe]
+    assert found[:2] == pytest.approx(frozen[:2], rel=1e-8)
+    # two steps of recipe=authors enlarge rounding: two processors differ by 1e-16, 2e-12 and 2e-7 in its three losses
+    assert found[2] == pytest.approx(frozen[2], rel=1e-5 if recipe == "authors" else 1e-8)
