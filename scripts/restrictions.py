@@ -17,6 +17,7 @@ from repeats import accuracies as percent
 from repeats import by_configuration, pooled
 from scipy.stats import t
 from trained_networks import Network as Analysed
+from trained_networks import smoothing
 
 from pdenet_repro.config.dynamics import facts_of
 from pdenet_repro.networks.cost import forward_flops
@@ -184,9 +185,7 @@ def shares_at_the_end(dynamic: str, steps: int) -> list[float]:
 
     No shares are returned if the network was not analysed.
     """
-    rows = (row for row in analysed(dynamic, steps).rows("smoothing") if row["unit"] != "0")
-    last = {row["unit"]: float(row["share_0.5_to_1_nyquist_median"]) for row in rows}  # the last step of each unit
-    return list(last.values())
+    return [of_unit[-1] for of_unit in smoothing(analysed(dynamic, steps), "share_0.5_to_1_nyquist_median")]
 
 
 def kept_when_refined(dynamic: str, steps: int) -> float | None:

@@ -138,20 +138,21 @@ def gain(of: Network, which: str) -> str:
     return f"{', '.join(f'{value:.3g}' for value in values[:4])}; {values[4]:.2g}" if values else ""
 
 
+def smoothing(of: Network, column: str) -> list[list[float]]:
+    """Return a column of the table ``smoothing`` along the time steps of each unit, from its start to its end."""
+    units = groupby(of.rows("smoothing"), lambda row: row["unit"])
+    return [numbers(list(rows), column) for unit, rows in units if unit != "0"]
+
+
 def high_frequencies(of: Network) -> str:
     """Return the share of energy above half the Nyquist frequency at the start and the end of each unit, per cent."""
-    units = groupby(of.rows("smoothing", unit=""), lambda row: row["unit"])
-    shares = [numbers(list(rows), "share_0.5_to_1_nyquist_median") for unit, rows in units if unit != "0"]
+    shares = smoothing(of, "share_0.5_to_1_nyquist_median")
     return ", ".join(f"{100 * each[0]:.0f} to {100 * each[-1]:.0f}" for each in shares)
 
 
 def high_energy(of: Network) -> str:
     """Return the factor of the energy above half the Nyquist frequency in each unit."""
-    units = groupby(of.rows("smoothing"), lambda row: row["unit"])
-    factors = [
-        numbers(list(rows), "energy_0.5_to_1_nyquist_over_unit_start_median") for unit, rows in units if unit != "0"
-    ]
-    return ", ".join(plain(each[-1]) for each in factors)
+    return ", ".join(plain(each[-1]) for each in smoothing(of, "energy_0.5_to_1_nyquist_over_unit_start_median"))
 
 
 def refined(of: Network, statistics: str, table: str = "refinement") -> str:
