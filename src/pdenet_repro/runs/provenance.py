@@ -34,7 +34,7 @@ def git_commit() -> str | None:
 
     Local changes are appended as ``+changes-HASH``, the start of the SHA-256 of their ``git diff``. The first result is kept
     for this process. The first call must come before work that takes long: meanwhile the checkout may change, and the code
-    that runs does not.
+    that runs does not. git runs in a session of its own, so that a signal to the process group (Ctrl-C) does not end it.
     """
     folder = Path(__file__).parent
 
@@ -45,6 +45,7 @@ def git_commit() -> str | None:
             text=True,
             errors="replace",
             check=True,
+            start_new_session=True,
             timeout=10,
         ).stdout.strip()
 
