@@ -15,6 +15,7 @@ from pdenet_repro.analysis.trajectory import units
 from pdenet_repro.data.batches import DeviceImages
 from pdenet_repro.networks.dynamics import Dynamic, SecondOrder, State
 from pdenet_repro.networks.pdenet import PDENet
+from pdenet_repro.networks.unit import Unit
 from pdenet_repro.report.statistics import exact_interval, mcnemar
 from pdenet_repro.system.device import autocast
 from pdenet_repro.training.evaluation import batch_count, batch_norms, reestimate_statistics
@@ -23,13 +24,52 @@ STATISTICS_IMAGES = 128  # training images for new statistics of batch norms
 BATCH = 25  # test images that are computed together
 
 
-def refined(network: PDENet, times: int) -> PDENet:
-    """Return a copy in which ``times`` steps of size ``h / times`` with the same weights replace each time step."""
+def refined(network: PDENet, times: int, only: int | None = None) -> PDENet:
+    """Return a copy in which ``times`` steps of size ``h / times`` with the same weights replace each time step.
+
+    With ``only``, the index of a unit from 0, the other units stay as they are.
+    """
 
     def repeat(theta: Tensor) -> Tensor:
         return theta.repeat_interleave(times, dim=0)
 
-    return _changed(network, repeat, times)
+    return _changed(network, repeat, times, slice(None) if only is None else slice(only, only + 1))
+
+
+def refined_steps(network: PDENet, times: int, which: slice) -> PDENet:
+    """Return a copy in which ``times`` steps of size ``h / times`` replace each of the time steps ``which`` of every unit.
+
+    The other steps keep their size. A step of leapfrog (8) is a kick, which changes the velocity by its own size times the force,
+    and free motion for as long; so the velocity is kept where the step size changes.
+    """
+    network = copy.deepcopy(network)
+    for index, unit in enumerate(units(network)):
+        network.units[index] = _PartlyRefined(unit, times, which)
+    return network
+
+
+class _PartlyRefined(nn.Module):
+    """A unit that `refined_steps` describes; for predictions only."""
+
+    def __init__(self, unit: Unit, times: int, which: slice) -> None:
+        super().__init__()
+        self.unit, self.times, self.which = unit, times, which
+        self.finer = copy.copy(unit.dynamic)
+        self.finer.h /= times
+
+    def forward(self, Y: Tensor) -> Tensor:
+        state, h = self.unit.start(Y), None
+        thetas = self.unit.thetas()
+        refined_here = range(len(thetas))[self.which]
+        for j, theta in enumerate(thetas):
+            dynamic, times = (self.finer, self.times) if j in refined_here else (self.unit.dynamic, 1)
+            if h and dynamic.h != h and isinstance(dynamic, SecondOrder):
+                Y, Y_previous = state
+                state = Y, Y - dynamic.h / h * (Y - Y_previous)
+            h = dynamic.h
+            for _ in range(times):
+                state = dynamic.step(state, theta)
+        return self.unit.dynamic.output(state)
 
 
 def refined_centred(network: PDENet, times: int) -> PDENet:
@@ -73,9 +113,9 @@ def averaged_in_time(network: PDENet) -> PDENet:
 
 
 @torch.no_grad()
-def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1) -> PDENet:
+def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1, which: slice = slice(None)) -> PDENet:
     network = copy.deepcopy(network)
-    for unit in units(network):
+    for unit in units(network)[which]:
         dynamic = copy.copy(unit.dynamic)
         dynamic.h /= times
         unit.dynamic, unit.steps = dynamic, unit.steps * times

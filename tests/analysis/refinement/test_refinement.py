@@ -15,8 +15,8 @@ from pdenet_repro.analysis.weight_variants import (
     predictions,
     refined,
     refined_centred,
+    refined_steps,
     renew_statistics,
-    variant_accuracies,
 )
 from pdenet_repro.networks.dynamics import DYNAMICS
 
@@ -83,6 +83,48 @@ def test_a_refined_unit_keeps_time_weights_and_the_original():
     assert (unit.steps, unit.dynamic.h) == (2, 1)
 
 
+def test_one_unit_is_refined_alone():
+    subject = subject_of("hamiltonian")
+    finer, all_finer = refined(subject.network, 3, only=1), refined(subject.network, 3)
+    assert [unit.steps for unit in finer.units] == [2, 6]
+    Y = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(finer.units[0](Y), subject.network.units[0](Y))
+        Y = subject.network.connectors[0](Y)
+        assert torch.equal(finer.units[1](Y), all_finer.units[1](Y))
+        assert not torch.equal(finer.units[1](Y), subject.network.units[1](Y))
+
+
+@pytest.mark.parametrize("dynamic", DYNAMICS)
+def test_some_steps_are_refined(dynamic):
+    network = subject_of(dynamic, "network.steps=3", "network.step_size=0.5").network.double()
+    generator = torch.Generator().manual_seed(0)
+    Y = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=generator)
+
+    def refined_in(which):
+        return refined_steps(network, 2, which).units[0](Y)
+
+    with torch.no_grad():
+        for weights in network.units[0].theta.parameters():
+            weights.copy_(torch.randn(weights.shape, generator=generator) / 4)
+        assert torch.allclose(refined_in(slice(None)), refined(network, 2).units[0](Y), rtol=1e-10)
+        assert torch.equal(refined_in(slice(0)), network.units[0](Y))
+        unit = network.units[0]
+        dynamic, finer = unit.dynamic, refined(network, 2).units[0].dynamic
+        first, *others = unit.thetas()
+        if dynamic.facts.name == "second_order":  # in velocities: a kick and free motion, each as long as the step
+            expected, V = Y, torch.zeros_like(Y)
+            for h, (theta,) in ((0.25, first), (0.25, first), *((0.5, each) for each in others)):
+                V = V + h * dynamic.F(expected, theta)
+                expected = expected + h * V
+        else:
+            state = unit.start(Y)
+            for each, theta in ((finer, first), (finer, first), *((dynamic, each) for each in others)):
+                state = each.step(state, theta)
+            expected = dynamic.output(state)
+        assert torch.allclose(refined_in(slice(1)), expected, rtol=1e-10)
+
+
 def test_kernels_averaged_in_time_are_their_mean_at_all_steps():
     subject = subject_of("parabolic")
     layer = subject.network.units[0].theta[0]
@@ -124,6 +166,9 @@ def test_the_kind():
     centred = result.tables["refinement_centred"]
     assert [(row["steps_for_one"], row["statistics"]) for row in centred] == [(2, "renewed"), (4, "renewed")]
     assert "with 2, 4 steps in place of one, centred at its time" in result.sentences[1]
+    parts = [(row["part"], row["steps_for_one"], row["statistics"]) for row in result.tables["refinement_parts"]]
+    assert parts == [(part, 2, "renewed") for part in ("unit 1", "unit 2", "first steps", "other steps")]
+    assert "With 2 steps in place of one in a part alone it is" in result.sentences[0]
 
 
 def test_initial_weights_beside_a_trained_network_have_distances_alone():
@@ -140,24 +185,37 @@ def test_initial_weights_beside_a_trained_network_have_distances_alone():
     assert "at relative distances of" in result.sentences[0]
 
 
-def test_centred_steps_are_those_of_the_second_refinement(monkeypatch):
+def test_each_accuracy_is_of_the_refinement_that_its_row_names(monkeypatch):
     """A network that is not trained predicts one class for all images, so that accuracies do not show which one was measured."""
     measured = []
 
     def recorded(subject, column, variants, images, seed):
-        measured.extend((change.func, change.keywords["times"], statistics) for _, change, statistics in variants)
-        return variant_accuracies(subject, column, [], images, seed)
+        variants = list(variants)
+        measured.extend((change.func, change.keywords, statistics) for _, change, statistics in variants)
+        return [{**subject.columns, column: m, "place": place} for place, (m, *_) in enumerate(variants)]
 
     monkeypatch.setattr(refinement, "variant_accuracies", recorded)
     monkeypatch.setattr(refinement, "picture", lambda *tables: None)
-    monkeypatch.setattr(refinement, "_sentence", lambda *tables: "")
-    refinement.measure([subject_of("second_order")], given(refine="2,4"))
-    as_trained_too = [(refined, m, statistics) for m in (1, 2, 4) for statistics in ("as trained", "renewed")]
-    assert measured == [*as_trained_too, (refined_centred, 2, "renewed"), (refined_centred, 4, "renewed")]
+    for sentence in ("_sentence", "_parts_sentence", "_centred_sentence"):
+        monkeypatch.setattr(refinement, sentence, lambda *tables: "")
+    tables = refinement.measure([subject_of("second_order")], given(refine="2,4")).tables
+    expected = {
+        "refinement": [(refined, {"times": m}, kind) for m in (1, 2, 4) for kind in ("as trained", "renewed")],
+        "refinement_parts": [
+            *((refined, {"times": 2, "only": index}, "renewed") for index in (0, 1)),
+            *((refined_steps, {"times": 2, "which": which}, "renewed") for which in (slice(1), slice(1, None))),
+        ],
+        "refinement_centred": [(refined_centred, {"times": m}, "renewed") for m in (2, 4)],
+    }
+    for name, variants in expected.items():
+        assert [measured[row["place"]] for row in tables[name]] == variants
+        assert [row["steps_for_one"] for row in tables[name]] == [change["times"] for _, change, _ in variants]
+    names = ["unit 1", "unit 2", "first steps", "other steps"]
+    assert [row["part"] for row in tables["refinement_parts"]] == names
 
 
 def test_centred_steps_are_measured_for_refined_leapfrog_alone():
-    for dynamic, refine in (("parabolic", "2"), ("second_order", "1")):
+    for dynamic, refine, further in (("parabolic", "2", {"refinement_parts"}), ("second_order", "1", set())):
         result = refinement.measure([subject_of(dynamic)], given(refine=refine))
-        assert set(result.tables) == {"refinement", "refinement_distances"}
+        assert set(result.tables) == {"refinement", "refinement_distances", *further}
         assert len(result.sentences) == 1

@@ -3,7 +3,8 @@
 Each time step is replaced by m steps of size ``h / m`` with the same weights and norm. If a network is an accurate
 discretisation of its equation, its results hardly change; if its accuracy collapses at m = 2, properties of the equation say
 little about the network. The batch norms between the units have either the running statistics of training, or statistics that
-are computed again on training images after the refinement. Initial weights beside a trained network show which part of its
+are computed again on training images after the refinement. With the smallest m above 1, parts of the network are also refined
+alone: each unit, the first step of all units, the other steps. Initial weights beside a trained network show which part of its
 units' distance to the limit is due to training; their accuracy would say nothing.
 
 Refinement delays the forces of leapfrog from rest (the second-order network), which changes a unit even where the force does not
@@ -11,7 +12,7 @@ depend on the features. A second refinement makes up for the delay (`refined_cen
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,6 +32,7 @@ from pdenet_repro.analysis.weight_variants import (
     is_leapfrog_from_rest,
     refined,
     refined_centred,
+    refined_steps,
     variant_accuracies,
 )
 from pdenet_repro.config.schema import CLASSES
@@ -47,14 +49,15 @@ OPTIONS = {
     }
 }  # fmt: skip
 DISTANCE_IMAGES = 16
+TABLES = ("refinement", "refinement_distances", "refinement_parts", "refinement_centred")
+Change = Callable[[PDENet], PDENet]
 
 
 def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
     """Measure the accuracy of every refined network, and how far its units' outputs are from those of the finest one."""
     times = sorted({1, *(int(value) for value in parse_numbers("--refine", given.refine, 0, 1024, whole=True))})
-    accuracy: list[Row] = []
-    centred: list[Row] = []
-    distances: list[Row] = []
+    tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+    accuracy, distances, parts, centred = tables.values()
     result = Result(sentences=batch_dependence_note(subjects, given.images, BATCH))
     some_trained = any(subject.folder for subject in subjects)
     for subject in subjects:
@@ -63,37 +66,57 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             if moved := _moved(subject.name, distances):
                 result.sentences.append(f"{subject.name}: {moved}")
             continue
-        variants = [
-            (m, partial(refined, times=m), statistics) for m in times for statistics in ("as trained", "renewed")
-        ]
-        if is_leapfrog_from_rest(units(subject.network)[0].dynamic):
-            finer = [(m, partial(refined_centred, times=m), "renewed") for m in times[1:]]
-        else:
-            finer = []
-        shown = progress([*variants, *finer], f"refining {subject.name} in time")
+        variants = list(_variants(subject.network, times))
+        shown = progress([variant for *_, variant in variants], f"refining {subject.name} in time")
         rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
-        accuracy += rows[: len(variants)]
-        centred += rows[len(variants) :]
-        result.sentences.append(f"{_sentence(subject.name, accuracy)} {_moved(subject.name, distances)}".strip())
-        if finer:
+        for (table, columns, _), row in zip(variants, rows, strict=True):
+            tables[table].append(row | columns)
+        sentences = (
+            _sentence(subject.name, accuracy),
+            _parts_sentence(subject.name, parts),
+            _moved(subject.name, distances),
+        )
+        result.sentences.append(" ".join(filter(None, sentences)))
+        if where(centred, network=subject.name):
             result.sentences.append(_centred_sentence(subject.name, centred))
-    result.tables = {"refinement": accuracy, "refinement_distances": distances}
-    centring = ""
-    if centred:
-        result.tables["refinement_centred"] = centred
-        centring = ", dash-dotted: renewed, leapfrog from rest with finer steps that act at the same time on average"
+    result.tables = {name: rows for name, rows in tables.items() if rows or name in TABLES[:2]}
+    centring = ", dash-dotted: renewed, leapfrog from rest with finer steps that act at the same time on average"
     result.pictures["refinement"] = Picture(
-        picture(accuracy, centred, distances),
+        picture(accuracy, parts, centred, distances),
         "The same networks with finer time steps",
         f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
-        f"{STATISTICS_IMAGES} training images, dotted: as trained{centring}. "
+        f"{STATISTICS_IMAGES} training images, dotted: as trained{centring if centred else ''}. "
+        "Middle: the same with renewed statistics, when only a part of the network is refined: a unit, the first step "
+        "of every unit, or the other steps. "
         "Right: relative distance of each unit's result to that of the finest refinement, from the "
         f"same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
         "over them, also of the initial weights. A discretised equation keeps its accuracy, and its distance to the limit "
         "falls like 1 / m.",
     )
     return result
+
+
+def _variants(network: PDENet, times: Sequence[int]) -> Iterator[tuple[str, Row, tuple[int, Change, str]]]:
+    """Yield each refined network to measure as `variant_accuracies` takes it, with the table and further columns of its row."""
+    for m in times:
+        for statistics in ("as trained", "renewed"):
+            yield "refinement", {}, (m, partial(refined, times=m), statistics)
+    for m in times[1:2]:
+        for part, change in _in_parts(network, m):
+            yield "refinement_parts", {"part": part}, (m, change, "renewed")
+    if is_leapfrog_from_rest(units(network)[0].dynamic):
+        for m in times[1:]:
+            yield "refinement_centred", {}, (m, partial(refined_centred, times=m), "renewed")
+
+
+def _in_parts(network: PDENet, times: int) -> Iterator[tuple[str, Change]]:
+    """Yield the name of each part of the network and the function that refines this part alone."""
+    for index, _ in enumerate(units(network)):
+        yield f"unit {index + 1}", partial(refined, times=times, only=index)
+    if units(network)[0].steps > 1:
+        yield "first steps", partial(refined_steps, times=times, which=slice(1))
+        yield "other steps", partial(refined_steps, times=times, which=slice(1, None))
 
 
 @torch.no_grad()
@@ -132,6 +155,16 @@ def _sentence(name: str, accuracy: Sequence[Row]) -> str:
     )
 
 
+def _parts_sentence(name: str, parts: Sequence[Row]) -> str:
+    """Return a sentence on the accuracies with a part of the network refined; an empty one if there are none."""
+    rows = where(parts, network=name)
+    if not rows:
+        return ""
+    accuracies = ", ".join(f"{100 * row['test_accuracy']:.1f} ({row['part']})" for row in rows)
+    m = rows[0]["steps_for_one"]
+    return f"With {m} steps in place of one in a part alone it is {accuracies} % with renewed statistics."
+
+
 def _moved(name: str, distances: Sequence[Row]) -> str:
     """Return a sentence on the units' distances to the finest refinement; an empty one if there are none."""
     first = [row["relative_distance_median"] for row in where(distances, network=name, steps_for_one=1)]
@@ -151,32 +184,41 @@ def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
     )
 
 
-def picture(accuracy: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
-    """Draw accuracy (left) and distance to the finest refinement (right) against the number of steps that replace one."""
+def picture(accuracy: Sequence[Row], parts: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
+    """Draw accuracy against the number of steps that replace one (left) and against the part that is refined (middle).
+
+    The distance to the finest refinement is on the right. The middle is left out if no network was refined.
+    """
     groups = panels([*accuracy, *distances])
-    figure = Figure(figsize=(11.5, 1.3 + 3.3 * len(groups)), layout="constrained")
-    axes = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
+    columns = 3 if parts else 2
+    figure = Figure(figsize=(5.75 * columns, 1.3 + 3.3 * len(groups)), layout="constrained")
+    axes = figure.subplots(len(groups), columns, sharex="col", sharey="col", squeeze=False)
     ticks = sorted({row["steps_for_one"] for row in accuracy})
-    for (left, right), group in zip(axes, groups, strict=True):
+    for row, group in zip(axes, groups, strict=True):
+        left, right = row[0], row[-1]
         _draw(left, right, group, accuracy, centred, distances)
         for axis in (left, right):
             axis.set_xscale("log")
             axis.set_xticks(ticks, [str(m) for m in ticks])
             axis.minorticks_off()
-            draw_grid(axis)
-        left.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
+            axis.set_xlabel("m, time steps of size h / m for one of size h")
         left.set_ylabel("test accuracy (dashed: chance)")
         right.set_ylabel("relative distance to the finest")
-    left.set_ylim(bottom=0)
-    percent_axis(left.yaxis)
+        if parts:
+            _draw_parts(row[1], group, accuracy, parts)
+        for axis in row[:-1]:
+            axis.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
+            percent_axis(axis.yaxis)
+            axis.set_ylim(bottom=0)
+        for axis in row:
+            axis.label_outer(remove_inner_ticks=False)
+            draw_grid(axis)
     if distances:
-        right.set_yscale("log")
-        plain_numbers(right)
-    for axis in axes[-1]:
-        axis.set_xlabel("m, time steps of size h / m for one of size h")
+        axes[-1, -1].set_yscale("log")
+        plain_numbers(axes[-1, -1])
     for table, _, line, words in _lines(accuracy, centred):
         if table:
-            left.plot([], [], line, color="#555555", label=f"batch statistics {words}")
+            axes[-1, 0].plot([], [], line, color="#555555", label=f"batch statistics {words}")
     legend(figure)
     return figure
 
@@ -197,11 +239,30 @@ def _draw(
     for i, (network, how) in enumerate(style.items()):
         shift = 1.03 ** (i - (len(style) - 1) / 2)
         for table, statistics, line, _ in _lines(accuracy, centred):
-            rows = where(table, network=network, statistics=statistics)
-            if not rows:
-                continue
-            x, y, low, high = np.array(columns_of(rows, "steps_for_one", "test_accuracy", "low_95", "high_95"))
-            left.errorbar(x * shift, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2,
-                          elinewidth=0.8, label=network)  # fmt: skip
+            if rows := where(table, network=network, statistics=statistics):
+                x = shift * np.array([row["steps_for_one"] for row in rows])
+                _draw_accuracies(left, x, rows, how, line, network)
         own = where(distances, network=network)
         draw_spread(right, own, "steps_for_one", "relative_distance_median", how, network, alpha=0.1)
+
+
+def _draw_parts(axis: Axes, style: Mapping[str, Style], accuracy: Sequence[Row], parts: Sequence[Row]) -> None:
+    """Draw the accuracy of the network as it is, with each part refined and with all of it, batch statistics renewed."""
+    names = list(dict.fromkeys(row["part"] for row in parts))
+    m = parts[0]["steps_for_one"]
+    for i, (network, how) in enumerate(style.items()):
+        if own := where(parts, network=network):
+            nothing, everything = (
+                where(accuracy, network=network, statistics="renewed", steps_for_one=each) for each in (1, m)
+            )
+            x = [0, *(1 + names.index(row["part"]) for row in own), 1 + len(names)]
+            shift = 0.05 * (i - (len(style) - 1) / 2)
+            _draw_accuracies(axis, shift + np.array(x), [*nothing, *own, *everything], how, "", network)
+    axis.set_xticks(range(2 + len(names)), ["nothing", *(name.replace(" ", "\n") for name in names), "all"], fontsize=9)
+    axis.set_xlabel(f"where {m} time steps replace one")
+
+
+def _draw_accuracies(axis: Axes, x: np.ndarray, rows: Sequence[Row], how: Style, line: str, label: str) -> None:
+    y, low, high = np.array(columns_of(rows, "test_accuracy", "low_95", "high_95"))
+    axis.errorbar(x, y, [y - low, high - y], color=how.colour, linestyle=line, marker=how.marker, capsize=2, elinewidth=0.8,
+                  label=label)  # fmt: skip
