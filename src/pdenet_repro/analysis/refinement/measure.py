@@ -201,7 +201,6 @@ def picture(accuracy: Sequence[Row], parts: Sequence[Row], centred: Sequence[Row
             axis.set_xscale("log")
             axis.set_xticks(ticks, [str(m) for m in ticks])
             axis.minorticks_off()
-            axis.set_xlabel("m, time steps of size h / m for one of size h")
         left.set_ylabel("test accuracy (dashed: chance)")
         right.set_ylabel("relative distance to the finest")
         if parts:
@@ -209,13 +208,19 @@ def picture(accuracy: Sequence[Row], parts: Sequence[Row], centred: Sequence[Row
         for axis in row[:-1]:
             axis.axhline(1 / CLASSES, color="#777777", linewidth=0.8, linestyle="--")
             percent_axis(axis.yaxis)
-            axis.set_ylim(bottom=0)
         for axis in row:
-            axis.label_outer(remove_inner_ticks=False)
             draw_grid(axis)
+    highest = max(axis.get_ylim()[1] for axis in axes[:, :-1].flat)
+    for axis in axes[-1, :-1]:
+        axis.set_ylim(0, highest)
+    axes[-1, -1].set_xlim(axes[-1, 0].get_xlim())
     if distances:
         axes[-1, -1].set_yscale("log")
         plain_numbers(axes[-1, -1])
+    for axis in (axes[-1, 0], axes[-1, -1]):
+        axis.set_xlabel("m, time steps of size h / m for one of size h")
+    if parts:
+        axes[-1, 1].set_xlabel(f"where {parts[0]['steps_for_one']} time steps replace one")
     for table, _, line, words in _lines(accuracy, centred):
         if table:
             axes[-1, 0].plot([], [], line, color="#555555", label=f"batch statistics {words}")
@@ -259,7 +264,6 @@ def _draw_parts(axis: Axes, style: Mapping[str, Style], accuracy: Sequence[Row],
             shift = 0.05 * (i - (len(style) - 1) / 2)
             _draw_accuracies(axis, shift + np.array(x), [*nothing, *own, *everything], how, "", network)
     axis.set_xticks(range(2 + len(names)), ["nothing", *(name.replace(" ", "\n") for name in names), "all"], fontsize=9)
-    axis.set_xlabel(f"where {m} time steps replace one")
 
 
 def _draw_accuracies(axis: Axes, x: np.ndarray, rows: Sequence[Row], how: Style, line: str, label: str) -> None:
