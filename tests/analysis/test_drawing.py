@@ -26,12 +26,21 @@ def test_a_picture_of_many_networks_draws_each_once_and_names_it_once():
         {**row, "statistics": statistics, "steps_for_one": m, "test_accuracy": 0.5, "low_95": 0.4, "high_95": 0.6}
         for row in ROWS for statistics in ("renewed", "as trained") for m in (1, 2)
     ]  # fmt: skip
-    figure = picture(accuracy, [], [])
-    left = figure.axes[::2]
-    assert len(left) == 4
-    for axis, dynamic in zip(left, DYNAMICS, strict=True):
-        drawn = {container.get_label() for container in axis.containers}
-        assert drawn == {f"{dynamic}, {i}" for i in range(3)}
+    parts = [
+        {**row, "part": part}
+        for row in accuracy if (row["statistics"], row["steps_for_one"]) == ("renewed", 2) for part in ("unit 1", "unit 2")
+    ]  # fmt: skip
+    figure = picture(accuracy, parts, [], [])
+    assert len(figure.axes) == 12
+    for axes in (figure.axes[::3], figure.axes[1::3]):
+        for axis, dynamic in zip(axes, DYNAMICS, strict=True):
+            drawn = {container.get_label() for container in axis.containers}
+            assert drawn == {f"{dynamic}, {i}" for i in range(3)}
+            assert axis.get_ylim()[0] == 0
+    marks = figure.axes[1].containers[0].lines[0].get_xdata()
+    assert [round(x) for x in marks] == [0, 1, 2, 3]
+    assert [label.get_text() for label in figure.axes[-2].get_xticklabels()] == ["nothing", "unit\n1", "unit\n2", "all"]
+    assert len(picture(accuracy, [], [], []).axes) == 8
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert sorted(names) == sorted(
