@@ -155,10 +155,16 @@ def high_energy(of: Network) -> str:
     return ", ".join(plain(each[-1]) for each in smoothing(of, "energy_0.5_to_1_nyquist_over_unit_start_median"))
 
 
-def refined(of: Network, statistics: str, table: str = "refinement") -> str:
+def refined(of: Network, statistics: str, table: str = "refinement", **chosen: str) -> str:
     """Return the test accuracies, per cent, with each time step refined into 1, 2, 4, ... steps (if centred, 2, 4, ...)."""
-    values = numbers(of.rows(table, statistics=statistics), "test_accuracy")
+    values = numbers(of.rows(table, statistics=statistics, **chosen), "test_accuracy")
     return ", ".join(f"{100 * value:.1f}" for value in values)
+
+
+def refined_in(of: Network, *parts: str) -> str:
+    """Return the test accuracies, per cent, with a part of the network refined alone; a part is named by its first word."""
+    found = [refined(of, "renewed", "refinement_parts", part=part) for part in parts]
+    return ", ".join(filter(None, found))
 
 
 def distances(of: Network) -> str:
@@ -208,6 +214,10 @@ REFINEMENT: tuple[Line, ...] = (
     ("the same, batch statistics of training, %", "refinement", lambda of: refined(of, "as trained")),
     ("test accuracy with 2, 4, ... steps that act at the same time on average, batch statistics renewed, %", "refinement",
      lambda of: refined(of, "renewed", "refinement_centred")),
+    ("test accuracy with 2 steps in place of each time step of unit 1, 2, 3, 4 alone, batch statistics renewed, %", "refinement",
+     lambda of: refined_in(of, "unit")),
+    ("the same of the first step of every unit alone, of the other steps alone, %", "refinement",
+     lambda of: refined_in(of, "first", "other")),
     ("relative distance of the units' outputs to those with the finest steps", "refinement", distances),
     ("test accuracy with each step's kernels, with their average, with the average and renewed batch statistics, %", "kernels",
      averaged),

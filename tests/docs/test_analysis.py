@@ -46,7 +46,7 @@ def test_every_decimal_number_is_published():
     known = decimals("\n".join([*sentences(), tables]))
     derived = (
         "3.3 3.4 3.8 7.6 0.12 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
-        "0.24 0.25 0.60 1.0 10.5 19.4 0.0001 1.80"  # the last of test_box_and_smoothness_term_on_500_images
+        "0.24 0.25 0.60 1.0 10.5 19.4 0.0001 0.067 0.0008 1.80"  # the last of test_box_and_smoothness_term_on_500_images
     )
     assert decimals(section("What trained networks do")) <= known | set(derived.split())
 
@@ -196,6 +196,41 @@ def test_the_second_order_network_fails_with_centred_steps_too():
     assert "The accuracy is then {}, {} and {} % at m = 2, 4 and 8".format(*of_100) in " ".join(PAGE.split())
     without = column(rows("second_order", "refinement", statistics="renewed"), "test_accuracy")[1:]
     assert all(centred < other < 0.25 for centred, other in zip(found, without, strict=True))
+
+
+def test_what_cannot_be_divided_is_above_all_the_first_step():
+    text, found, p = " ".join(PAGE.split()), {}, {}
+    for network in NETWORKS:
+        for row in rows(network, "refinement_parts", steps_for_one="2", statistics="renewed"):
+            found[network, row["part"]] = 100 * float(row["test_accuracy"])
+            p[network, row["part"]] = float(row["mcnemar_p"])
+    for network in ("parabolic", "second_order"):
+        assert found[network, "first steps"] == pytest.approx(accuracies(network, "renewed")[2], abs=5)
+        assert found[network, "first steps"] < 22
+        of_units = [found[network, f"unit {unit}"] for unit in (1, 2, 3, 4)]
+        assert "{:.1f}, {:.1f}, {:.1f} and {:.1f} %".format(*of_units) in text
+    assert (
+        max(p[network, f"unit {unit}"] for network in ("parabolic", "second_order") for unit in (1, 2, 3, 4)) < 8.5e-4
+    )
+    second_order, hamiltonian = "second_order", "hamiltonian"
+    assert (
+        f"falls to {found[second_order, 'first steps']:.1f} % and the parabolic one to {found['parabolic', 'first steps']:.1f} %"
+        in text
+    )
+    assert (
+        f"has {found[second_order, 'other steps']:.1f} % ({accuracies(second_order, 'as trained')[1]:.1f} % as trained, "
+        f"p = {p[second_order, 'other steps']:.2f}), and the parabolic one falls to {found['parabolic', 'other steps']:.1f} %"
+        in text
+    )
+    assert p[hamiltonian, "first steps"] < 1e-4
+    assert (
+        f"has {found[hamiltonian, 'first steps']:.1f} % with the first steps divided "
+        f"({accuracies(hamiltonian, 'as trained')[1]:.1f} % as trained, p < 0.0001) and "
+        f"{found[hamiltonian, 'other steps']:.1f} % with the others (p = {p[hamiltonian, 'other steps']:.2f})" in text
+    )
+    of_units = [found[hamiltonian, f"unit {unit}"] for unit in (1, 2, 3, 4)]
+    least = min(p[hamiltonian, f"unit {unit}"] for unit in (1, 2, 3, 4))
+    assert f"({min(of_units):.1f} to {max(of_units):.1f} %, p at least {least:.3f})" in text
 
 
 def test_distances():
