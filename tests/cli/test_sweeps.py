@@ -27,8 +27,8 @@ SAME = ("metrics.csv", "weights.safetensors", "predictions.npz", "confusion.csv"
 REPORT = ("figure1.png", "figure2.pdf", "figure3.csv", "results.md", "report.html")
 
 
-def start(folder, *words):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # float32 sums depend on the number of threads
+def start(folder, *words, **environment):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment  # float32 sums depend on the number of threads
     return subprocess.Popen(
         [sys.executable, "-m", "pdenet_repro", *SWEEP, *words], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -234,10 +234,25 @@ def test_runs_have_saved_when_a_stopped_sweep_leaves(tmp_path, undisturbed):
     assert contents(tmp_path) == contents(undisturbed)
 
 
+SIGNALLING = """
+import os
+import signal
+import sys
+
+
+def hook(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("weights.safetensors"):
+        os.kill(os.getpgrp(), signal.SIGTERM)  # the command, which leads the group of its processes
+
+
+sys.addaudithook(hook)
+"""
+
+
 def test_a_signal_at_the_end_of_a_run_ends_the_sweep(tmp_path, capsys):
-    process = start(tmp_path)
-    wait_until(lambda: list(tmp_path.rglob("weights.safetensors")), process)
-    process.send_signal(signal.SIGTERM)
+    """The run itself has the signal sent when it writes its weights: a moment later the next run may have begun."""
+    (tmp_path / "sitecustomize.py").write_text(SIGNALLING)
+    process = start(tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     code, out, err = end(process)
     assert code == 75
     assert err == (

@@ -137,6 +137,7 @@ def test_reversing_keeps_the_last_state_whatever_the_number_of_steps(dynamic):
 
 
 def test_the_state_stays_in_float32_under_bfloat16():
+    torch.manual_seed(0)
     unit = Unit(DYNAMICS["second_order"](0.1, Norm("instance"), "relu"), 8, 12, "reverse")
     torch.nn.init.normal_(unit.theta[0].kernel, std=0.2)
     Y = torch.randn(2, 8, 16, 16, requires_grad=True)

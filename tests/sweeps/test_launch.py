@@ -72,3 +72,48 @@ def test_the_next_run_finds_the_compiled_code_of_the_same_network(tmp_path):
         assert process.wait(timeout=300) == 0, process.stderr.read()
     assert counts[0] > 0
     assert counts == [counts[0]] * 2
+
+
+def test_a_stop_signal_after_the_end_of_a_run_does_not_turn_success_into_failure():
+    """It arrives while, and after, the run sends its outcome to the command."""
+    program = """
+import os, signal, sys, time
+from pdenet_repro.sweeps import worker
+
+
+class Pipe:
+    def recv(self):
+        time.sleep(3600)
+
+    def send(self, outcome):
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(outcome, flush=True)
+
+
+leave = sys.exit
+
+
+def leave_late(code):
+    os.kill(os.getpid(), signal.SIGTERM)
+    leave(code)
+
+
+worker.run_with_exit_code = lambda *arguments: (0, "")
+sys.exit = leave_late
+worker.train_in_child(None, "", "", 1, Pipe())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(0, '')\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a sweep has no socket")
+def test_a_temporary_folder_with_a_long_path_is_one_sentence(tmp_path):
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "pdenet_repro", "-m", "data=shapes", "network=tiny", "seed=0,1"],
+        env=os.environ | {"TMPDIR": str(folder)}, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"TMPDIR: a sweep cannot make its socket in {folder} (")
+    assert done.stderr.count("\n") == 1

@@ -70,6 +70,19 @@ def submitted(study, monkeypatch, tmp_path):
     return study
 
 
+def test_files_that_a_run_removes_meanwhile_do_not_matter(study, monkeypatch):
+    expected = [run.state for run in status(study)]
+    walk = os.walk
+
+    def removing(folder, **options):
+        for name, folders, files in walk(folder, **options):
+            yield name, folders, [*files, "removed.safetensors"]
+
+    monkeypatch.setattr(os, "walk", removing)
+    monkeypatch.setattr(os.path, "isfile", lambda path: True)  # it was one
+    assert [run.state for run in status(study)] == expected
+
+
 def test_a_run_whose_job_waits_is_queued_and_kept(submitted):
     found = status(submitted)
     assert [run.state for run in found] == [

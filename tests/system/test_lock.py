@@ -8,10 +8,11 @@ import threading
 import time
 
 import pytest
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from pdenet_repro.system import lock
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError, StorageError
+from pdenet_repro.system.files import write_atomically
 from pdenet_repro.system.lock import FolderLock, held
 
 
@@ -47,14 +48,15 @@ def test_the_holder_shows_signs_of_life(tmp_path):
         wait_until(lambda: json.loads((tmp_path / "running.json").read_text())["beat"] > first["beat"])
 
 
-def test_a_living_holder_on_another_host_is_respected_where_locks_are_not_passed_on(tmp_path):
+def test_a_living_holder_on_another_host_is_respected_where_locks_are_not_passed_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT_TIMEOUT", PATIENCE)  # a loaded machine may delay a heartbeat
     heartbeat, stop = tmp_path / "running.json", threading.Event()
 
     def live():
         count = 0
         while not stop.wait(0.05):
             count += 1
-            heartbeat.write_text(json.dumps({"host": "elsewhere", "process": 1, "beat": count}))
+            write_atomically(heartbeat, json.dumps({"host": "elsewhere", "process": 1, "beat": count}))
 
     thread = threading.Thread(target=live)
     thread.start()
@@ -82,11 +84,13 @@ def no_locks(*_):
 
 def test_where_the_file_system_has_no_locks_the_sign_of_life_serves(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", no_locks)
+    monkeypatch.setattr(lock, "HEARTBEAT_TIMEOUT", PATIENCE)  # a full disk queue may delay a heartbeat
     with FolderLock(tmp_path):
         with pytest.raises(RunFolderBusy, match=r"another process \(process \d+ on "), FolderLock(tmp_path):
             pass
         assert not held(tmp_path)
     (tmp_path / "running.json").write_text(json.dumps({"host": platform.node(), "process": 1, "token": "t", "beat": 3}))
+    monkeypatch.setattr(lock, "HEARTBEAT_TIMEOUT", 0.5)
     with FolderLock(tmp_path):  # its holder died
         pass
 
@@ -115,7 +119,8 @@ def test_a_lock_that_is_never_free_is_named(tmp_path, monkeypatch):
     os.close(other)
 
 
-def test_a_holder_that_was_taken_for_dead_notices_before_it_writes(tmp_path):
+def test_a_holder_that_was_taken_for_dead_notices_before_it_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT", PATIENCE)  # none in the instant in which the other process takes over
     with FolderLock(tmp_path) as first:
         first.confirm()
         taken = {"host": "elsewhere", "process": 2, "token": "another", "beat": 0}

@@ -151,8 +151,10 @@ class RunFolder:
             ) from error
 
     def _finished(self) -> dict[str, Any] | None:
+        # looked for first: another process may begin the run between the two looks, and writes config.yaml before these
+        left = [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]
         if not (self.path / "config.yaml").exists():
-            if left := [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]:
+            if left:
                 raise RunFolderError(
                     f"{self.path} holds {left[0]} of a run whose config.yaml is missing; restore it, or remove that folder"
                 )

@@ -46,7 +46,7 @@ def git_commit() -> str | None:
             errors="replace",
             check=True,
             start_new_session=True,
-            timeout=10,
+            timeout=60,  # a slow network file system; without a commit the run's next attempt would warn of another program
         ).stdout.strip()
 
     try:

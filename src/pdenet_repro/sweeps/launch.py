@@ -9,6 +9,7 @@ import multiprocessing
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,10 +24,11 @@ from pdenet_repro.sweeps import worker
 from pdenet_repro.sweeps.plan import names
 from pdenet_repro.sweeps.state import State, state_of, work_to_do
 from pdenet_repro.system import lock, signals
-from pdenet_repro.system.errors import UserError
+from pdenet_repro.system.errors import StorageError, UserError
 from pdenet_repro.system.formatting import duration
 
 SAVE_TIMEOUT = 120.0  # seconds that stopped runs have to save: for a step, an evaluation batch, a large file
+LONGEST_TMPDIR = 70  # so that the path of a socket below it has at most 107 characters, which Linux allows
 EXIT_TIMEOUT = 10.0  # seconds for which a run whose command was killed may still hold its folder
 
 
@@ -100,7 +102,7 @@ class LocalSweep:
         with signals.stop_request as stop:
             try:
                 while (self.waiting or self.running) and not stop.received:
-                    while len(self.running) < self.at_a_time and (config := self._next()):
+                    while len(self.running) < self.at_a_time and (config := self._next()) and not stop.received:
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
@@ -189,5 +191,11 @@ def _context() -> Any:
     context.set_forkserver_preload(["pdenet_repro.sweeps.preload"])
     resource_tracker.ensure_running()  # its start unblocks signals, so it must come before the next lines
     with signals.stop_signals_blocked():
-        forkserver.ensure_running()
+        try:
+            forkserver.ensure_running()
+        except OSError as error:  # such as "AF_UNIX path too long"
+            raise StorageError(
+                f"TMPDIR: a sweep cannot make its socket in {tempfile.gettempdir()} ({error}); set TMPDIR to a folder with a "
+                f"path of at most {LONGEST_TMPDIR} characters that can be written"
+            ) from error
     return context

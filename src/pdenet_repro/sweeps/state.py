@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -63,7 +64,9 @@ def state_of_unfinished(folder: Path) -> RunState:
 
 def steps_saved(folder: Path) -> int:
     """Return the number of training steps of the newest checkpoint in a run folder, from its name; 0 if there is none."""
-    names = [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*-*.safetensors")]
+    names: list[str] = []
+    with suppress(FileNotFoundError):  # the run has just ended, and removed its checkpoints
+        names += [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*-*.safetensors")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 

@@ -44,7 +44,8 @@ def status(folder: Path) -> list[RunStatus]:
     folders, private = set[Path](), dict[Path, str]()
 
     def note(error: OSError) -> None:
-        private[Path(error.filename)] = str(error.strerror)
+        if not isinstance(error, FileNotFoundError) or Path(error.filename) == folder:  # others were removed just now
+            private[Path(error.filename)] = str(error.strerror)
 
     for name, inner, files in os.walk(folder, onerror=note):
         inner[:] = set(inner) - {"jobs"}  # folders of submissions to SLURM, which are private and hold no runs
@@ -64,7 +65,7 @@ def status(folder: Path) -> list[RunStatus]:
 
 def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatus:
     """Return the status of one run; ``job``: the id of its last job on a cluster; ``queue``: None if it is unknown."""
-    size = sum(path.stat().st_size for path in _files(folder))
+    size = sum(file.st_size for path in _files(folder) if (file := _stat(path)))
     try:
         summary = load_summary(folder)
     except RunFolderError as error:
@@ -76,7 +77,8 @@ def _status(folder: Path, job: str, queue: Mapping[str, str] | None) -> RunStatu
     state, host, steps = found.state, read_mapping(heartbeat).get("host", ""), steps_saved(folder)
     epoch = [f"epoch {progress['epoch']} of {progress['epochs']} done"] if "epochs" in progress else []
     waits = (queue or {}).get(job, "")  # the state of the job, in SLURM's words
-    if host not in ("", platform.node()) and time.time() - heartbeat.stat().st_mtime < FRESH:
+    beat = _stat(heartbeat)
+    if host not in ("", platform.node()) and beat and time.time() - beat.st_mtime < FRESH:
         state = State.RUNNING
     elif waits and state is not State.RUNNING:
         state = State.QUEUED
@@ -126,4 +128,13 @@ def _written(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    """Yield the files at or below a folder; a run that goes on may remove files and folders meanwhile."""
+    paths = (Path(name, file) for name, _, files in os.walk(folder) for file in files)
+    return (path for path in paths if os.path.isfile(path))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return the status of a file, None if it has just been removed."""
+    with suppress(FileNotFoundError):
+        return path.stat()
+    return None

@@ -46,11 +46,12 @@ def train_in_child(config: Config, command: str, name: str, share: int, parent: 
 
             torch.set_num_threads(max(1, torch.get_num_threads() // share))
         code, reason = run_with_exit_code(config, command, name)
-    try:
-        parent.send((code, reason))
-    except OSError:  # the command is gone
-        if code == signals.Interrupted.exit_code:
-            print(reason, file=sys.stderr)
+        try:  # before the handlers are gone: a late stop signal would end a finished run as a failed one
+            parent.send((code, reason))
+        except OSError:  # the command is gone
+            if code == signals.Interrupted.exit_code:
+                print(reason, file=sys.stderr)
+    signals.ignore_stop_signals()
     sys.exit(code)
 
 
