@@ -222,6 +222,11 @@ def test_what_cannot_be_divided_is_above_all_the_first_step():
         f"p = {p[second_order, 'other steps']:.2f}), and the parabolic one falls to {found['parabolic', 'other steps']:.1f} %"
         in text
     )
+    readme = " ".join((DOCS.parent / "README.md").read_text().split())
+    later = "they have {:.1f} and {:.1f} %".format(
+        *(found[network, "other steps"] for network in ("parabolic", second_order))
+    )
+    assert f"with only the other steps divided {later}" in readme
     assert p[hamiltonian, "first steps"] < 1e-4
     assert (
         f"has {found[hamiltonian, 'first steps']:.1f} % with the first steps divided "
