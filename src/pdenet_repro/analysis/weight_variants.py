@@ -27,7 +27,8 @@ BATCH = 25  # test images that are computed together
 def refined(network: PDENet, times: int, only: int | None = None) -> PDENet:
     """Return a copy in which ``times`` steps of size ``h / times`` with the same weights replace each time step.
 
-    With ``only``, the index of a unit from 0, the other units stay as they are.
+    With ``only``, the index of a unit from 0, the other units stay as they are. The equation stays the same, its initial velocity
+    included, if the dynamic has one (`Dynamic.resized`).
     """
 
     def repeat(theta: Tensor) -> Tensor:
@@ -39,13 +40,22 @@ def refined(network: PDENet, times: int, only: int | None = None) -> PDENet:
 def refined_steps(network: PDENet, times: int, which: slice) -> PDENet:
     """Return a copy in which ``times`` steps of size ``h / times`` replace each of the time steps ``which`` of every unit.
 
-    The other steps keep their size. A step of leapfrog (8) is a kick, which changes the velocity by its own size times the force,
-    and free motion for as long; so the velocity is kept where the step size changes.
+    The other steps keep their size. Where the size changes, `Dynamic.resized` changes the state: that of leapfrog (8) holds
+    features at two times, and the earlier ones are moved so that the velocity stays. Each step of leapfrog changes the velocity
+    by the force times its own size. Only for units for which `can_change_step_size`.
     """
     network = copy.deepcopy(network)
     for index, unit in enumerate(units(network)):
         network.units[index] = _PartlyRefined(unit, times, which)
     return network
+
+
+@torch.no_grad()
+def can_change_step_size(unit: Unit) -> bool:
+    """Return whether it is known how the unit's state depends on the step size."""
+    channels = sum(next(layer.parameters()).shape[1] for layer in unit.theta)
+    state = unit.start(next(unit.parameters()).new_zeros(1, channels, 1, 1))
+    return len(state) == 1 or type(unit.dynamic).resized is not Dynamic.resized
 
 
 class _PartlyRefined(nn.Module):
@@ -58,15 +68,13 @@ class _PartlyRefined(nn.Module):
         self.finer.h /= times
 
     def forward(self, Y: Tensor) -> Tensor:
-        state, h = self.unit.start(Y), None
+        state, h = self.unit.start(Y), self.unit.dynamic.h
         thetas = self.unit.thetas()
         refined_here = range(len(thetas))[self.which]
         for j, theta in enumerate(thetas):
             dynamic, times = (self.finer, self.times) if j in refined_here else (self.unit.dynamic, 1)
-            if h and dynamic.h != h and isinstance(dynamic, SecondOrder):
-                Y, Y_previous = state
-                state = Y, Y - dynamic.h / h * (Y - Y_previous)
-            h = dynamic.h
+            if dynamic.h != h:
+                state, h = dynamic.resized(state, h), dynamic.h
             for _ in range(times):
                 state = dynamic.step(state, theta)
         return self.unit.dynamic.output(state)
@@ -112,12 +120,18 @@ def averaged_in_time(network: PDENet) -> PDENet:
     return _changed(network, mean)
 
 
+def _start(original: Dynamic, finer: Dynamic, Y: Tensor) -> State:
+    return finer.resized(original.start(Y), original.h)
+
+
 @torch.no_grad()
 def _changed(network: PDENet, change: Callable[[Tensor], Tensor], times: int = 1, which: slice = slice(None)) -> PDENet:
     network = copy.deepcopy(network)
     for unit in units(network)[which]:
         dynamic = copy.copy(unit.dynamic)
-        dynamic.h /= times
+        if times > 1:
+            dynamic.h /= times
+            dynamic.start = partial(_start, unit.dynamic, dynamic)  # type: ignore[method-assign]
         unit.dynamic, unit.steps = dynamic, unit.steps * times
         unit.step, unit.adjoint_step = dynamic.step, dynamic.adjoint_step
         for layer in unit.theta:

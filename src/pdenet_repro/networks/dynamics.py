@@ -70,6 +70,13 @@ class Dynamic(ABC):
     def step(self, state: State, theta: Theta) -> State:
         """Return the state after one time step with weights ``theta``."""
 
+    def resized(self, state: State, before: float) -> State:
+        """Return the state for steps of size ``h`` from one for steps of size ``before``, for analyses that change h.
+
+        By default it is the same state. A dynamic whose state has features at several times should override this.
+        """
+        return state
+
     def inverse_step(self, state: State, theta: Theta) -> State:
         """Return the state before the step that led to ``state``; raise TypeError if the dynamic is not reversible."""
         raise TypeError(f"{type(self).__name__} cannot be run backwards")
@@ -121,6 +128,10 @@ class Hamiltonian(Dynamic):
         """Split the features into two halves of the channels."""
         first, second = Y.chunk(2, dim=1)
         return first, second
+
+    def resized(self, state: State, before: float) -> State:
+        """Return the same state: the halves of features do not depend on the step size."""
+        return state
 
     def step(self, state: State, theta: Theta) -> State:
         """Compute ``Y_{j+1} = Y_j + h F(Z_j; theta1_j)``, then ``Z_{j+1} = Z_j - h F(Y_{j+1}; theta2_j)``."""
@@ -187,6 +198,11 @@ class SecondOrder(Dynamic):
     def start(self, Y: Tensor) -> State:
         """Start at rest: ``Y_{-1} = Y_0``."""
         return Y, Y
+
+    def resized(self, state: State, before: float) -> State:
+        """Move ``Y_{j-1}`` so that the velocity ``(Y_j - Y_{j-1}) / h`` stays."""
+        Y, Y_previous = state
+        return Y, Y - self.h / before * (Y - Y_previous)
 
     def step(self, state: State, theta: Theta) -> State:
         """Compute ``Y_{j+1} = 2 Y_j - Y_{j-1} + h^2 F(Y_j; theta_j)``, equation (8)."""

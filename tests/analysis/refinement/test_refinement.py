@@ -18,7 +18,7 @@ from pdenet_repro.analysis.weight_variants import (
     refined_steps,
     renew_statistics,
 )
-from pdenet_repro.networks.dynamics import DYNAMICS
+from pdenet_repro.networks.dynamics import DYNAMICS, Dynamic, SecondOrder
 
 
 def given(images=10, refine="1,2,4"):
@@ -30,10 +30,13 @@ def few_images(monkeypatch):
     monkeypatch.setattr(weight_variants, "STATISTICS_IMAGES", 8)
 
 
-@pytest.mark.parametrize("dynamic", DYNAMICS)
-def test_refined_units_converge_with_order_1(dynamic):
+FROM_ZERO = ("second_order", "network.leapfrog_start=zero")  # that is, with the velocity Y_0 / h
+
+
+@pytest.mark.parametrize("words", [*((dynamic,) for dynamic in DYNAMICS), FROM_ZERO])
+def test_refined_units_converge_with_order_1(words):
     """Smooth sigma, no norm: against twice as many steps the difference halves (docs/spec.md, section 12)."""
-    subject = subject_of(dynamic, "network.norm=none", "network.activation=tanh", "network.step_size=0.5")
+    subject = subject_of(*words, "network.norm=none", "network.activation=tanh", "network.step_size=0.5")
     network = subject.network.double()
     Y = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -95,9 +98,9 @@ def test_one_unit_is_refined_alone():
         assert not torch.equal(finer.units[1](Y), subject.network.units[1](Y))
 
 
-@pytest.mark.parametrize("dynamic", DYNAMICS)
-def test_some_steps_are_refined(dynamic):
-    network = subject_of(dynamic, "network.steps=3", "network.step_size=0.5").network.double()
+@pytest.mark.parametrize("words", [*((dynamic,) for dynamic in DYNAMICS), FROM_ZERO])
+def test_some_steps_are_refined(words):
+    network = subject_of(*words, "network.steps=3", "network.step_size=0.5").network.double()
     generator = torch.Generator().manual_seed(0)
     Y = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=generator)
 
@@ -113,7 +116,7 @@ def test_some_steps_are_refined(dynamic):
         dynamic, finer = unit.dynamic, refined(network, 2).units[0].dynamic
         first, *others = unit.thetas()
         if dynamic.facts.name == "second_order":  # in velocities: a kick and free motion, each as long as the step
-            expected, V = Y, torch.zeros_like(Y)
+            expected, V = Y, Y / 0.5 if words == FROM_ZERO else torch.zeros_like(Y)
             for h, (theta,) in ((0.25, first), (0.25, first), *((0.5, each) for each in others)):
                 V = V + h * dynamic.F(expected, theta)
                 expected = expected + h * V
@@ -123,6 +126,15 @@ def test_some_steps_are_refined(dynamic):
                 state = each.step(state, theta)
             expected = dynamic.output(state)
         assert torch.allclose(refined_in(slice(1)), expected, rtol=1e-10)
+
+
+def test_steps_are_not_refined_alone_where_the_state_depends_on_their_size_in_an_unknown_way(monkeypatch):
+    monkeypatch.setattr(SecondOrder, "resized", Dynamic.resized)  # as in a user's class that does not define it
+    result = refinement.measure([subject_of("second_order")], given())
+    assert [row["part"] for row in result.tables["refinement_parts"]] == ["unit 1", "unit 2"]
+    assert (
+        "second-order: its first and its other steps are not refined alone, since its dynamic" in result.sentences[-1]
+    )
 
 
 def test_kernels_averaged_in_time_are_their_mean_at_all_steps():
@@ -168,7 +180,7 @@ def test_the_kind():
     assert "with 2, 4 steps in place of one, centred at its time" in result.sentences[1]
     parts = [(row["part"], row["steps_for_one"], row["statistics"]) for row in result.tables["refinement_parts"]]
     assert parts == [(part, 2, "renewed") for part in ("unit 1", "unit 2", "first steps", "other steps")]
-    assert "With 2 steps in place of one in a part alone it is" in result.sentences[0]
+    assert "With 2 steps in place of one in one part only, and renewed statistics, it is" in result.sentences[0]
 
 
 def test_initial_weights_beside_a_trained_network_have_distances_alone():

@@ -29,6 +29,7 @@ from pdenet_repro.analysis.trajectory import entering_features, euclidean_norms,
 from pdenet_repro.analysis.weight_variants import (
     BATCH,
     STATISTICS_IMAGES,
+    can_change_step_size,
     is_leapfrog_from_rest,
     refined,
     refined_centred,
@@ -71,6 +72,11 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
         for (table, columns, _), row in zip(variants, rows, strict=True):
             tables[table].append(row | columns)
+        if not can_change_step_size(units(subject.network)[0]):
+            result.sentences.append(
+                f"{subject.name}: its first and its other steps are not refined alone, since its dynamic does not say how the "
+                "state depends on the step size (a method resized)."
+            )
         sentences = (
             _sentence(subject.name, accuracy),
             _parts_sentence(subject.name, parts),
@@ -79,7 +85,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         result.sentences.append(" ".join(filter(None, sentences)))
         if where(centred, network=subject.name):
             result.sentences.append(_centred_sentence(subject.name, centred))
-    result.tables = {name: rows for name, rows in tables.items() if rows or name in TABLES[:2]}
+    result.tables = {name: rows for name, rows in tables.items() if rows or name in TABLES[:2]}  # these two always
     centring = ", dash-dotted: renewed, leapfrog from rest with finer steps that act at the same time on average"
     result.pictures["refinement"] = Picture(
         picture(accuracy, parts, centred, distances),
@@ -102,7 +108,7 @@ def _variants(network: PDENet, times: Sequence[int]) -> Iterator[tuple[str, Row,
     for m in times:
         for statistics in ("as trained", "renewed"):
             yield "refinement", {}, (m, partial(refined, times=m), statistics)
-    for m in times[1:2]:
+    for m in times[1:2]:  # the smallest m above 1, if there is one
         for part, change in _in_parts(network, m):
             yield "refinement_parts", {"part": part}, (m, change, "renewed")
     if is_leapfrog_from_rest(units(network)[0].dynamic):
@@ -114,7 +120,7 @@ def _in_parts(network: PDENet, times: int) -> Iterator[tuple[str, Change]]:
     """Yield the name of each part of the network and the function that refines this part alone."""
     for index, _ in enumerate(units(network)):
         yield f"unit {index + 1}", partial(refined, times=times, only=index)
-    if units(network)[0].steps > 1:
+    if units(network)[0].steps > 1 and can_change_step_size(units(network)[0]):
         yield "first steps", partial(refined_steps, times=times, which=slice(1))
         yield "other steps", partial(refined_steps, times=times, which=slice(1, None))
 
@@ -162,7 +168,7 @@ def _parts_sentence(name: str, parts: Sequence[Row]) -> str:
         return ""
     accuracies = ", ".join(f"{100 * row['test_accuracy']:.1f} ({row['part']})" for row in rows)
     m = rows[0]["steps_for_one"]
-    return f"With {m} steps in place of one in a part alone it is {accuracies} % with renewed statistics."
+    return f"With {m} steps in place of one in one part only, and renewed statistics, it is {accuracies} %."
 
 
 def _moved(name: str, distances: Sequence[Row]) -> str:
@@ -187,7 +193,7 @@ def _centred_sentence(name: str, centred: Sequence[Row]) -> str:
 def picture(accuracy: Sequence[Row], parts: Sequence[Row], centred: Sequence[Row], distances: Sequence[Row]) -> Figure:
     """Draw accuracy against the number of steps that replace one (left) and against the part that is refined (middle).
 
-    The distance to the finest refinement is on the right. The middle is left out if no network was refined.
+    The distance to the finest refinement is on the right. The middle is left out if no part was refined.
     """
     groups = panels([*accuracy, *distances])
     columns = 3 if parts else 2
