@@ -151,7 +151,7 @@ class RunFolder:
             ) from error
 
     def _finished(self) -> dict[str, Any] | None:
-        # looked for first: another process may begin the run between the two looks, and writes config.yaml before these
+        # before config.yaml, which a run writes first: another process may begin the run between the two looks
         left = [name for name in ("summary.json", "checkpoints", "metrics.csv") if (self.path / name).exists()]
         if not (self.path / "config.yaml").exists():
             if left:

@@ -102,7 +102,9 @@ class LocalSweep:
         with signals.stop_request as stop:
             try:
                 while (self.waiting or self.running) and not stop.received:
-                    while len(self.running) < self.at_a_time and (config := self._next()) and not stop.received:
+                    while len(self.running) < self.at_a_time and (config := self._next()):
+                        if stop.received:  # _next() takes time
+                            break
                         self._start(config)
                     if self.running:
                         idle_since = time.monotonic()
@@ -195,7 +197,7 @@ def _context() -> Any:
             forkserver.ensure_running()
         except OSError as error:  # such as "AF_UNIX path too long"
             raise StorageError(
-                f"TMPDIR: a sweep cannot make its socket in {tempfile.gettempdir()} ({error}); set TMPDIR to a folder with a "
-                f"path of at most {LONGEST_TMPDIR} characters that can be written"
+                f"TMPDIR: a sweep cannot make its socket in {tempfile.gettempdir()} ({error}); set TMPDIR to a "
+                f"writable folder whose path has at most {LONGEST_TMPDIR} characters"
             ) from error
     return context

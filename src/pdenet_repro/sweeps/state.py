@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +13,7 @@ from pdenet_repro.runs.folder import RunFolder, path_of
 from pdenet_repro.runs.work import Work, work_left
 from pdenet_repro.system import lock
 from pdenet_repro.system.errors import RunFolderError
-from pdenet_repro.system.files import read_mapping
+from pdenet_repro.system.files import matching, read_mapping
 
 JOB_NAME = "pdenet"
 SUBMITTED = "submitted.json"  # {job id: run folder} of one submission to SLURM, in STUDY/jobs/SUBMISSION
@@ -64,9 +63,7 @@ def state_of_unfinished(folder: Path) -> RunState:
 
 def steps_saved(folder: Path) -> int:
     """Return the number of training steps of the newest checkpoint in a run folder, from its name; 0 if there is none."""
-    names: list[str] = []
-    with suppress(FileNotFoundError):  # the run has just ended, and removed its checkpoints
-        names += [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*-*.safetensors")]
+    names = [path.name.split("-")[1] for path in matching(folder, "checkpoints/step-*-*.safetensors")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 

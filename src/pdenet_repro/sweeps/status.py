@@ -16,7 +16,7 @@ from pdenet_repro.sweeps.plan import NAME as PLAN
 from pdenet_repro.sweeps.plan import planned_runs
 from pdenet_repro.sweeps.state import State, jobs_in_queue, state_of_unfinished, steps_saved, submitted_jobs
 from pdenet_repro.system.errors import RunFolderBusy, RunFolderError
-from pdenet_repro.system.files import read_mapping, remove
+from pdenet_repro.system.files import matching, read_mapping, remove
 from pdenet_repro.system.formatting import duration
 from pdenet_repro.system.lock import FolderLock
 
@@ -124,17 +124,15 @@ def remove_run(run: RunStatus) -> str:
 def _written(folder: Path) -> Iterator[Path]:
     if not os.path.exists(folder / "summary.json"):  # in a folder that may not be read: False, where Path.exists raises
         for pattern in WRITTEN:
-            yield from folder.glob(pattern)
+            yield from matching(folder, pattern)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files at or below a folder; a run that goes on may remove files and folders meanwhile."""
-    paths = (Path(name, file) for name, _, files in os.walk(folder) for file in files)
-    return (path for path in paths if os.path.isfile(path))
+    return (Path(name, file) for name, _, files in os.walk(folder) for file in files)
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """Return the status of a file, None if it has just been removed."""
-    with suppress(FileNotFoundError):
+    """Return the status of a file, None if it has just been removed or may not be looked at."""
+    with suppress(OSError):
         return path.stat()
     return None

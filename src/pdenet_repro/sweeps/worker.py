@@ -51,7 +51,7 @@ def train_in_child(config: Config, command: str, name: str, share: int, parent: 
         except OSError:  # the command is gone
             if code == signals.Interrupted.exit_code:
                 print(reason, file=sys.stderr)
-    signals.ignore_stop_signals()
+    signals.ignore_stop_signals()  # one that comes just before does no harm: the outcome is sent
     sys.exit(code)
 
 

@@ -54,6 +54,14 @@ def make_folder(path: Path) -> None:
             pass
 
 
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that match ``pattern`` below a folder; none if a folder is removed meanwhile, as a run that ends does."""
+    try:
+        return list(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
+
+
 def remove(path: Path) -> None:
     """Delete a file, if it is there; StorageError if that fails."""
     with storage_errors(path):

@@ -72,7 +72,7 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
         rows = variant_accuracies(subject, "steps_for_one", shown, given.images, given.seed)
         for (table, columns, _), row in zip(variants, rows, strict=True):
             tables[table].append(row | columns)
-        if not can_change_step_size(units(subject.network)[0]):
+        if times[1:] and not can_change_step_size(units(subject.network)[0]):
             result.sentences.append(
                 f"{subject.name}: its first and its other steps are not refined alone, since its dynamic does not say how the "
                 "state depends on the step size (a method resized)."
