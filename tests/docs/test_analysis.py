@@ -46,7 +46,8 @@ def test_every_decimal_number_is_published():
     known = decimals("\n".join([*sentences(), tables]))
     derived = (
         "3.3 3.4 3.8 7.6 0.12 2.6 3.7 2.3 4.2 0.13 0.19 2.75 1.75 0.75 2.5 1.5 0.5 0.032 0.020 0.0098 0.0005 0.002 0.02 0.04 "
-        "0.24 0.25 0.60 1.0 10.6 19.5 0.0001 0.067 0.0008 1.80"  # the last of test_box_and_smoothness_term_on_500_images
+        "0.24 0.25 0.60 1.0 10.6 19.5 0.0001 0.067 53.1 15.3 54.6 0.001 "
+        "1.80"  # of test_box_and_smoothness_term_on_500_images
     )
     assert decimals(section("What trained networks do")) <= known | set(derived.split())
 
@@ -198,20 +199,17 @@ def test_the_second_order_network_fails_with_centred_steps_too():
     assert all(centred < other < 0.25 for centred, other in zip(found, without, strict=True))
 
 
-def test_what_cannot_be_divided_is_above_all_the_first_step():
+def test_the_loss_comes_above_all_from_the_first_step():
     text, found, p = " ".join(PAGE.split()), {}, {}
     for network in NETWORKS:
         for row in rows(network, "refinement_parts", steps_for_one="2", statistics="renewed"):
             found[network, row["part"]] = 100 * float(row["test_accuracy"])
             p[network, row["part"]] = float(row["mcnemar_p"])
     for network in ("parabolic", "second_order"):
-        assert found[network, "first steps"] == pytest.approx(accuracies(network, "renewed")[2], abs=5)
         assert found[network, "first steps"] < 22
         of_units = [found[network, f"unit {unit}"] for unit in (1, 2, 3, 4)]
         assert "{:.1f}, {:.1f}, {:.1f} and {:.1f} %".format(*of_units) in text
-    assert (
-        max(p[network, f"unit {unit}"] for network in ("parabolic", "second_order") for unit in (1, 2, 3, 4)) < 8.5e-4
-    )
+    assert max(p[network, f"unit {unit}"] for network in ("parabolic", "second_order") for unit in (1, 2, 3, 4)) < 1e-3
     second_order, hamiltonian = "second_order", "hamiltonian"
     assert (
         f"falls to {found[second_order, 'first steps']:.1f} % and the parabolic one to {found['parabolic', 'first steps']:.1f} %"
@@ -223,10 +221,21 @@ def test_what_cannot_be_divided_is_above_all_the_first_step():
         in text
     )
     readme = " ".join((DOCS.parent / "README.md").read_text().split())
-    later = "they have {:.1f} and {:.1f} %".format(
-        *(found[network, "other steps"] for network in ("parabolic", second_order))
+    pair = {
+        part: [found[network, part] for network in ("parabolic", second_order)]
+        for part in ("first steps", "other steps")
+    }
+    words = "with it alone divided they have {:.1f} and {:.1f} %, with only the other steps divided {:.1f} and {:.1f} %"
+    assert words.format(*pair["first steps"], *pair["other steps"]) in readme
+    undivided = accuracies("parabolic", "renewed")[1]
+    losses = (
+        undivided - value
+        for value in (*(found["parabolic", part] for part in pair), accuracies("parabolic", "renewed")[2])
     )
-    assert f"with only the other steps divided {later}" in readme
+    words = "network loses {:.1f} points by its first steps, {:.1f} by the others and {:.1f} by all"
+    assert words.format(*losses) in text
+    both = (accuracies(network, "renewed")[2] for network in (second_order, "parabolic"))
+    assert "(with all steps divided to {:.1f} and {:.1f} %)".format(*both) in text
     assert p[hamiltonian, "first steps"] < 1e-4
     assert (
         f"has {found[hamiltonian, 'first steps']:.1f} % with the first steps divided "

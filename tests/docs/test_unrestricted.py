@@ -50,7 +50,9 @@ def accuracies(label):
 def test_every_decimal_number_is_published():
     tables = "\n".join(line for line in PART.split("\n") if line.startswith("|"))
     known = decimals("\n".join([*sentences("controls"), tables]))
-    others = "0.17 0.76 0.03 0.02 0.30 0.40 0.0001 0.0004 3.36 3.91 4.28 2.7 2.15 2.11"  # which other tests find, and versions
+    others = (
+        "0.17 0.76 0.03 0.02 0.30 0.40 0.0001 0.0004 0.003 3.36 3.91 4.28 2.7 2.15 2.11"  # of other tests, and versions
+    )
     accuracies = {f"{100 * value:.2f}" for value in LABELS.values()}
     assert decimals(PROSE) <= known | accuracies | DERIVED | set(others.split())
 
@@ -234,6 +236,16 @@ def test_the_loss_is_one_of_the_first_step():
     assert p["parabolic", "other steps"] < 1e-4
     later = "{:.2f} and {:.2f}".format(*(p[label, "other steps"] for label in of_the_paper[1:]))
     assert f"(p < 0.0001, {later})" in WORDS
+    (undivided,) = rows("Hamiltonian", "refinement", steps_for_one="1", statistics="renewed")
+    lost = [
+        100 * float(undivided["test_accuracy"]) - float(accuracy["Hamiltonian", f"unit {unit}"]) for unit in (2, 3, 4)
+    ]
+    assert f"lose {min(lost):.1f} to {max(lost):.1f} points each" in WORDS
+    of_units = [p["Hamiltonian", f"unit {unit}"] for unit in (2, 3, 4)]
+    assert f"p = {min(of_units):.3f} to {max(of_units):.2f} against the network as trained" in WORDS
+    for label in of_the_paper:
+        (all_divided,) = rows(label, "refinement", steps_for_one="2", statistics="renewed")
+        assert float(accuracy[label, "first steps"]) <= 100 * float(all_divided["test_accuracy"])
     pairs = [f"{accuracy[label, 'first steps']} and {accuracy[label, 'other steps']} %" for label in others]
     least = min(p[label, part] for label in others for part in ("first steps", "other steps"))
     assert f"({', '.join(pairs)}; p at least {least:.2f})" in WORDS
