@@ -293,7 +293,8 @@ def refused(capsys, *words):
     return error
 
 
-def test_refusals(capsys, monkeypatch):
+def test_refusals(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     error = refused(capsys, "--unknowns", "31")
     assert "--unknowns 31: must be at least 32, the channels of the widest unit on more than one pixel" in error
     monkeypatch.setattr(spectrum.device, "available_memory", lambda where: 48 * 1000**2)

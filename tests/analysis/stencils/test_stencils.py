@@ -117,7 +117,9 @@ def test_a_unit_with_rescaled_stencils_computes_the_same_function_on_a_finer_mes
     assert difference(1.0) > 0.1
 
 
-def test_refusals(capsys):
+def test_refusals(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
     def refused(*words):
         assert main(["stencils", "data=shapes", "network=tiny", "--output", "nowhere", *words]) == 2
         error = capsys.readouterr().err
