@@ -88,7 +88,7 @@ def test_every_decimal_number_is_published():
     tables = "\n".join(line for line in PART.split("\n") if line.startswith("|"))
     derived = (
         "0.1 0.105 0.2 0.36 0.4 0.6 0.9 0.92 1.44 1.89 1.9 2.1 2.11 2.12 2.5 2.7 3.0 3.79 3.8 3.85 4.4 4.5 4.6 4.7 "
-        "1.6 3.3 4.90 4.93 5.5 8.7 10.1 6.11 6.94 7.3 8.8 9.3 0.23 45.02 45.64 46.29 46.61 50.40 72.90 5.81 7.01 8.22 47.59 54.60"
+        "1.6 3.3 4.90 4.93 5.5 8.7 10.1 6.11 6.94 7.3 8.8 9.3 0.23 45.02 45.64 46.29 46.61 50.40 72.90 5.81 7.01 8.22 47.59 54.60 0.002 0.012 0.35"
     )
     assert decimals(PROSE) <= decimals(tables) | set(derived.split())
 
@@ -285,6 +285,11 @@ def test_the_parabolic_and_the_expansive_network_on_1000_images():
     on_500 = differences((("Expansive", 3), ("parabolic", 3)))[0]
     words = f"a difference of {lost:.2f} points ({100 * low:.2f} to {100 * high:.2f}), where it was {on_500:.2f} on 500"
     assert words in PROSE
+    metrics = published("controls-0.2", "parabolic/fraction-0.20/seed-0/metrics.csv")
+    loss = {int(row["epoch"]): float(row["data_loss"]) for row in metrics}
+    assert f"from {loss[37]:.3f} in epoch 37 to {loss[42]:.2f} in epoch 42 and fell below 0.002 by epoch 56" in PROSE
+    assert max(loss[epoch] for epoch in range(37, 121)) == loss[42]
+    assert loss[55] > 0.002 > loss[56]
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert f"{lost:.1f} points less accurate than the one with its sign flipped" in readme
     assert f"({accuracy['parabolic']:.2f} and {accuracy['Expansive']:.2f} %, one training each)" in readme

@@ -132,7 +132,9 @@ def test_steps_are_not_refined_alone_where_the_state_depends_on_their_size_in_an
     monkeypatch.setattr(SecondOrder, "resized", Dynamic.resized)  # as in a user's class that does not define it
     result = refinement.measure([subject_of("second_order")], given())
     assert [row["part"] for row in result.tables["refinement_parts"]] == ["unit 1", "unit 2"]
-    said = "second-order, initial weights: its first and its other steps are not refined alone, since its dynamic"
+    said = (
+        "second-order, initial weights: its first and its other steps are not refined alone, because the class of its"
+    )
     assert any(sentence.startswith(said) for sentence in result.sentences)
 
 

@@ -74,8 +74,8 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             tables[table].append(row | columns)
         if times[1:] and not can_change_step_size(units(subject.network)[0]):
             result.sentences.append(
-                f"{subject.name}: its first and its other steps are not refined alone, since its dynamic does not say how the "
-                "state depends on the step size (a method resized)."
+                f"{subject.name}: its first and its other steps are not refined alone, because the class of its dynamic has no "
+                "method resized, which says what a change of the step size does to the state."
             )
         sentences = (
             _sentence(subject.name, accuracy),
@@ -87,14 +87,17 @@ def measure(subjects: Sequence[Subject], given: argparse.Namespace) -> Result:
             result.sentences.append(_centred_sentence(subject.name, centred))
     result.tables = {name: rows for name, rows in tables.items() if rows or name in TABLES[:2]}  # these two always
     centring = ", dash-dotted: renewed, leapfrog from rest with finer steps that act at the same time on average"
+    middle = (
+        "Middle: the same with renewed statistics, when only a part of the network is refined: a unit, the first step of "
+        "every unit, or the other steps. "
+    )
     result.pictures["refinement"] = Picture(
         picture(accuracy, parts, centred, distances),
         "The same networks with finer time steps",
         f"Left: accuracy on {given.images} test images when every time step becomes m steps of size h / m with the same weights, "
         "norms as they are (exact 95 % intervals); solid: batch norms with statistics renewed on "
         f"{STATISTICS_IMAGES} training images, dotted: as trained{centring if centred else ''}. "
-        "Middle: the same with renewed statistics, when only a part of the network is refined: a unit, the first step "
-        "of every unit, or the other steps. "
+        f"{middle if parts else ''}"
         "Right: relative distance of each unit's result to that of the finest refinement, from the "
         f"same features, {min(DISTANCE_IMAGES, given.images)} images: median of the units, band "
         "over them, also of the initial weights. A discretised equation keeps its accuracy, and its distance to the limit "
@@ -118,7 +121,7 @@ def _variants(network: PDENet, times: Sequence[int]) -> Iterator[tuple[str, Row,
 
 def _in_parts(network: PDENet, times: int) -> Iterator[tuple[str, Change]]:
     """Yield the name of each part of the network and the function that refines this part alone."""
-    for index, _ in enumerate(units(network)):
+    for index in range(len(units(network))):
         yield f"unit {index + 1}", partial(refined, times=times, only=index)
     if units(network)[0].steps > 1 and can_change_step_size(units(network)[0]):
         yield "first steps", partial(refined_steps, times=times, which=slice(1))
